@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * session.h - server machine for SMTP, LMTP and PRDR, without I/O.
+ *
+ * Bytes in, events out, answers in, bytes out. No callbacks, no clock, no allocation. The owner
+ * loops:
+ *
+ *     size_t used = session_feed(&s, window.bytes, now, &ev);
+ *     ... handle ev, perhaps session_answer() ...
+ *     window_consume(&window, used);
+ *
+ * until ev.kind is EV_MORE (give more bytes), EV_BLOCKED (an answer is outstanding: keep the bytes
+ * and call again after answering) or EV_CLOSE. Between calls, session_output() turns answered
+ * slots, in order, into reply bytes.
+ *
+ * Every command that needs a decision produces one event with a slot; the owner answers it now or
+ * later through session_answer(). Commands that need none (NOOP, RSET, errors ...) are answered by
+ * the machine itself. Command lines are consumed whole: with an incomplete line at the end of @in,
+ * session_feed() consumes up to it and returns EV_MORE; the owner keeps the rest and calls again
+ * with it at the front. (A line that is over the limit is consumed and remembered as too long.)
+ */
+#ifndef SMTP_SESSION_H
+#define SMTP_SESSION_H
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/buf.h"
+#include "scan/scan.h"
+#include "smtp/param.h"
+#include "smtp/path.h"
+#include "smtp/status.h"
+
+enum session_protocol { SESSION_SMTP, SESSION_LMTP };
+
+enum session_offer { /* EHLO keywords of a listener */
+    SESSION_OFFER_PIPELINING = 1u << 0,
+    SESSION_OFFER_8BITMIME = 1u << 1,
+    SESSION_OFFER_CHUNKING = 1u << 2,
+    SESSION_OFFER_BINARYMIME = 1u << 3,
+    SESSION_OFFER_ENHANCED = 1u << 4,
+    SESSION_OFFER_DSN = 1u << 5,
+    SESSION_OFFER_SMTPUTF8 = 1u << 6,
+    SESSION_OFFER_SIZE = 1u << 7,
+    SESSION_OFFER_LIMITS = 1u << 8,
+    SESSION_OFFER_PRDR = 1u << 9,
+    SESSION_OFFER_ALL = (1u << 10) - 1,
+};
+
+/* How replies after the content are arranged; one row per dialect in session.c's table. */
+enum dialect { DIALECT_SMTP, DIALECT_LMTP, DIALECT_PRDR, DIALECT_COUNT };
+const char *dialect_name(enum dialect d);
+
+/* One per listener; read-only while sessions use it. */
+struct session_config {
+    enum session_protocol protocol;
+    uint32_t offers;         /* enum session_offer */
+    struct slice hostname;   /* own FQDN */
+    uint64_t size_max;       /* octets; advertised; 0: no fixed limit */
+    uint32_t rcpt_max;       /* RCPTMAX, >= 100 */
+    uint32_t mail_max;       /* transactions per connection, MAILMAX; 0: no limit */
+    uint32_t error_max;      /* bad commands before 421 and close */
+    uint32_t received_max;
+    bool normalize_bare_lf;  /* bare_newline = normalize */
+    bool bind_early_talkers; /* refuse input before the greeting and unannounced pipelining (CORE-45) */
+};
+
+enum session_event_kind {
+    EV_MORE,     /* all input consumed (or only an incomplete command line is left) */
+    EV_BLOCKED,  /* input is left, and an outstanding answer must come first */
+    EV_HELO,     /* EHLO, HELO or LHLO was accepted and answered; ev.text is the name; informational */
+    EV_MAIL,     /* ev.path, ev.mail: answer ev.slot */
+    EV_RCPT,     /* ev.path, ev.rcpt: answer ev.slot */
+    EV_CONTENT,  /* DATA or the first BDAT, with at least one recipient: answer ev.slot with
+                    session_begin_content(), or refuse with session_answer() */
+    EV_BODY,     /* ev.parts: content slices, borrowed from the input or static */
+    EV_BODY_END, /* content complete (perhaps with last ev.parts): ev.scan holds the result and
+                    ev.answer the whole-message refusal that the machine demands, or STATUS_NONE;
+                    answer through session_accept_rcpt()/session_refuse_rcpt()/session_finish() */
+    EV_ABORT,    /* the transaction ended without a stored message (RSET, EHLO, QUIT, error, BDAT
+                    failure): forget it; nothing to answer */
+    EV_CLOSE,    /* nothing more will be read; close after the output was sent (QUIT, 421, ...) */
+};
+
+struct session_event {
+    enum session_event_kind kind;
+    uint32_t slot;                  /* what session_answer() wants back */
+    struct slice text;
+    struct path path;               /* slices into the input: copy what must live longer */
+    union {
+        struct mail_params mail;
+        struct rcpt_params rcpt;
+    };
+    struct slices parts;            /* EV_BODY, EV_BODY_END */
+    struct answer answer;           /* EV_BODY_END */
+    const struct scan_result *scan; /* EV_BODY_END; lives in the scan given to begin_content */
+};
+
+/*
+ * Proof that a message is on stable storage (or that durability asks for less): made by the spool
+ * only, checked by session_accept_rcpt().
+ */
+struct commit_proof {
+    uint64_t queue_id; /* != 0 */
+    bool is_committed;
+};
+
+struct session; /* complete below, private members */
+
+/* session_init() - the greeting is queued as the first output. */
+void session_init(struct session *s, const struct session_config *config, clock_ns now);
+
+/* session_refuse() - instead of a greeting: 421 or 554 as given; the session ends. */
+void session_refuse(struct session *s, struct answer answer);
+
+MUST_CHECK size_t session_feed(struct session *s, struct slice in, clock_ns now,
+                               struct session_event *ret_event);
+
+/*
+ * session_answer() - decide a MAIL, RCPT or CONTENT event
+ * 2xx for MAIL opens the transaction; 2xx for RCPT adds one entry to L. The answer's text must
+ * live until session_output() has formatted it.
+ */
+void session_answer(struct session *s, uint32_t slot, struct answer answer);
+
+/* session_begin_content() - say 354 (DATA) or go on (BDAT), scanning with @scan, which was prepared
+ * by the owner through session_scan_options() and scan_begin(), and stays his until the end. */
+void session_begin_content(struct session *s, uint32_t slot, struct scan *scan);
+struct scan_options session_scan_options(const struct session *s);
+
+/*
+ * The replies after the content: |L| entries in order, filled in any order, then session_finish().
+ * @entries: owner's memory for session_rcpt_count() entries, alive until session_output() has
+ *           formatted all of them; the machine writes here.
+ */
+struct session_entry {
+    struct answer answer; /* STATUS_NONE: undecided */
+    uint16_t rcpt_code;   /* what RCPT was answered, 250 or 251 (PRDR-20) */
+};
+uint32_t session_rcpt_count(const struct session *s); /* |L| */
+enum dialect session_dialect(const struct session *s);
+void session_set_entries(struct session *s, struct session_entry *entries);
+void session_refuse_rcpt(struct session *s, uint32_t entry_idx, struct answer answer);
+void session_accept_rcpt(struct session *s, uint32_t entry_idx, struct answer answer,
+                         const struct commit_proof *proof);
+/* session_finish() - all entries are decided; @whole: STATUS_NONE lets the dialect derive the
+ * final reply (PRDR-24; plain SMTP: all entries are alike by then), else it overrides (PRDR-25). */
+void session_finish(struct session *s, struct answer whole);
+/* True once every reply of the last message has been formatted by session_output(): entries and
+ * texts may be freed. */
+bool session_replies_done(const struct session *s);
+
+/*
+ * session_output() - format ready replies, in order, into @out
+ * Return: true when nothing that is ready is left (false: call again with more room)
+ */
+bool session_output(struct session *s, struct buf *out);
+bool session_wants_close(const struct session *s); /* after output: close the connection */
+
+/* session_end_now() - timeout, shutdown or slowness: answers everything outstanding with temporary
+ * failures, then @answer (421), then wants close. May be called in any state. */
+void session_end_now(struct session *s, struct answer answer);
+
+/* session_eof() - the peer half-closed (PRDR-33, DUP-17): true when QUIT was received before, so
+ * outstanding work goes on; false when the peer is gone and the transaction must be dropped. */
+bool session_eof(struct session *s);
+
+enum session_phase { /* which timeout applies (CORE, table "Timeouts"), for owner and counters */
+    SESSION_PHASE_COMMAND,
+    SESSION_PHASE_CONTENT,
+    SESSION_PHASE_DECISION, /* waiting for us */
+    SESSION_PHASE_CLOSING,
+};
+enum session_phase session_phase(const struct session *s);
+bool session_in_transaction(const struct session *s);
+bool session_has_utf8(const struct session *s);   /* SMTPUTF8 asked on this MAIL */
+bool session_is_esmtp(const struct session *s);   /* EHLO rather than HELO: Received PROTO (CORE-51) */
+
+struct session {
+    uint64_t opaque[32]; /* replaced by the author of session.c; at most 256 bytes in all */
+};
+
+#endif

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * spool.h - durable store: one append-only segment log a shard, group commit.
+ *
+ * SPOOL.md has the formats and the guarantees. A shard calls:
+ *   spool_begin()   when content is about to arrive (452 4.3.1 when there can be no room),
+ *   spool_append()  for body bytes that should not wait in memory (large messages), any time,
+ *   spool_commit()  once, with the rest of the body and the envelope, or spool_abort(),
+ *   spool_turn()    at the end of each turn: one vectored append and at most one data sync for
+ *                   everything that gathered (one group in flight; the next gathers meanwhile),
+ *   spool_on_event() for each ring event whose token.owner is the spool's,
+ *   spool_next_done() until NULL, after each of these: messages whose commit has an outcome.
+ *
+ * Nothing calls upwards. Body bytes are borrowed (windows are pinned by the spool) until written.
+ */
+#ifndef SPOOL_SPOOL_H
+#define SPOOL_SPOOL_H
+
+#include "base/clock.h"
+#include "base/list.h"
+#include "base/window.h"
+#include "io/ring.h"
+#include "scan/scan.h"
+#include "smtp/param.h"
+#include "smtp/session.h"
+
+enum spool_durability { SPOOL_DISK, SPOOL_OS, SPOOL_NONE };
+const char *spool_durability_name(enum spool_durability d);
+
+struct spool_options {
+    const char *dir;
+    enum spool_durability durability;
+    uint32_t shard_count;
+    uint64_t segment_bytes;      /* default 64 MiB; 1 MiB .. 1 GiB */
+    uint64_t reserve_bytes;      /* file system space never used for new mail; default 16 MiB */
+};
+
+/* The directory, shared by all shards: lock, key, recovery, and the keeper (a thread that makes
+ * zero-filled segments ahead of need and recycles dead ones; never on the path of a message). */
+struct spool_dir;
+struct spool_recovery_stats {
+    uint64_t segments, records, messages_live, messages_held, messages_deleted, bytes_live;
+    uint64_t torn_tails, damaged_records;
+};
+/*
+ * spool_dir_open() - lock, recover, prepare the first segments
+ * Return: 0; -EBUSY when another process holds it (@ret_text says its pid); else negative errno
+ *         with @ret_text saying what and which file
+ */
+MUST_CHECK int spool_dir_open(const struct spool_options *options, struct spool_dir **ret_dir,
+                              char *ret_text, size_t text_cap);
+void spool_dir_close(struct spool_dir *d);
+const struct scan_key *spool_dir_key(const struct spool_dir *d); /* content hash key, persistent */
+const struct spool_recovery_stats *spool_dir_stats(const struct spool_dir *d);
+
+struct spool; /* one shard's */
+MUST_CHECK int spool_new(struct spool_dir *d, uint32_t shard_idx, struct ring *ring,
+                         uint8_t token_owner, struct spool **ret_spool);
+void spool_free(struct spool *s);
+
+enum spool_rcpt_state { SPOOL_RCPT_ACTIVE = 1, SPOOL_RCPT_HELD = 2 };
+struct spool_rcpt {
+    struct slice address; /* local@domain as sent */
+    struct rcpt_params params;
+    struct slice class_name;
+    enum spool_rcpt_state state;
+};
+
+struct spool_envelope { /* borrowed until spool_commit() returns: it is serialised at once */
+    wall_us received_at;
+    struct slice reverse_path; /* without angle brackets; empty for the null path */
+    struct mail_params mail;
+    struct slice helo;
+    struct slice client;       /* "192.0.2.1:1234" or "unix" */
+    struct slice listener;
+    struct slice protocol;     /* as in Received: "ESMTP", "LMTP", ... */
+    struct slice trace;        /* the complete Received field, with CRLF at its end (CORE-51) */
+    struct slice message_id;
+    uint32_t flags;            /* enum scan_flag */
+    int32_t score;             /* hundredths */
+    uint64_t hash[2];
+    uint64_t content_bytes;
+    const struct spool_rcpt *rcpts; /* accepted ones only */
+    uint32_t rcpt_count;
+};
+
+enum spool_outcome {
+    SPOOL_PENDING = 0,
+    SPOOL_STORED,      /* durable in the sense of spool_durability */
+    SPOOL_FAILED,      /* write or sync failed: nothing of it is stored, and never will be */
+    SPOOL_FULL,        /* no room */
+};
+
+struct spool_message { /* embedded in the transaction; zeroed by spool_begin() */
+    struct list link;
+    struct commit_proof proof; /* queue_id from begin on; is_committed set with SPOOL_STORED */
+    enum spool_outcome outcome;
+    int error;                 /* negative errno behind FAILED and FULL */
+    uint32_t writes_pending;   /* body parts handed over and not yet written (memory still borrowed) */
+    uint64_t sync_ns, write_ns; /* phases, for log and histograms */
+    /* private to the spool: */
+    uint64_t opaque[16];
+};
+
+/* What a body part is: bytes, and the window that must stay until they are written (source NULL:
+ * the owner keeps the memory until writes_pending is 0). */
+struct spool_part {
+    struct slice bytes;
+    struct window window;
+};
+
+/*
+ * spool_begin() - reserve a queue id
+ * @size_hint: declared size, 0 when unknown: refused at once when it cannot fit (CORE-20)
+ * Return: SPOOL_PENDING, SPOOL_FULL, or SPOOL_FAILED when this shard cannot store any more
+ */
+MUST_CHECK enum spool_outcome spool_begin(struct spool *s, struct spool_message *m,
+                                          uint64_t size_hint);
+/* spool_can_store() - false once the store is full or failed: answer 452 or 451 early. */
+enum spool_outcome spool_can_store(const struct spool *s, uint64_t size_hint);
+
+/* spool_append() - body bytes in order; each part's window is pinned by the spool and unpinned when
+ * written. Return: SPOOL_PENDING, or SPOOL_FULL / SPOOL_FAILED: the message is lost, abort it. */
+MUST_CHECK enum spool_outcome spool_append(struct spool *s, struct spool_message *m,
+                                           const struct spool_part *parts, uint32_t part_count);
+/* spool_commit() - the last body parts and the envelope. With SPOOL_NONE durability nothing is
+ * written and the outcome follows in the same turn. The outcome comes by spool_next_done(). */
+void spool_commit(struct spool *s, struct spool_message *m, const struct spool_part *parts,
+                  uint32_t part_count, const struct spool_envelope *envelope);
+/* spool_abort() - forget an uncommitted message. Its memory is free once writes_pending is 0; if that
+ * is not the case now, it comes by spool_next_done() with SPOOL_FAILED when it is. */
+void spool_abort(struct spool *s, struct spool_message *m);
+
+void spool_turn(struct spool *s);
+void spool_on_event(struct spool *s, const struct ring_event *ev);
+struct spool_message *spool_next_done(struct spool *s);
+bool spool_is_idle(const struct spool *s); /* nothing gathered, nothing in flight */
+
+/* Queue ids as text: 13 characters, base 32 (Crockford), shard in the upper 8 bits. */
+#define QUEUE_ID_CHARS 13
+void queue_id_format(uint64_t queue_id, char ret_text[QUEUE_ID_CHARS + 1]);
+MUST_CHECK bool queue_id_parse(struct slice text, uint64_t *ret_queue_id);
+
+struct spool_counters {
+    uint64_t groups, commits, aborts, bytes_written, syncs, write_errors, sync_errors;
+    uint64_t segments_used, segments_recycled, segments_abandoned, full_refusals;
+};
+const struct spool_counters *spool_counters(const struct spool *s);
+
+#endif
