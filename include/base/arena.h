@@ -28,7 +28,8 @@ static inline void arena_reset(struct arena *a)
 /* arena_take() - @size bytes aligned to 8, or NULL when the arena is full. */
 static inline void *arena_take(struct arena *a, size_t size)
 {
-    size_t start = ALIGN_UP((size_t)a->len, 8);
+    uintptr_t base = (uintptr_t)a->ptr; /* the address is aligned, whatever the block's start is */
+    size_t start = (size_t)(ALIGN_UP(base + a->len, (uintptr_t)8) - base);
     if (start > a->cap || size > a->cap - start)
         return NULL;
     a->len = (uint32_t)(start + size);

@@ -3,7 +3,8 @@
  * assert.h - assertions for bugs, never for peer input.
  *
  * ASSERT stays on in release builds and must be cheap. ASSERT_SLOW runs where DEBUG_CHECKS is
- * defined to 1 (debug, sanitizer, simulation and fuzz builds). COUNT_IF counts an oddity that is tolerated.
+ * defined to 1 (debug, sanitizer, simulation and fuzz builds). COUNT_IF counts an oddity that is
+ * tolerated.
  */
 #ifndef BASE_ASSERT_H
 #define BASE_ASSERT_H

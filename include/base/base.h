@@ -3,6 +3,7 @@
 #ifndef BASE_BASE_H
 #define BASE_BASE_H
 
+#include <assert.h> /* static_assert */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -15,10 +16,12 @@
 #define UNUSED __attribute__((unused))
 
 #define ARRAY_COUNT(array) (sizeof(array) / sizeof((array)[0]))
+/* clang-format off */
 #define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
 
 /* Rounds up to a multiple of @align, which is a power of two. */
 #define ALIGN_UP(value, align) (((value) + ((align) - 1)) & ~((__typeof__(value))(align) - 1))
+/* clang-format on */
 
 #define KIB ((size_t)1024)
 #define MIB ((size_t)1024 * KIB)

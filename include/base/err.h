@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * err.h - system errors are negative errno values, forwarded unchanged; outcomes are positive enums.
+ * err.h - system errors are negative errno values, forwarded unchanged; outcomes are positive
+ * enums.
  */
 #ifndef BASE_ERR_H
 #define BASE_ERR_H

@@ -13,7 +13,7 @@
 /* RFC 5321 4.5.3.1: what must work. */
 #define LOCAL_PART_BYTES_MAX 64
 #define DOMAIN_BYTES_MAX 255
-#define PATH_BYTES_MAX 256      /* with angle brackets */
+#define PATH_BYTES_MAX 256       /* with angle brackets */
 #define PATH_UTF8_BYTES_MAX 1024 /* RFC 6531 addresses are counted in octets; ours */
 #define REPLY_LINE_BYTES_MAX 512 /* with CRLF, RFC 5321 4.5.3.1.5 */
 #define REPLY_TEXT_BYTES_MAX 440 /* free text of a reply, after code and enhanced code */
@@ -24,7 +24,7 @@
 #define ORCPT_BYTES_MAX 500 /* RFC 3461 4.2 */
 #define HELO_BYTES_MAX 255
 
-#define TEXT_LINE_BYTES_MAX 1000  /* with CRLF, RFC 5321 4.5.3.1.6 */
+#define TEXT_LINE_BYTES_MAX 1000 /* with CRLF, RFC 5321 4.5.3.1.6 */
 #define MESSAGE_ID_BYTES_MAX 250
 #define RECEIVED_COUNT_MAX 100    /* RFC 5321 6.3, CORE-53 */
 #define RCPT_COUNT_MAX 1000       /* default per transaction */

@@ -17,6 +17,11 @@ struct slice {
 };
 
 #define SLICE_EMPTY ((struct slice){NULL, 0})
+/* Initializer for constant tables, where ISO C does not take SLICE_LIT's compound literal. */
+#define SLICE_INIT(text)                                                                           \
+    {                                                                                              \
+        (const uint8_t *)(text), sizeof(text) - 1                                                  \
+    }
 #define SLICE_LIT(text) ((struct slice){(const uint8_t *)(text), sizeof(text) - 1})
 
 /* Parts of one scan_feed() or data_unstuff() call: in order, borrowed, never empty slices. */
@@ -77,7 +82,7 @@ static inline bool slice_has_prefix_nocase(struct slice s, struct slice prefix)
 /* slice_find() - index of the first @byte in @s, or @s.len when there is none. */
 static inline size_t slice_find(struct slice s, uint8_t byte)
 {
-    const uint8_t *hit = s.len > 0 ? memchr(s.ptr, byte, s.len) : NULL;
+    const uint8_t *hit = s.len > 0 ? (const uint8_t *)memchr(s.ptr, byte, s.len) : NULL;
     return hit != NULL ? (size_t)(hit - s.ptr) : s.len;
 }
 

@@ -10,6 +10,7 @@
 #ifndef BASE_WINDOW_H
 #define BASE_WINDOW_H
 
+#include "base/assert.h"
 #include "base/slice.h"
 
 struct window_source;
@@ -45,6 +46,7 @@ static inline void window_unpin(struct window *w)
 
 static inline void window_consume(struct window *w, size_t len)
 {
+    ASSERT_SLOW(len <= w->bytes.len);
     w->bytes = slice_from(w->bytes, len);
 }
 

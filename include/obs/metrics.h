@@ -65,11 +65,20 @@ static inline void metrics_sub(struct metrics *m, enum metric id, uint64_t n)
     __atomic_store_n(&m->value[id], m->value[id] - n, __ATOMIC_RELAXED);
 }
 
+/* metrics_reply() - one reply with this status was formatted. */
+static inline void metrics_reply(struct metrics *m, enum status st)
+{
+    __atomic_store_n(&m->replies[st], m->replies[st] + 1, __ATOMIC_RELAXED);
+}
+
 /* metrics_sum() - add @from (another shard's, perhaps running) to @to. */
 void metrics_sum(struct metrics *to, const struct metrics *from);
 
 struct buf;
-/* metrics_print() - "postern_name value" lines (Prometheus text without HELP) into @out. */
+/* metrics_print() - "postern_name value" lines (Prometheus text without HELP) into @out; replies by
+ * status, zeros too, so that every series exists from the start. METRICS_PRINT_BYTES_MAX suffice.
+ */
+#define METRICS_PRINT_BYTES_MAX ((size_t)16 * KIB)
 void metrics_print(const struct metrics *m, struct buf *out);
 
 #endif
