@@ -10,14 +10,18 @@
  *     window_consume(&window, used);
  *
  * until ev.kind is EV_MORE (give more bytes), EV_BLOCKED (an answer is outstanding: keep the bytes
- * and call again after answering) or EV_CLOSE. Between calls, session_output() turns answered
- * slots, in order, into reply bytes.
+ * and call again after answering), EV_OUTPUT (ready replies must be formatted first: call
+ * session_output(), then again) or EV_CLOSE. Between calls, session_output() turns answered slots,
+ * in order, into reply bytes.
  *
  * Every command that needs a decision produces one event with a slot; the owner answers it now or
  * later through session_answer(). Commands that need none (NOOP, RSET, errors ...) are answered by
  * the machine itself. Command lines are consumed whole: with an incomplete line at the end of @in,
  * session_feed() consumes up to it and returns EV_MORE; the owner keeps the rest and calls again
  * with it at the front. (A line that is over the limit is consumed and remembered as too long.)
+ *
+ * session_output() belongs at the end of each turn, after everything that had been received was
+ * fed: bytes that are fed while an earlier reply was not formatted count as sent ahead of it.
  */
 #ifndef SMTP_SESSION_H
 #define SMTP_SESSION_H
@@ -26,47 +30,37 @@
 #include "base/limits.h"
 #include "base/buf.h"
 #include "scan/scan.h"
+#include "smtp/offer.h"
 #include "smtp/param.h"
 #include "smtp/path.h"
+#include "smtp/replyq.h"
 #include "smtp/status.h"
 
 enum session_protocol { SESSION_SMTP, SESSION_LMTP };
 
-enum session_offer { /* EHLO keywords of a listener */
-    SESSION_OFFER_PIPELINING = 1u << 0,
-    SESSION_OFFER_8BITMIME = 1u << 1,
-    SESSION_OFFER_CHUNKING = 1u << 2,
-    SESSION_OFFER_BINARYMIME = 1u << 3,
-    SESSION_OFFER_ENHANCED = 1u << 4,
-    SESSION_OFFER_DSN = 1u << 5,
-    SESSION_OFFER_SMTPUTF8 = 1u << 6,
-    SESSION_OFFER_SIZE = 1u << 7,
-    SESSION_OFFER_LIMITS = 1u << 8,
-    SESSION_OFFER_PRDR = 1u << 9,
-    SESSION_OFFER_ALL = (1u << 10) - 1,
-};
-
-/* How replies after the content are arranged; one row per dialect in session.c's table. */
+/* How replies after the content are arranged; one row per dialect in dialect.c. */
 enum dialect { DIALECT_SMTP, DIALECT_LMTP, DIALECT_PRDR, DIALECT_COUNT };
 const char *dialect_name(enum dialect d);
 
 /* One per listener; read-only while sessions use it. */
 struct session_config {
     enum session_protocol protocol;
-    uint32_t offers;         /* enum session_offer */
-    struct slice hostname;   /* own FQDN */
+    uint32_t offers;         /* enum session_offer; hello_offers() leaves out what cannot be */
+    struct slice hostname;   /* own FQDN, at most DOMAIN_BYTES_MAX */
     uint64_t size_max;       /* octets; advertised; 0: no fixed limit */
     uint32_t rcpt_max;       /* RCPTMAX, >= 100 */
     uint32_t mail_max;       /* transactions per connection, MAILMAX; 0: no limit */
-    uint32_t error_max;      /* bad commands before 421 and close */
-    uint32_t received_max;
+    uint32_t error_max;      /* bad commands before 421 and close; 0: no limit */
+    uint32_t received_max;   /* 0: RECEIVED_COUNT_MAX */
     bool normalize_bare_lf;  /* bare_newline = normalize */
-    bool bind_early_talkers; /* refuse input before the greeting and unannounced pipelining (CORE-45) */
+    bool bind_early_talkers; /* refuse input before the greeting and unannounced pipelining
+                                (CORE-45): 554 5.5.0 and close */
 };
 
 enum session_event_kind {
     EV_MORE,     /* all input consumed (or only an incomplete command line is left) */
     EV_BLOCKED,  /* input is left, and an outstanding answer must come first */
+    EV_OUTPUT,   /* input is left, and replies that are ready must be formatted first */
     EV_HELO,     /* EHLO, HELO or LHLO was accepted and answered; ev.text is the name; informational */
     EV_MAIL,     /* ev.path, ev.mail: answer ev.slot */
     EV_RCPT,     /* ev.path, ev.rcpt: answer ev.slot */
@@ -81,6 +75,7 @@ enum session_event_kind {
     EV_CLOSE,    /* nothing more will be read; close after the output was sent (QUIT, 421, ...) */
 };
 
+/* Only what belongs to @kind is set; nothing is cleared between calls. */
 struct session_event {
     enum session_event_kind kind;
     uint32_t slot;                  /* what session_answer() wants back */
@@ -90,9 +85,10 @@ struct session_event {
         struct mail_params mail;
         struct rcpt_params rcpt;
     };
-    struct slices parts;            /* EV_BODY, EV_BODY_END */
     struct answer answer;           /* EV_BODY_END */
-    const struct scan_result *scan; /* EV_BODY_END; lives in the scan given to begin_content */
+    const struct scan_result *scan; /* EV_BODY_END: points to @scan_result: copy what you keep */
+    struct scan_result scan_result;
+    struct slices parts;            /* EV_BODY, EV_BODY_END; else count is 0 */
 };
 
 /*
@@ -106,35 +102,46 @@ struct commit_proof {
 
 struct session; /* complete below, private members */
 
-/* session_init() - the greeting is queued as the first output. */
+/* session_init() - the greeting is queued as the first output. @config outlives the session. */
 void session_init(struct session *s, const struct session_config *config, clock_ns now);
 
 /* session_refuse() - instead of a greeting: 421 or 554 as given; the session ends. */
 void session_refuse(struct session *s, struct answer answer);
 
+/*
+ * session_feed() - consume input up to the next event
+ * @in:        borrowed for the call; any bytes, any split
+ * @now:       part of the contract of every machine; equal calls give equal output
+ * @ret_event: always set
+ *
+ * Return:  bytes consumed; the rest belongs at the front of the next call
+ */
 MUST_CHECK size_t session_feed(struct session *s, struct slice in, clock_ns now,
                                struct session_event *ret_event);
 
 /*
  * session_answer() - decide a MAIL, RCPT or CONTENT event
  * 2xx for MAIL opens the transaction; 2xx for RCPT adds one entry to L. The answer's text must
- * live until session_output() has formatted it.
+ * live until session_output() has formatted it. An answer that comes after the session has ended
+ * (session_end_now(), session_eof(), EV_CLOSE) is ignored, here and in all functions below.
  */
 void session_answer(struct session *s, uint32_t slot, struct answer answer);
 
 /* session_begin_content() - say 354 (DATA) or go on (BDAT), scanning with @scan, which was prepared
  * by the owner through session_scan_options() and scan_begin(), and stays his until the end. */
 void session_begin_content(struct session *s, uint32_t slot, struct scan *scan);
-struct scan_options session_scan_options(const struct session *s);
+struct scan_options session_scan_options(const struct session *s); /* key and rules are NULL */
 
 /*
  * The replies after the content: |L| entries in order, filled in any order, then session_finish().
- * @entries: owner's memory for session_rcpt_count() entries, alive until session_output() has
- *           formatted all of them; the machine writes here.
+ * @entries: owner's memory for session_rcpt_count() entries, alive until session_replies_done();
+ *           the machine writes here. Set rcpt_code, the rest is cleared by session_set_entries().
  */
+enum session_fate { SESSION_FATE_OPEN, SESSION_FATE_REFUSED, SESSION_FATE_ACCEPTED };
 struct session_entry {
     struct answer answer; /* STATUS_NONE: undecided */
-    uint16_t rcpt_code;   /* what RCPT was answered, 250 or 251 (PRDR-20) */
+    uint16_t rcpt_code;   /* what RCPT was answered, 250 or 251 (PRDR-20); 0: 250 */
+    uint8_t fate;         /* private, enum session_fate */
 };
 uint32_t session_rcpt_count(const struct session *s); /* |L| */
 enum dialect session_dialect(const struct session *s);
@@ -142,12 +149,27 @@ void session_set_entries(struct session *s, struct session_entry *entries);
 void session_refuse_rcpt(struct session *s, uint32_t entry_idx, struct answer answer);
 void session_accept_rcpt(struct session *s, uint32_t entry_idx, struct answer answer,
                          const struct commit_proof *proof);
-/* session_finish() - all entries are decided; @whole: STATUS_NONE lets the dialect derive the
- * final reply (PRDR-24; plain SMTP: all entries are alike by then), else it overrides (PRDR-25). */
+
+/*
+ * session_open_block() - decisions will take a while: let the dialect show signs of life
+ * PRDR sends 353 now (PRDR-17) and then each reply as it is decided, giving up the single form.
+ * LMTP does so by itself; nothing happens in a dialect without a block.
+ */
+void session_open_block(struct session *s);
+
+/*
+ * session_finish() - all entries are decided; @whole: STATUS_NONE lets the dialect derive the
+ * final reply (PRDR-24; plain SMTP: all entries are alike by then), else it overrides (PRDR-25).
+ * A refusal in @whole also decides all entries that are still open; entries need not have been set
+ * then. A success in @whole needs an accepted entry.
+ */
 void session_finish(struct session *s, struct answer whole);
 /* True once every reply of the last message has been formatted by session_output(): entries and
  * texts may be freed. */
 bool session_replies_done(const struct session *s);
+
+/* What session_output() may need at once; an empty buffer must not be smaller. */
+#define SESSION_OUTPUT_BYTES_MIN 1200
 
 /*
  * session_output() - format ready replies, in order, into @out
@@ -155,28 +177,65 @@ bool session_replies_done(const struct session *s);
  */
 bool session_output(struct session *s, struct buf *out);
 bool session_wants_close(const struct session *s); /* after output: close the connection */
+bool session_has_quit(const struct session *s);    /* it ended by QUIT: nothing unread is to come */
 
 /* session_end_now() - timeout, shutdown or slowness: answers everything outstanding with temporary
  * failures, then @answer (421), then wants close. May be called in any state. */
 void session_end_now(struct session *s, struct answer answer);
 
-/* session_eof() - the peer half-closed (PRDR-33, DUP-17): true when QUIT was received before, so
- * outstanding work goes on; false when the peer is gone and the transaction must be dropped. */
-bool session_eof(struct session *s);
+/*
+ * session_eof() - the peer half-closed (PRDR-33, DUP-17)
+ * @held:  input that was received and not consumed yet
+ *
+ * Return: true when QUIT was received before, or is the last line of @held, so outstanding work
+ *         goes on and @held is fed as usual; false when the peer is gone and the transaction must
+ *         be dropped: the session has ended.
+ */
+bool session_eof(struct session *s, struct slice held);
 
 enum session_phase { /* which timeout applies (CORE, table "Timeouts"), for owner and counters */
     SESSION_PHASE_COMMAND,
     SESSION_PHASE_CONTENT,
     SESSION_PHASE_DECISION, /* waiting for us */
     SESSION_PHASE_CLOSING,
+    SESSION_PHASE_COUNT
 };
 enum session_phase session_phase(const struct session *s);
+/* session_phase_timeout() - the default time for one command, one block of content, one decision. */
+clock_ns session_phase_timeout(enum session_phase phase);
 bool session_in_transaction(const struct session *s);
 bool session_has_utf8(const struct session *s);   /* SMTPUTF8 asked on this MAIL */
 bool session_is_esmtp(const struct session *s);   /* EHLO rather than HELO: Received PROTO (CORE-51) */
 
-struct session {
-    uint64_t opaque[32]; /* replaced by the author of session.c; at most 256 bytes in all */
+struct session { /* private to session.c and session_reply.c */
+    const struct session_config *config;
+    struct scan *scan;
+    struct session_entry *entries;
+    uint64_t chunk_left;      /* octets of the current BDAT that have not come yet */
+    uint64_t chunk_total;     /* octets announced by all BDAT of this message */
+    uint32_t rcpt_count;      /* |L| */
+    uint32_t entry_idx;       /* next individual reply to format */
+    uint32_t mail_count;
+    uint32_t error_count;
+    uint32_t content_seq;     /* slot of DATA or BDAT, then of the replies after the content */
+    uint8_t state;
+    uint8_t state_after_drop;
+    uint8_t dialect;
+    uint8_t stage;            /* enum dialect_stage */
+    uint8_t failed_status;    /* what further BDAT are told, enum status */
+    bool is_skipping;         /* inside a command line over the limit */
+    bool is_esmtp;
+    bool can_pipeline;        /* was told PIPELINING by EHLO or LHLO */
+    bool is_utf8;
+    bool is_binary;
+    bool is_chunked;
+    bool is_last_chunk;
+    bool is_over;             /* content above size_max */
+    bool was_mail_refused;    /* 503 to the rest of its group is not the client's fault */
+    bool is_abort_due;        /* EV_ABORT is the next event */
+    bool has_quit;
+    struct replyq replies;
 };
+static_assert(sizeof(struct session) <= 256, "an idle session is small");
 
 #endif

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* offer.h - the service extensions, as a listener offers them and as a client finds them. */
+#ifndef SMTP_OFFER_H
+#define SMTP_OFFER_H
+
+#include "base/base.h"
+
+enum session_offer { /* EHLO keywords */
+    SESSION_OFFER_PIPELINING = 1u << 0,
+    SESSION_OFFER_8BITMIME = 1u << 1,
+    SESSION_OFFER_CHUNKING = 1u << 2,
+    SESSION_OFFER_BINARYMIME = 1u << 3,
+    SESSION_OFFER_ENHANCED = 1u << 4,
+    SESSION_OFFER_DSN = 1u << 5,
+    SESSION_OFFER_SMTPUTF8 = 1u << 6,
+    SESSION_OFFER_SIZE = 1u << 7,
+    SESSION_OFFER_LIMITS = 1u << 8,
+    SESSION_OFFER_PRDR = 1u << 9,
+    SESSION_OFFER_ALL = (1u << 10) - 1,
+};
+
+#endif

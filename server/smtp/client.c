@@ -1,0 +1,886 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * client.c - the client machine for SMTP, LMTP and PRDR.
+ *
+ *     GREETING -> HELLO -> READY -> ENVELOPE -> CONTENT -> REPLIES -+-> READY
+ *                                      |                            |
+ *                                      +-----> CHUNKS ------------- +-> DRAIN, RESET -> READY
+ *                                                                   +-> QUIT -> CLOSED
+ *     any state -> CLOSED (421, protocol error, lost, timeout)
+ *
+ * What was sent and what was answered are counters: replies come in the order of the commands, so
+ * the number of replies so far says what the next one is about. Results are set by position.
+ *
+ * Invariants:
+ * - A recipient's fate is set once. On LMTP by his own reply (LMTP-19, LMTP-20); on PRDR by the
+ *   final reply and the table of PRDR-35, everything before it being worth nothing (PRDR-29); on
+ *   SMTP by the one reply. What is open when the connection ends is requeued.
+ * - 3xx where none belongs, garbage, and bytes that nobody asked for end the connection (PRDR-34,
+ *   PRDR-38, PRDR-40, LMTP-25).
+ * - BDAT LAST on LMTP is sent only when everything before it was answered and accepted (LMTP-16,
+ *   LMTP-17), so the number of its replies is never in doubt.
+ */
+#include "smtp/client.h"
+#include "smtp/command.h"
+#include "smtp/line.h"
+
+enum client_state {
+    CLIENT_GREETING,
+    CLIENT_HELLO,
+    CLIENT_READY,
+    CLIENT_ENVELOPE,
+    CLIENT_CONTENT, /* 354 was read: our turn */
+    CLIENT_CHUNKS,
+    CLIENT_REPLIES, /* the content is out, or what is left of a last chunk was refused early */
+    CLIENT_DRAIN,   /* all was answered, but octets were promised */
+    CLIENT_RESET,
+    CLIENT_QUIT,
+    CLIENT_CLOSED,
+};
+
+enum client_dialect {
+    CLIENT_DIALECT_SMTP,
+    CLIENT_DIALECT_LMTP,
+    CLIENT_DIALECT_PRDR, /* until the first reply shows which form it has */
+    CLIENT_DIALECT_PRDR_BLOCK,
+};
+
+#define MINUTES (60 * NS_PER_S)
+
+/* RFC 5321 4.5.3.2: fresh for each command, never for the whole transaction. */
+static const clock_ns phase_timeouts[CLIENT_PHASE_COUNT] = {
+    [CLIENT_PHASE_GREETING] = 5 * MINUTES, /* 4.5.3.2.1 */
+    [CLIENT_PHASE_HELLO] = 5 * MINUTES,
+    [CLIENT_PHASE_MAIL] = 5 * MINUTES,    /* 4.5.3.2.2 */
+    [CLIENT_PHASE_RCPT] = 5 * MINUTES,    /* 4.5.3.2.3 */
+    [CLIENT_PHASE_DATA] = 2 * MINUTES,    /* 4.5.3.2.4 */
+    [CLIENT_PHASE_CONTENT] = 3 * MINUTES, /* 4.5.3.2.5 */
+    [CLIENT_PHASE_DONE] = 10 * MINUTES,   /* 4.5.3.2.6; PRDR-28 */
+    [CLIENT_PHASE_OTHER] = 5 * MINUTES,
+    [CLIENT_PHASE_IDLE] = 0,
+};
+
+clock_ns client_phase_timeout(enum client_phase phase)
+{
+    ASSERT(phase < CLIENT_PHASE_COUNT);
+    return phase_timeouts[phase];
+}
+
+/* ---- small questions ---- */
+
+static bool offers(const struct client *c, enum session_offer offer)
+{
+    return (c->caps.offers & offer) != 0;
+}
+
+static bool may_pipeline(const struct client *c, enum client_pipelining at_least)
+{
+    return c->config->pipelining >= at_least && offers(c, SESSION_OFFER_PIPELINING);
+}
+
+/* Commands before the content: MAIL, RCPT ..., and DATA unless there will be chunks. */
+static uint32_t envelope_len(const struct client *c)
+{
+    return 1 + c->message->rcpt_count + (c->uses_chunks ? 0 : 1);
+}
+
+static bool is_envelope_answered(const struct client *c)
+{
+    return c->envelope_replied == c->envelope_sent;
+}
+
+static bool is_expecting(const struct client *c)
+{
+    switch ((enum client_state)c->state) {
+    case CLIENT_GREETING:
+    case CLIENT_REPLIES:
+        return true;
+    case CLIENT_HELLO:
+        return !c->is_hello_due;
+    case CLIENT_ENVELOPE:
+        return !is_envelope_answered(c);
+    case CLIENT_CHUNKS:
+        return !is_envelope_answered(c) || c->chunks_replied < c->chunks_sent;
+    case CLIENT_RESET:
+    case CLIENT_QUIT:
+        return !c->is_command_due;
+    case CLIENT_READY:
+    case CLIENT_CONTENT:
+    case CLIENT_DRAIN:
+    case CLIENT_CLOSED:
+        return false;
+    }
+    UNREACHABLE();
+}
+
+enum client_phase client_phase(const struct client *c)
+{
+    switch ((enum client_state)c->state) {
+    case CLIENT_GREETING:
+        return CLIENT_PHASE_GREETING;
+    case CLIENT_HELLO:
+        return CLIENT_PHASE_HELLO;
+    case CLIENT_ENVELOPE:
+    case CLIENT_CHUNKS:
+        if (c->state == CLIENT_CHUNKS && is_envelope_answered(c))
+            return c->chunk_left > 0 ? CLIENT_PHASE_CONTENT : CLIENT_PHASE_DONE;
+        if (c->envelope_replied == 0)
+            return CLIENT_PHASE_MAIL;
+        return c->envelope_replied <= c->message->rcpt_count ? CLIENT_PHASE_RCPT
+                                                             : CLIENT_PHASE_DATA;
+    case CLIENT_CONTENT:
+    case CLIENT_DRAIN:
+        return CLIENT_PHASE_CONTENT;
+    case CLIENT_REPLIES:
+        return CLIENT_PHASE_DONE;
+    case CLIENT_RESET:
+    case CLIENT_QUIT:
+        return CLIENT_PHASE_OTHER;
+    case CLIENT_READY:
+    case CLIENT_CLOSED:
+        return CLIENT_PHASE_IDLE;
+    }
+    UNREACHABLE();
+}
+
+clock_ns client_deadline(const struct client *c)
+{
+    enum client_phase phase = client_phase(c);
+    clock_ns timeout_ns = c->config->timeouts_ns[phase];
+    if (phase == CLIENT_PHASE_IDLE)
+        return CLOCK_NEVER;
+    return c->since_ns + (timeout_ns != 0 ? timeout_ns : phase_timeouts[phase]);
+}
+
+bool client_is_ready(const struct client *c)
+{
+    return c->state == CLIENT_READY && !c->is_ready_due && !c->is_done_due;
+}
+
+bool client_has_event(const struct client *c)
+{
+    return c->is_done_due || c->is_ready_due || c->is_closed_due;
+}
+
+/* ---- results ---- */
+
+struct verdict {
+    enum client_fate fate;
+    enum client_phase phase;
+    uint16_t code;
+    const uint16_t *enhanced;
+};
+
+static enum client_fate fate_of(uint16_t code)
+{
+    if (code / 100 == 2)
+        return CLIENT_FATE_DONE;
+    return code / 100 == 4 ? CLIENT_FATE_REQUEUE : CLIENT_FATE_FAIL;
+}
+
+static void settle(struct client_result *result, const struct verdict *v)
+{
+    ASSERT(result->fate == CLIENT_FATE_OPEN);
+    ASSERT(v->fate != CLIENT_FATE_OPEN);
+    result->fate = v->fate;
+    result->phase = v->phase;
+    result->code = v->code;
+    if (v->enhanced != NULL)
+        memcpy(result->enhanced, v->enhanced, sizeof(result->enhanced));
+}
+
+static void settle_open(struct client *c, const struct verdict *v)
+{
+    for (uint32_t i = 0; i < c->message->rcpt_count; i++)
+        if (c->results[i].fate == CLIENT_FATE_OPEN)
+            settle(&c->results[i], v);
+}
+
+/* The connection ends: whoever is open is requeued, without a reply that said so. */
+static void end_with(struct client *c, enum client_error error)
+{
+    const struct verdict lost = {CLIENT_FATE_REQUEUE, CLIENT_PHASE_IDLE, 0, NULL};
+    if (c->state == CLIENT_CLOSED)
+        return;
+    if (c->message != NULL) {
+        settle_open(c, &lost);
+        c->is_done_due = true;
+    }
+    c->is_ready_due = false;
+    c->is_closed_due = true;
+    c->error = (uint8_t)error;
+    c->state = CLIENT_CLOSED;
+}
+
+static void go_on(struct client *c)
+{
+    if (c->wants_quit) {
+        c->state = CLIENT_QUIT;
+        c->is_command_due = !c->is_quit_sent;
+        c->is_quit_sent = true;
+    } else {
+        c->state = CLIENT_READY;
+        c->is_ready_due = true;
+    }
+}
+
+/* All results are set. */
+static void finish(struct client *c, bool needs_reset)
+{
+    for (uint32_t i = 0; i < c->message->rcpt_count; i++)
+        ASSERT_SLOW(c->results[i].fate != CLIENT_FATE_OPEN);
+    if (c->chunk_left > 0) {
+        ASSERT(!needs_reset);
+        c->state = CLIENT_DRAIN;
+        return;
+    }
+    c->is_done_due = true;
+    if (needs_reset && !c->is_quit_sent) {
+        c->state = CLIENT_RESET;
+        c->is_command_due = true;
+    } else {
+        go_on(c);
+    }
+}
+
+/* ---- sending ---- */
+
+void client_init(struct client *c, const struct client_config *config, clock_ns now)
+{
+    ASSERT(config->hostname.len > 0);
+    ASSERT(config->hostname.len <= DOMAIN_BYTES_MAX);
+    *c = (struct client){.config = config, .state = CLIENT_GREETING, .since_ns = now};
+}
+
+/* What the server cannot take is refused here, as its own reply would be. */
+static bool refuse_locally(struct client *c, uint64_t content_bytes)
+{
+    static const struct {
+        uint16_t code;
+        uint16_t enhanced[3];
+    } rows[] = {{553, {5, 6, 7}}, {554, {5, 6, 3}}, {552, {5, 3, 4}}};
+    const struct mail_params *params = &c->message->params;
+    size_t i;
+    if (params->smtputf8 && !offers(c, SESSION_OFFER_SMTPUTF8))
+        i = 0; /* CORE-27: no silent downgrade */
+    else if (params->body == PARAM_BODY_BINARYMIME && !offers(c, SESSION_OFFER_BINARYMIME))
+        i = 1; /* CORE-23 */
+    else if (c->caps.size_max > 0 && content_bytes > c->caps.size_max)
+        i = 2; /* RFC 1870 6.1 */
+    else
+        return false;
+    struct verdict v = {CLIENT_FATE_FAIL, CLIENT_PHASE_IDLE, rows[i].code, rows[i].enhanced};
+    settle_open(c, &v);
+    finish(c, false);
+    return true;
+}
+
+void client_begin(struct client *c, const struct client_message *message,
+                  struct client_result *results, clock_ns now)
+{
+    ASSERT(client_is_ready(c));
+    ASSERT(message->rcpt_count > 0);
+    uint64_t content_bytes = 0;
+    for (uint32_t i = 0; i < message->content_count; i++)
+        content_bytes += message->content[i].len;
+    memset(results, 0, message->rcpt_count * sizeof(*results));
+    c->message = message;
+    c->results = results;
+    c->since_ns = now;
+    c->content_left = content_bytes;
+    c->chunk_left = 0;
+    c->content_offset = c->content_idx = 0;
+    c->envelope_sent = c->envelope_replied = 0;
+    c->accepted_count = c->block_idx = c->block_count = 0;
+    c->chunks_sent = c->chunks_replied = 0;
+    c->stuffing = (struct data_stuffing){0};
+    c->is_last_announced = c->is_mail_refused = c->is_content_refused = c->was_empty = false;
+    if (refuse_locally(c, content_bytes))
+        return;
+    bool is_binary = message->params.body == PARAM_BODY_BINARYMIME;
+    c->uses_chunks = offers(c, SESSION_OFFER_CHUNKING) && (c->config->wants_chunking || is_binary);
+    uint32_t prdr_min = c->config->prdr_rcpt_min != 0 ? c->config->prdr_rcpt_min : 2;
+    c->dialect = CLIENT_DIALECT_SMTP;
+    if (c->config->protocol == CLIENT_LMTP)
+        c->dialect = CLIENT_DIALECT_LMTP;
+    else if (c->config->wants_prdr && offers(c, SESSION_OFFER_PRDR) &&
+             message->rcpt_count >= prdr_min)
+        c->dialect = CLIENT_DIALECT_PRDR;
+    c->state = CLIENT_ENVELOPE;
+}
+
+void client_quit(struct client *c)
+{
+    c->wants_quit = true;
+    if (c->state == CLIENT_READY) {
+        c->is_ready_due = false;
+        go_on(c);
+    }
+}
+
+static void put_mail(struct client *c, struct buf *out)
+{
+    struct mail_params params = c->message->params;
+    params.has_size = true;
+    params.size = c->content_left;
+    params.prdr = c->dialect == CLIENT_DIALECT_PRDR;
+    BUF_PUT_LIT(out, "MAIL FROM:<");
+    buf_put(out, c->message->sender);
+    buf_put_byte(out, '>');
+    param_put_mail(out, &params, c->caps.offers);
+    BUF_PUT_LIT(out, "\r\n");
+}
+
+static void put_rcpt(struct client *c, struct buf *out, uint32_t idx)
+{
+    BUF_PUT_LIT(out, "RCPT TO:<");
+    buf_put(out, c->message->rcpts[idx].address);
+    buf_put_byte(out, '>');
+    param_put_rcpt(out, &c->message->rcpts[idx].params, c->caps.offers);
+    BUF_PUT_LIT(out, "\r\n");
+}
+
+/* Commands that lie behind @start in @scratch are one part. */
+static void put_part(const struct buf *scratch, size_t start, struct slices *parts)
+{
+    ASSERT(!scratch->is_full);
+    if (scratch->len > start)
+        parts->at[parts->count++] = slice_of(scratch->ptr + start, scratch->len - start);
+}
+
+static bool may_send_envelope(const struct client *c)
+{
+    if (c->envelope_sent == envelope_len(c) || c->is_mail_refused)
+        return false;
+    if (!may_pipeline(c, CLIENT_PIPELINE_ENVELOPE) && !is_envelope_answered(c))
+        return false;
+    /* DATA with no recipient left: only where it went out before that was known. */
+    bool is_data = c->envelope_sent == 1 + c->message->rcpt_count;
+    return !is_data || !is_envelope_answered(c) || c->accepted_count > 0;
+}
+
+static bool output_envelope(struct client *c, struct buf *scratch, struct slices *parts)
+{
+    size_t start = scratch->len;
+    bool is_out_of_room = false;
+    while (may_send_envelope(c)) {
+        is_out_of_room = buf_room(scratch) < CLIENT_COMMAND_BYTES_MAX;
+        if (is_out_of_room)
+            break;
+        uint32_t step = c->envelope_sent++;
+        if (step == 0)
+            put_mail(c, scratch);
+        else if (step <= c->message->rcpt_count)
+            put_rcpt(c, scratch, step - 1);
+        else
+            BUF_PUT_LIT(scratch, "DATA\r\n");
+    }
+    put_part(scratch, start, parts);
+    bool is_blind = may_pipeline(c, CLIENT_PIPELINE_FULL) && c->dialect != CLIENT_DIALECT_LMTP;
+    if (c->uses_chunks && c->envelope_sent == envelope_len(c) && is_blind && !c->is_mail_refused)
+        c->state = CLIENT_CHUNKS;
+    return is_out_of_room || c->state == CLIENT_CHUNKS;
+}
+
+/* QUIT behind the content, for servers that said PIPELINING (CORE-48). */
+static void output_quit_early(struct client *c, struct buf *scratch, struct slices *parts)
+{
+    if (!c->wants_quit || c->is_quit_sent || !may_pipeline(c, CLIENT_PIPELINE_FULL))
+        return;
+    size_t start = scratch->len;
+    BUF_PUT_LIT(scratch, "QUIT\r\n");
+    put_part(scratch, start, parts);
+    c->is_quit_sent = true;
+}
+
+/* The next run of content, at most @max octets. */
+static struct slice content_view(struct client *c, uint64_t max)
+{
+    while (c->content_idx < c->message->content_count &&
+           c->content_offset == c->message->content[c->content_idx].len) {
+        c->content_idx++;
+        c->content_offset = 0;
+    }
+    ASSERT(c->content_idx < c->message->content_count);
+    struct slice rest = slice_from(c->message->content[c->content_idx], c->content_offset);
+    return slice_first(rest, (size_t)u64_min(rest.len, max));
+}
+
+static void content_consume(struct client *c, size_t len)
+{
+    c->content_offset += len;
+    c->content_left -= len;
+}
+
+static bool output_content(struct client *c, struct buf *scratch, struct slices *parts)
+{
+    while (c->content_left > 0 && !c->was_empty) {
+        size_t len = data_stuff(&c->stuffing, content_view(c, UINT64_MAX), parts);
+        if (len == 0)
+            return true; /* parts are full */
+        content_consume(c, len);
+    }
+    if (data_is_bad(&c->stuffing)) {
+        parts->count = 0;
+        end_with(c, CLIENT_ERROR_CONTENT);
+        return false;
+    }
+    if (parts->count + 2 > SLICES_MAX)
+        return true;
+    parts->at[parts->count++] = data_terminator(&c->stuffing);
+    c->is_last_announced = true;
+    c->state = CLIENT_REPLIES;
+    output_quit_early(c, scratch, parts);
+    return false;
+}
+
+static bool may_send_chunk(const struct client *c, bool is_last)
+{
+    bool is_answered = is_envelope_answered(c) && c->chunks_replied == c->chunks_sent;
+    if (c->is_last_announced || c->is_content_refused || c->is_mail_refused)
+        return false;
+    if (is_answered)
+        return c->accepted_count > 0;
+    if (c->dialect == CLIENT_DIALECT_LMTP && is_last)
+        return false; /* LMTP-16, LMTP-17 */
+    return may_pipeline(c, CLIENT_PIPELINE_FULL) &&
+           (c->dialect != CLIENT_DIALECT_LMTP || is_envelope_answered(c));
+}
+
+static bool output_chunk_command(struct client *c, struct buf *scratch, struct slices *parts)
+{
+    uint64_t bytes = c->content_left;
+    if (c->config->chunk_bytes > 0)
+        bytes = u64_min(bytes, c->config->chunk_bytes);
+    bool is_last = bytes == c->content_left;
+    if (!may_send_chunk(c, is_last))
+        return false;
+    size_t start = scratch->len;
+    data_put_chunk(scratch, bytes, is_last);
+    put_part(scratch, start, parts);
+    c->chunk_left = bytes;
+    c->chunks_sent++;
+    c->is_last_announced = is_last;
+    return true;
+}
+
+static void finish_chunks(struct client *c);
+
+/* Octets of the current chunk, as many as there are parts for. */
+static void output_octets(struct client *c, struct slices *parts)
+{
+    while (c->chunk_left > 0 && parts->count + 1 < SLICES_MAX) {
+        struct slice view = content_view(c, c->chunk_left);
+        parts->at[parts->count++] = view;
+        content_consume(c, view.len);
+        c->chunk_left -= view.len;
+    }
+}
+
+static bool output_chunks(struct client *c, struct buf *scratch, struct slices *parts)
+{
+    for (;;) {
+        if (parts->count + 3 > SLICES_MAX || buf_room(scratch) < 64)
+            return true;
+        if (c->chunk_left == 0 && !output_chunk_command(c, scratch, parts))
+            break;
+        output_octets(c, parts);
+        if (c->chunk_left == 0 && c->is_last_announced)
+            output_quit_early(c, scratch, parts);
+    }
+    finish_chunks(c);
+    return false;
+}
+
+/* The rest of a last chunk that has been answered, or is being answered. */
+static bool output_rest(struct client *c, struct slices *parts)
+{
+    output_octets(c, parts);
+    if (c->chunk_left == 0 && c->state == CLIENT_DRAIN)
+        finish(c, false);
+    return c->chunk_left > 0;
+}
+
+static void output_command(struct client *c, struct buf *out)
+{
+    if (c->state == CLIENT_HELLO && c->is_hello_due) {
+        c->is_hello_due = false;
+        if (c->config->protocol == CLIENT_LMTP)
+            BUF_PUT_LIT(out, "LHLO ");
+        else if (c->is_ehlo_refused)
+            BUF_PUT_LIT(out, "HELO ");
+        else
+            BUF_PUT_LIT(out, "EHLO ");
+        buf_put(out, c->config->hostname);
+        BUF_PUT_LIT(out, "\r\n");
+    } else if (c->state == CLIENT_RESET && c->is_command_due) {
+        c->is_command_due = false;
+        BUF_PUT_LIT(out, "RSET\r\n");
+    } else if (c->state == CLIENT_QUIT && c->is_command_due) {
+        c->is_command_due = false;
+        BUF_PUT_LIT(out, "QUIT\r\n");
+    }
+}
+
+bool client_output(struct client *c, clock_ns now, struct buf *scratch, struct slices *parts)
+{
+    bool has_more = false;
+    ASSERT(scratch->len == 0);
+    ASSERT(scratch->cap >= CLIENT_COMMAND_BYTES_MAX);
+    parts->count = 0;
+    switch ((enum client_state)c->state) {
+    case CLIENT_ENVELOPE:
+        has_more = output_envelope(c, scratch, parts);
+        if (c->state == CLIENT_CHUNKS)
+            has_more = output_chunks(c, scratch, parts);
+        break;
+    case CLIENT_CONTENT:
+        has_more = output_content(c, scratch, parts);
+        break;
+    case CLIENT_CHUNKS:
+        has_more = output_chunks(c, scratch, parts);
+        break;
+    case CLIENT_HELLO:
+    case CLIENT_RESET:
+    case CLIENT_QUIT:
+        output_command(c, scratch);
+        put_part(scratch, 0, parts);
+        break;
+    case CLIENT_REPLIES:
+    case CLIENT_DRAIN:
+        has_more = output_rest(c, parts);
+        break;
+    case CLIENT_GREETING:
+    case CLIENT_READY:
+    case CLIENT_CLOSED:
+        break;
+    }
+    if (parts->count > 0)
+        c->since_ns = now;
+    return has_more;
+}
+
+/* ---- replies ---- */
+
+static void on_hello(struct client *c, uint16_t code)
+{
+    if (code == 250) {
+        go_on(c);
+    } else if (c->config->protocol == CLIENT_SMTP && code / 100 == 5 && !c->is_ehlo_refused) {
+        c->is_ehlo_refused = true; /* try HELO (RFC 5321 3.2) */
+        c->is_hello_due = true;
+        c->caps = (struct hello_caps){0};
+    } else {
+        end_with(c, CLIENT_ERROR_REFUSED);
+    }
+}
+
+static void on_mail(struct client *c, const struct reply_state *reply)
+{
+    if (reply->code / 100 == 2)
+        return;
+    struct verdict v = {fate_of(reply->code), CLIENT_PHASE_MAIL, reply->code, reply->enhanced};
+    c->is_mail_refused = true;
+    settle_open(c, &v);
+}
+
+static void on_rcpt(struct client *c, const struct reply_state *reply, struct client_event *ev)
+{
+    uint32_t idx = c->envelope_replied - 1;
+    struct client_result *result = &c->results[idx];
+    ev->rcpt_idx = idx;
+    if (c->is_mail_refused)
+        return; /* 503, as was to be expected */
+    result->rcpt_code = reply->code;
+    if (reply->code / 100 == 2) {
+        c->accepted_count++;
+        return;
+    }
+    struct verdict v = {fate_of(reply->code), CLIENT_PHASE_RCPT, reply->code, reply->enhanced};
+    if (reply->code == 552)
+        v.fate = CLIENT_FATE_REQUEUE; /* too many recipients, by its old name (RFC 5321 4.5.3.1.10) */
+    settle(result, &v);
+    ev->is_settled = true;
+}
+
+/* DATA: 354 or a refusal that stands for all. */
+static void on_data(struct client *c, const struct reply_state *reply)
+{
+    if (reply->code == 354) {
+        c->was_empty = c->accepted_count == 0; /* CORE-21: only the dot, and the result is ignored */
+        if (c->was_empty && c->dialect == CLIENT_DIALECT_LMTP)
+            end_with(c, CLIENT_ERROR_PROTOCOL); /* LMTP-6 */
+        else
+            c->state = CLIENT_CONTENT;
+        return;
+    }
+    if (reply->code / 100 < 4) {
+        end_with(c, CLIENT_ERROR_PROTOCOL);
+        return;
+    }
+    struct verdict v = {fate_of(reply->code), CLIENT_PHASE_DATA, reply->code, reply->enhanced};
+    settle_open(c, &v);
+    finish(c, !c->is_mail_refused);
+}
+
+static void on_envelope(struct client *c, const struct reply_state *reply, struct client_event *ev)
+{
+    uint32_t step = c->envelope_replied;
+    uint32_t rcpt_count = c->message->rcpt_count;
+    if (step > rcpt_count) {
+        c->envelope_replied++;
+        on_data(c, reply);
+        return;
+    }
+    if (reply->code / 100 == 3) {
+        end_with(c, CLIENT_ERROR_PROTOCOL);
+        return;
+    }
+    if (step == 0)
+        on_mail(c, reply);
+    else
+        on_rcpt(c, reply, ev);
+    c->envelope_replied++;
+    if (!is_envelope_answered(c))
+        return;
+    if (c->state == CLIENT_CHUNKS) {
+        finish_chunks(c);
+    } else if (c->is_mail_refused) {
+        finish(c, false);
+    } else if (c->envelope_replied == 1 + rcpt_count) {
+        if (c->accepted_count == 0)
+            finish(c, true);
+        else if (c->uses_chunks)
+            c->state = CLIENT_CHUNKS;
+    }
+}
+
+/* The next entry of L: RCPT answered 2xx, in order, repeats kept (PRDR-8, LMTP-7). */
+static uint32_t next_listed(struct client *c)
+{
+    ASSERT(c->block_count < c->accepted_count);
+    while (c->results[c->block_idx].rcpt_code / 100 != 2)
+        c->block_idx++;
+    ASSERT(c->block_idx < c->message->rcpt_count);
+    return c->block_idx++;
+}
+
+/* PRDR-35: the individual reply counts like one to RCPT, the final like one to DATA, and rules. */
+static void settle_block(struct client *c, const struct reply_state *final)
+{
+    for (uint32_t i = 0; i < c->message->rcpt_count; i++) {
+        struct client_result *result = &c->results[i];
+        if (result->fate != CLIENT_FATE_OPEN)
+            continue;
+        unsigned own = result->individual_code / 100;
+        struct verdict v = {fate_of(final->code), CLIENT_PHASE_DONE, final->code, final->enhanced};
+        bool is_own = final->code / 100 == 2 ? own != 2 : final->code / 100 == 4 && own == 5;
+        if (is_own) {
+            v.fate = fate_of(result->individual_code);
+            v.code = result->individual_code;
+            v.enhanced = result->individual_enhanced;
+        }
+        settle(result, &v);
+    }
+}
+
+/* A reply after the content. */
+static void on_block(struct client *c, const struct reply_state *reply, struct client_event *ev)
+{
+    struct verdict v = {fate_of(reply->code), CLIENT_PHASE_DONE, reply->code, reply->enhanced};
+    if (c->dialect == CLIENT_DIALECT_PRDR && reply->code == 353 && c->chunk_left == 0) {
+        c->dialect = CLIENT_DIALECT_PRDR_BLOCK;
+        return;
+    }
+    if (reply->code / 100 == 3 || (reply->code / 100 == 2 && c->chunk_left > 0)) {
+        end_with(c, CLIENT_ERROR_PROTOCOL); /* nobody can have accepted what was not sent */
+        return;
+    }
+    if (c->dialect == CLIENT_DIALECT_LMTP) {
+        ev->rcpt_idx = next_listed(c);
+        settle(&c->results[ev->rcpt_idx], &v);
+        ev->is_settled = true;
+        if (++c->block_count < c->accepted_count)
+            return;
+    } else if (c->dialect == CLIENT_DIALECT_PRDR_BLOCK && c->block_count < c->accepted_count) {
+        ev->rcpt_idx = next_listed(c);
+        c->results[ev->rcpt_idx].individual_code = reply->code;
+        memcpy(c->results[ev->rcpt_idx].individual_enhanced, reply->enhanced,
+               sizeof(reply->enhanced));
+        c->block_count++;
+        return;
+    } else if (c->dialect == CLIENT_DIALECT_PRDR_BLOCK) {
+        settle_block(c, reply);
+    } else {
+        settle_open(c, &v);
+    }
+    finish(c, false);
+}
+
+/* Chunks: everything sent was answered, and nothing more will be sent. */
+static void finish_chunks(struct client *c)
+{
+    bool is_quiet = is_envelope_answered(c) && c->chunks_replied == c->chunks_sent;
+    if (c->state != CLIENT_CHUNKS || c->chunk_left > 0 || !is_quiet)
+        return;
+    if (c->is_mail_refused || c->is_content_refused || c->accepted_count == 0)
+        finish(c, true);
+}
+
+/* The reply to a chunk; that to the last one is a reply to the message. */
+static void on_chunk(struct client *c, const struct reply_state *reply, struct client_event *ev)
+{
+    bool is_final = c->is_last_announced && c->chunks_replied + 1 == c->chunks_sent;
+    bool was_hopeless = c->is_content_refused || c->is_mail_refused || c->accepted_count == 0;
+    if (is_final && !was_hopeless) {
+        c->state = CLIENT_REPLIES;
+        on_block(c, reply, ev);
+        return;
+    }
+    if (reply->code / 100 == 3) {
+        end_with(c, CLIENT_ERROR_PROTOCOL);
+        return;
+    }
+    c->chunks_replied++;
+    if (reply->code / 100 != 2 && !was_hopeless) {
+        struct verdict v = {fate_of(reply->code), CLIENT_PHASE_DONE, reply->code, reply->enhanced};
+        c->is_content_refused = true;
+        settle_open(c, &v);
+    }
+    finish_chunks(c);
+}
+
+static void on_reply(struct client *c, const struct reply_state *reply, struct client_event *ev)
+{
+    switch ((enum client_state)c->state) {
+    case CLIENT_GREETING:
+        c->state = CLIENT_HELLO;
+        c->is_hello_due = true;
+        if (reply->code != 220)
+            end_with(c, CLIENT_ERROR_REFUSED);
+        break;
+    case CLIENT_HELLO:
+        on_hello(c, reply->code);
+        break;
+    case CLIENT_ENVELOPE:
+        on_envelope(c, reply, ev);
+        break;
+    case CLIENT_CHUNKS:
+        if (is_envelope_answered(c))
+            on_chunk(c, reply, ev);
+        else
+            on_envelope(c, reply, ev);
+        break;
+    case CLIENT_REPLIES:
+        on_block(c, reply, ev);
+        break;
+    case CLIENT_RESET:
+        if (reply->code / 100 == 2)
+            go_on(c);
+        else
+            end_with(c, CLIENT_ERROR_REFUSED);
+        break;
+    case CLIENT_QUIT:
+        end_with(c, CLIENT_ERROR_NONE);
+        break;
+    case CLIENT_READY:
+    case CLIENT_CONTENT:
+    case CLIENT_DRAIN:
+    case CLIENT_CLOSED:
+        UNREACHABLE();
+    }
+}
+
+/* A whole reply has been read. */
+static void take_reply(struct client *c, struct slice text, clock_ns now, struct client_event *ev)
+{
+    struct reply_state reply = c->reply;
+    c->reply = (struct reply_state){0};
+    ev->kind = CLIENT_EV_REPLY;
+    ev->phase = client_phase(c);
+    ev->rcpt_idx = CLIENT_NO_RCPT;
+    ev->is_settled = false;
+    ev->code = reply.code;
+    memcpy(ev->enhanced, reply.enhanced, sizeof(ev->enhanced));
+    ev->text = text;
+    c->since_ns = now;
+    if (is_expecting(c))
+        on_reply(c, &reply, ev);
+    else if (reply.code != 421)
+        end_with(c, CLIENT_ERROR_PROTOCOL); /* PRDR-38 */
+    if (reply.code == 421)
+        end_with(c, CLIENT_ERROR_REFUSED); /* RFC 5321 3.8 */
+}
+
+/* One line; true when @ev is set. */
+static bool take_line(struct client *c, struct slice line, clock_ns now, struct client_event *ev)
+{
+    struct reply_line parsed;
+    if (!reply_parse_line(line, &parsed)) {
+        end_with(c, CLIENT_ERROR_PROTOCOL);
+        return false;
+    }
+    enum reply_result result = reply_add_line(&c->reply, &parsed);
+    if (result == REPLY_BAD) {
+        end_with(c, CLIENT_ERROR_PROTOCOL);
+        return false;
+    }
+    if (c->state == CLIENT_HELLO && c->reply.line_count > 1 && c->reply.code == 250)
+        hello_parse_line(&c->caps, slice_from(line, 4));
+    if (result == REPLY_MORE)
+        return false;
+    take_reply(c, parsed.text, now, ev);
+    return true;
+}
+
+/* Events that need no input; true when @ev is set. */
+static bool take_due(struct client *c, struct client_event *ev)
+{
+    ev->error = CLIENT_ERROR_NONE;
+    if (c->is_done_due) {
+        c->is_done_due = false;
+        c->message = NULL;
+        c->results = NULL;
+        ev->kind = CLIENT_EV_DONE;
+    } else if (c->is_ready_due) {
+        c->is_ready_due = false;
+        ev->kind = CLIENT_EV_READY;
+    } else if (c->is_closed_due) {
+        c->is_closed_due = false;
+        ev->kind = CLIENT_EV_CLOSED;
+        ev->error = (enum client_error)c->error;
+    } else {
+        return false;
+    }
+    return true;
+}
+
+size_t client_feed(struct client *c, struct slice in, clock_ns now, struct client_event *ret_event)
+{
+    size_t used = 0;
+    if (in.ptr == NULL)
+        in = SLICE_LIT(""); /* no arithmetic on a null pointer */
+    ret_event->kind = CLIENT_EV_MORE;
+    while (!take_due(c, ret_event)) {
+        struct slice line;
+        size_t line_used;
+        if (c->state == CLIENT_CLOSED)
+            return in.len;
+        enum line_result result = line_next(&c->is_skipping, slice_from(in, used),
+                                            REPLY_READ_LINE_BYTES_MAX, &line, &line_used);
+        used += line_used;
+        if (result == LINE_MORE)
+            return used;
+        if (result != LINE_OK)
+            end_with(c, CLIENT_ERROR_PROTOCOL);
+        else if (take_line(c, line, now, ret_event))
+            return used;
+    }
+    return used;
+}
+
+void client_lost(struct client *c, enum client_error error)
+{
+    ASSERT(error == CLIENT_ERROR_LOST || error == CLIENT_ERROR_TIMEOUT);
+    end_with(c, error);
+}

@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * session_reply.c - the server machine: decisions after the content, output, and endings.
+ *
+ * Owns the way of an answer onto the wire. All replies to one message are one slot of the queue,
+ * the block, which goes through the stages that its dialect has:
+ *
+ *     HELD -> OPENER -> INDIVIDUAL (entry 0 .. |L|-1) -> FINAL -> IDLE
+ *
+ * It is HELD until the form is known: single form goes straight to FINAL. Individual replies leave
+ * in order, each as soon as it is decided, formatted one at a time from the owner's entries, so ten
+ * thousand of them need no memory here.
+ *
+ * Invariants:
+ * - A success for a recipient comes from session_accept_rcpt() only, which asserts the proof of
+ *   commit; a final success is derived from such entries only (P1).
+ * - After a block has been opened it is always completed: what is missing is answered with a
+ *   temporary failure (PRDR-30, LMTP-12, LMTP-14).
+ */
+#include "smtp/session.h"
+#include "smtp/hello.h"
+#include "smtp/line.h"
+#include "smtp/command.h"
+#include "smtp/reply.h"
+#include "dialect.h"
+#include "session_state.h"
+
+static_assert(SESSION_OUTPUT_BYTES_MIN >= HELLO_REPLY_BYTES_MAX, "the longest reply we build");
+static_assert(SESSION_OUTPUT_BYTES_MIN >= REPLY_LINE_BYTES_MAX, "a reply line");
+
+static bool is_failure(const struct answer *a)
+{
+    return status_is_temporary(a->status) || status_is_permanent(a->status);
+}
+
+/* ---- decisions ---- */
+
+static bool is_deciding(const struct session *s)
+{
+    if (s->state == STATE_CLOSED)
+        return false;
+    ASSERT(s->state == STATE_DECIDE);
+    return true;
+}
+
+void session_set_entries(struct session *s, struct session_entry *entries)
+{
+    if (!is_deciding(s))
+        return;
+    ASSERT(entries != NULL);
+    ASSERT(s->entries == NULL);
+    for (uint32_t i = 0; i < s->rcpt_count; i++) {
+        entries[i].answer = ANSWER(STATUS_NONE);
+        entries[i].fate = SESSION_FATE_OPEN;
+    }
+    s->entries = entries;
+    if (s->dialect == DIALECT_LMTP)
+        s->stage = DIALECT_INDIVIDUAL; /* LMTP-11 */
+}
+
+static struct session_entry *open_entry(struct session *s, uint32_t idx)
+{
+    ASSERT(s->entries != NULL);
+    ASSERT(idx < s->rcpt_count);
+    ASSERT(s->entries[idx].fate == SESSION_FATE_OPEN);
+    return &s->entries[idx];
+}
+
+void session_refuse_rcpt(struct session *s, uint32_t entry_idx, struct answer answer)
+{
+    if (!is_deciding(s))
+        return;
+    struct session_entry *entry = open_entry(s, entry_idx);
+    ASSERT(is_failure(&answer)); /* PRDR-21: never 3xx */
+    entry->answer = answer;
+    entry->fate = SESSION_FATE_REFUSED;
+}
+
+/* The one function that answers a recipient of a message with success. */
+void session_accept_rcpt(struct session *s, uint32_t entry_idx, struct answer answer,
+                         const struct commit_proof *proof)
+{
+    ASSERT(proof != NULL);
+    ASSERT(proof->is_committed);
+    ASSERT(proof->queue_id != 0);
+    if (!is_deciding(s))
+        return;
+    struct session_entry *entry = open_entry(s, entry_idx);
+    ASSERT(status_is_success(answer.status));
+    /* The code that RCPT got, or a more specific one: 250 to 251, never back (PRDR-20). */
+    if (s->dialect == DIALECT_PRDR && entry->rcpt_code > answer_code(&answer))
+        answer.code = entry->rcpt_code;
+    entry->answer = answer;
+    entry->fate = SESSION_FATE_ACCEPTED;
+}
+
+void session_open_block(struct session *s)
+{
+    if (!is_deciding(s))
+        return;
+    ASSERT(s->entries != NULL);
+    if (s->stage == DIALECT_HELD && dialect_row(s->dialect)->has_individual)
+        s->stage = DIALECT_OPENER;
+}
+
+/* What is still open gets @a. */
+static void decide_rest(struct session *s, const struct answer *a)
+{
+    for (uint32_t i = 0; s->entries != NULL && i < s->rcpt_count; i++) {
+        if (s->entries[i].fate != SESSION_FATE_OPEN)
+            continue;
+        s->entries[i].answer = *a;
+        s->entries[i].fate = SESSION_FATE_REFUSED;
+    }
+}
+
+static bool all_decided(const struct session *s)
+{
+    for (uint32_t i = 0; i < s->rcpt_count; i++)
+        if (s->entries[i].fate == SESSION_FATE_OPEN)
+            return false;
+    return true;
+}
+
+/* Which stage follows HELD, all being decided. */
+static enum dialect_stage choose_form(const struct session *s, const struct answer *whole)
+{
+    const struct dialect_row *row = dialect_row((enum dialect)s->dialect);
+    if (!row->has_individual)
+        return DIALECT_FINAL;
+    if (row->may_be_single && (is_failure(whole) || s->entries == NULL ||
+                               dialect_is_uniform(s->entries, s->rcpt_count)))
+        return DIALECT_FINAL;
+    return row->opener != STATUS_NONE ? DIALECT_OPENER : DIALECT_INDIVIDUAL;
+}
+
+void session_finish(struct session *s, struct answer whole)
+{
+    if (!is_deciding(s))
+        return;
+    const struct dialect_row *row = dialect_row((enum dialect)s->dialect);
+    if (is_failure(&whole))
+        decide_rest(s, &whole);
+    ASSERT(s->entries != NULL || is_failure(&whole));
+    if (s->entries != NULL)
+        ASSERT(all_decided(s));
+    if (status_is_success(whole.status)) {
+        uint32_t accepted = dialect_accepted_count(s->entries, s->rcpt_count);
+        ASSERT(accepted > 0);
+    }
+    if (!row->has_individual && s->entries != NULL && !is_failure(&whole)) {
+        uint32_t accepted = dialect_accepted_count(s->entries, s->rcpt_count);
+        ASSERT(accepted == 0 || accepted == s->rcpt_count); /* one reply must fit all (CORE-8) */
+    }
+    if (s->stage == DIALECT_HELD)
+        s->stage = (uint8_t)choose_form(s, &whole);
+    if (whole.status == STATUS_NONE)
+        whole = dialect_final(s->entries, s->rcpt_count);
+    replyq_fill(&s->replies, s->content_seq, &whole);
+    session_set_state(s, STATE_READY);
+}
+
+bool session_replies_done(const struct session *s)
+{
+    return s->stage == DIALECT_IDLE;
+}
+
+/* ---- output ---- */
+
+enum put_result { PUT_DONE, PUT_WAIT, PUT_FULL };
+
+static uint32_t reply_flags(const struct session *s)
+{
+    uint32_t flags = s->is_utf8 ? REPLY_UTF8 : 0;
+    if ((hello_offers(s->config) & SESSION_OFFER_ENHANCED) != 0)
+        flags |= REPLY_ENHANCED;
+    return flags;
+}
+
+/* Individual replies as far as they are decided; a block without entries repeats its own answer. */
+static enum put_result put_individual(struct session *s, const struct replyq_slot *slot,
+                                      struct buf *out)
+{
+    uint32_t flags = reply_flags(s);
+    for (; s->entry_idx < s->rcpt_count; s->entry_idx++) {
+        struct answer a;
+        if (s->entries != NULL) {
+            if (s->entries[s->entry_idx].fate == SESSION_FATE_OPEN)
+                return PUT_WAIT;
+            a = s->entries[s->entry_idx].answer;
+        } else {
+            if (!slot->is_ready)
+                return PUT_WAIT;
+            a = replyq_slot_answer(slot);
+        }
+        if (!reply_put(out, &a, flags))
+            return PUT_FULL;
+    }
+    return PUT_DONE;
+}
+
+/* The replies to one message; PUT_DONE when all were written and the slot can go. */
+static enum put_result put_block(struct session *s, const struct replyq_slot *slot, struct buf *out)
+{
+    const struct dialect_row *row = dialect_row((enum dialect)s->dialect);
+    uint32_t flags = reply_flags(s);
+    if (s->stage == DIALECT_HELD)
+        return PUT_WAIT;
+    if (s->stage == DIALECT_OPENER) {
+        if (row->opener != STATUS_NONE && !reply_put(out, &ANSWER(row->opener), flags))
+            return PUT_FULL;
+        s->stage = DIALECT_INDIVIDUAL;
+    }
+    if (s->stage == DIALECT_INDIVIDUAL) {
+        enum put_result result = put_individual(s, slot, out);
+        if (result != PUT_DONE)
+            return result;
+        s->stage = DIALECT_FINAL;
+    }
+    if (!slot->is_ready)
+        return PUT_WAIT;
+    struct answer final = replyq_slot_answer(slot);
+    if (row->has_final && !reply_put(out, &final, flags))
+        return PUT_FULL;
+    s->stage = DIALECT_IDLE;
+    s->entries = NULL;
+    s->entry_idx = 0;
+    s->rcpt_count = 0;
+    return PUT_DONE;
+}
+
+/* A reply whose text begins with our name, or ends with it. */
+static bool put_named(const struct session *s, const struct replyq_slot *slot, struct buf *out)
+{
+    uint8_t memory[DOMAIN_BYTES_MAX + 32];
+    struct buf text = buf_over(memory, sizeof(memory));
+    struct answer a = replyq_slot_answer(slot);
+    uint32_t flags = reply_flags(s);
+    buf_put(&text, s->config->hostname);
+    if (slot->kind == REPLY_KIND_GREETING) {
+        bool is_lmtp = s->config->protocol == SESSION_LMTP;
+        buf_put(&text, is_lmtp ? SLICE_LIT(" LMTP") : SLICE_LIT(" ESMTP"));
+    } else if (slot->kind == REPLY_KIND_HELO) {
+        flags &= ~(uint32_t)REPLY_ENHANCED; /* RFC 2034 4 */
+    } else {
+        BUF_PUT_LIT(&text, " closing");
+    }
+    a.text = buf_slice(&text);
+    return reply_put(out, &a, flags);
+}
+
+static bool put_plain(const struct session *s, const struct replyq_slot *slot, struct buf *out)
+{
+    struct answer a = replyq_slot_answer(slot);
+    uint32_t flags = reply_flags(s) & ~(uint32_t)REPLY_UTF8;
+    if (slot->is_utf8)
+        flags |= REPLY_UTF8;
+    if (slot->is_bare)
+        flags &= ~(uint32_t)REPLY_ENHANCED;
+    return reply_put(out, &a, flags);
+}
+
+/* "250 2.0.0 N octets" (RFC 3030 4.2) */
+static bool put_chunk(const struct session *s, const struct replyq_slot *slot, struct buf *out)
+{
+    uint8_t memory[32];
+    struct buf text = buf_over(memory, sizeof(memory));
+    struct answer a = ANSWER(STATUS_CHUNK_OK);
+    if (slot->status != STATUS_CHUNK_OK)
+        return put_plain(s, slot, out);
+    buf_put_u64(&text, slot->number);
+    BUF_PUT_LIT(&text, " octets");
+    a.text = buf_slice(&text);
+    return reply_put(out, &a, reply_flags(s));
+}
+
+static enum put_result put_slot(struct session *s, const struct replyq_slot *slot, struct buf *out)
+{
+    bool has_put = true;
+    if (slot->kind == REPLY_KIND_BLOCK)
+        return put_block(s, slot, out);
+    if (!slot->is_ready)
+        return PUT_WAIT;
+    switch ((enum session_reply_kind)slot->kind) {
+    case REPLY_KIND_PLAIN:
+    case REPLY_KIND_MAIL:
+    case REPLY_KIND_RCPT:
+    case REPLY_KIND_DATA:
+        has_put = put_plain(s, slot, out);
+        break;
+    case REPLY_KIND_GREETING:
+    case REPLY_KIND_HELO:
+    case REPLY_KIND_BYE:
+        has_put = put_named(s, slot, out);
+        break;
+    case REPLY_KIND_EHLO:
+        has_put = hello_put_reply(out, s->config);
+        break;
+    case REPLY_KIND_CHUNK:
+        has_put = put_chunk(s, slot, out);
+        break;
+    case REPLY_KIND_BLOCK:
+        UNREACHABLE();
+    }
+    return has_put ? PUT_DONE : PUT_FULL;
+}
+
+bool session_output(struct session *s, struct buf *out)
+{
+    const struct replyq_slot *slot;
+    ASSERT(out->cap >= SESSION_OUTPUT_BYTES_MIN);
+    while ((slot = replyq_front(&s->replies)) != NULL) {
+        enum put_result result = put_slot(s, slot, out);
+        if (result != PUT_DONE)
+            return result == PUT_WAIT;
+        replyq_pop(&s->replies);
+    }
+    return true;
+}
+
+bool session_wants_close(const struct session *s)
+{
+    return s->state == STATE_CLOSED && s->replies.count == 0;
+}
+
+/* ---- endings ---- */
+
+static void push_last(struct session *s, const struct answer *a)
+{
+    uint32_t seq = replyq_reserve_last(&s->replies, REPLY_KIND_PLAIN);
+    replyq_fill(&s->replies, seq, a);
+}
+
+/* MAIL and RCPT that wait for the owner. */
+static void answer_open_slots(struct session *s)
+{
+    struct replyq *q = &s->replies;
+    for (uint32_t i = 0; i < q->count; i++) {
+        uint32_t seq = q->head_seq + i;
+        if (!replyq_at(q, seq)->is_ready)
+            replyq_fill(q, seq, &ANSWER(STATUS_LOCAL_ERROR));
+    }
+}
+
+/* The slot of a DATA or BDAT that is not answered yet: the last words take its place. */
+static void drop_content_slot(struct session *s)
+{
+    bool is_in_chunk = s->state == STATE_CHUNK || (s->state == STATE_ENDED && s->is_chunked);
+    if (s->state == STATE_CONTENT || is_in_chunk)
+        replyq_drop_last(&s->replies);
+}
+
+void session_close_with(struct session *s, const struct answer *a)
+{
+    ASSERT(s->state != STATE_DECIDE);
+    s->is_abort_due = session_is_live(s);
+    drop_content_slot(s);
+    answer_open_slots(s);
+    push_last(s, a);
+    session_set_state(s, STATE_CLOSED);
+}
+
+void session_refuse(struct session *s, struct answer answer)
+{
+    ASSERT(is_failure(&answer));
+    ASSERT(s->state == STATE_START);
+    ASSERT(s->replies.head_seq == 0); /* nothing was said yet */
+    replyq_init(&s->replies);
+    push_last(s, &answer);
+    session_set_state(s, STATE_CLOSED);
+}
+
+/* The message that is being decided: the rest 451, a final reply @a; false when @a is still due. */
+static bool end_block(struct session *s, const struct answer *a)
+{
+    const struct dialect_row *row = dialect_row((enum dialect)s->dialect);
+    decide_rest(s, &ANSWER(STATUS_LOCAL_ERROR));
+    if (s->stage == DIALECT_HELD)
+        s->stage = row->has_final ? DIALECT_FINAL : DIALECT_INDIVIDUAL;
+    replyq_fill(&s->replies, s->content_seq,
+                row->has_final ? a : &ANSWER(STATUS_LOCAL_ERROR));
+    return row->has_final;
+}
+
+void session_end_now(struct session *s, struct answer answer)
+{
+    bool is_said = false;
+    ASSERT(is_failure(&answer));
+    if (s->state == STATE_CLOSED)
+        return;
+    if (s->state == STATE_START && s->replies.head_seq == 0) {
+        session_refuse(s, answer);
+        return;
+    }
+    if (s->state == STATE_DECIDE)
+        is_said = end_block(s, &answer);
+    drop_content_slot(s);
+    answer_open_slots(s);
+    if (!is_said)
+        push_last(s, &answer);
+    s->is_abort_due = false;
+    session_set_state(s, STATE_CLOSED);
+}
+
+/* The last line of @held is complete and says QUIT. */
+static bool ends_with_quit(struct slice held)
+{
+    struct slice args;
+    if (held.len < 6 || held.ptr[held.len - 2] != '\r' || held.ptr[held.len - 1] != '\n')
+        return false;
+    size_t start = held.len - 2;
+    while (start > 0 && held.ptr[start - 1] != '\n')
+        start--;
+    struct slice line = slice_of(held.ptr + start, held.len - 2 - start);
+    return command_split(line, &args) == COMMAND_QUIT && args.len == 0;
+}
+
+bool session_has_quit(const struct session *s)
+{
+    return s->has_quit;
+}
+
+bool session_eof(struct session *s, struct slice held)
+{
+    if (s->state == STATE_CLOSED || ends_with_quit(held))
+        return true;
+    if (s->replies.open_count > 0) {
+        session_end_now(s, ANSWER(STATUS_PEER_GONE)); /* PRDR-31 */
+        return false;
+    }
+    s->is_abort_due = false;
+    session_set_state(s, STATE_CLOSED);
+    return false;
+}
