@@ -44,6 +44,12 @@ void rules_worker_free(struct rules_worker *w);
 /* rules_worker_replace() - use @r for messages that begin from now on. 0 or -ENOMEM. */
 MUST_CHECK int rules_worker_replace(struct rules_worker *w, struct rules *r);
 
+/* Streams that a worker hands out at a time, unless rules_worker_limit() says otherwise. */
+#define RULES_STREAM_COUNT_MAX 16384
+
+/* rules_worker_limit() - hand out at most @stream_count_max streams at a time. */
+void rules_worker_limit(struct rules_worker *w, uint32_t stream_count_max);
+
 /* rules_stream_take() - a stream at its start, or NULL when the pool limit is reached. */
 struct rules_stream *rules_stream_take(struct rules_worker *w);
 void rules_stream_give(struct rules_worker *w, struct rules_stream *st);

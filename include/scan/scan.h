@@ -12,22 +12,11 @@
 
 #include "base/limits.h"
 #include "base/slice.h"
+#include "scan/frame.h"
 
 enum scan_mode {
     SCAN_MODE_DATA,  /* dot-stuffed, ended by CRLF.CRLF; starts at the start of a line */
     SCAN_MODE_CHUNK, /* BDAT octets: no stuffing, no terminator, ended by scan_finish() */
-};
-
-enum scan_flag {
-    SCAN_FLAG_BARE_CR = 1u << 0,   /* CR not followed by LF (CORE-42) */
-    SCAN_FLAG_BARE_LF = 1u << 1,   /* LF not preceded by CR */
-    SCAN_FLAG_NUL = 1u << 2,
-    SCAN_FLAG_HIGH = 1u << 3,      /* a byte above 0x7F */
-    SCAN_FLAG_LONG_LINE = 1u << 4, /* a line above TEXT_LINE_BYTES_MAX, CRLF counted */
-    SCAN_FLAG_NO_HEADER_END = 1u << 5, /* the content ended inside the header */
-    SCAN_FLAG_NORMALIZED = 1u << 6,    /* bare LF was made CRLF (only with normalize) */
-    SCAN_FLAG_LOOP = 1u << 7,          /* Received count above the limit (CORE-53) */
-    SCAN_FLAG_UNENDED = 1u << 8,       /* BDAT content does not end with CRLF */
 };
 
 /* Names as they stand in configuration, log and spool: "bare_cr", "bare_lf", "nul", "high", ... */
@@ -48,7 +37,7 @@ struct scan_options {
     enum scan_mode mode;
     bool normalize_bare_lf;     /* CORE-42 option: bare LF becomes CRLF; bare CR and NUL still flag */
     uint32_t received_max;      /* 0: RECEIVED_COUNT_MAX */
-    const struct scan_key *key; /* NULL: no hash */
+    const struct scan_key *key; /* NULL: no hash; must outlive the message */
     struct rules_stream *rules; /* NULL: no content rules; see rules.h for who opens and closes it */
 };
 
@@ -76,10 +65,46 @@ MUST_CHECK int scan_init(const char *isa);
 /* scan_isa_name() - the name of the chosen kernel. */
 const char *scan_isa_name(void);
 
-struct scan {
-    /* Private to scan/; complete so that owners can embed it. */
-    uint64_t opaque[1]; /* replaced by the author of scan.c */
+enum scan_header_state {
+    SCAN_HEADER_LINE,       /* at the start of a line */
+    SCAN_HEADER_NAME,       /* in a field name that may still be one we know */
+    SCAN_HEADER_VALUE_LEAD, /* in the spaces before the Message-ID */
+    SCAN_HEADER_VALUE,
+    SCAN_HEADER_SKIP,       /* in a line of no interest */
+    SCAN_HEADER_EMPTY,      /* behind a CR that started a line */
+    SCAN_HEADER_OVER,
 };
+
+struct scan_header {
+    uint64_t bytes;
+    uint32_t received_count;
+    uint8_t state;    /* enum scan_header_state */
+    uint8_t field;    /* the state to go on with when the next line is folded */
+    uint8_t names;    /* field names that are still possible */
+    uint8_t name_len; /* bytes of the name seen */
+    bool is_after_cr;
+    bool has_message_id;
+    bool is_bracketed;
+    uint8_t message_id_len;
+    uint8_t message_id[MESSAGE_ID_BYTES_MAX];
+};
+
+#define SCAN_HASH_BYTES 640
+
+/* Private to scan/; complete so that owners can embed it. Must not move while a message lasts. */
+struct scan {
+    const struct scan_kernel *kernel;
+    struct rules_stream *rules;
+    uint32_t received_max;
+    bool is_hashed;
+    bool is_ended;
+    struct scan_frame frame;
+    struct scan_header header;
+    uint8_t hash[SCAN_HASH_BYTES]; /* holds its 64-byte aligned state at any alignment */
+};
+
+static_assert(sizeof(struct scan) <= 1024, "lives in every transaction");
+static_assert(MESSAGE_ID_BYTES_MAX <= UINT8_MAX, "message_id_len");
 
 /* scan_begin() - start a message. All earlier state is forgotten. */
 void scan_begin(struct scan *s, const struct scan_options *options);
