@@ -33,6 +33,7 @@ struct spool_options {
     uint32_t shard_count;
     uint64_t segment_bytes;      /* default 64 MiB; 1 MiB .. 1 GiB */
     uint64_t reserve_bytes;      /* file system space never used for new mail; default 16 MiB */
+    bool is_keeper_manual;       /* no thread: the owner calls spool_dir_keep() (tests) */
 };
 
 /* The directory, shared by all shards: lock, key, recovery, and the keeper (a thread that makes
@@ -49,13 +50,17 @@ struct spool_recovery_stats {
  */
 MUST_CHECK int spool_dir_open(const struct spool_options *options, struct spool_dir **ret_dir,
                               char *ret_text, size_t text_cap);
-void spool_dir_close(struct spool_dir *d);
+void spool_dir_close(struct spool_dir *d); /* after every spool_free() */
+/* spool_dir_keep() - one pass of the keeper's work, which blocks; only with is_keeper_manual. */
+void spool_dir_keep(struct spool_dir *d);
 const struct scan_key *spool_dir_key(const struct spool_dir *d); /* content hash key, persistent */
 const struct spool_recovery_stats *spool_dir_stats(const struct spool_dir *d);
 
 struct spool; /* one shard's */
+/* spool_new() - 0 or negative errno. Every pool of the shard's spool is made here. */
 MUST_CHECK int spool_new(struct spool_dir *d, uint32_t shard_idx, struct ring *ring,
                          uint8_t token_owner, struct spool **ret_spool);
+/* spool_free() - when idle, it closes the segment with a last record (blocking). NULL is fine. */
 void spool_free(struct spool *s);
 
 enum spool_rcpt_state { SPOOL_RCPT_ACTIVE = 1, SPOOL_RCPT_HELD = 2 };
@@ -96,10 +101,12 @@ struct spool_message { /* embedded in the transaction; zeroed by spool_begin() *
     struct commit_proof proof; /* queue_id from begin on; is_committed set with SPOOL_STORED */
     enum spool_outcome outcome;
     int error;                 /* negative errno behind FAILED and FULL */
-    uint32_t writes_pending;   /* body parts handed over and not yet written (memory still borrowed) */
+    /* With FAILED: not even the note that voids the message could be stored, so a restart may find
+     * it. Close the connection without a final reply: then either end is right (DUP, PRDR-29). */
+    bool is_in_doubt;
+    uint32_t writes_pending;   /* body records handed over and not yet written (memory still borrowed) */
     uint64_t sync_ns, write_ns; /* phases, for log and histograms */
-    /* private to the spool: */
-    uint64_t opaque[16];
+    uint64_t opaque[16];       /* struct message_state of spool.c */
 };
 
 /* What a body part is: bytes, and the window that must stay until they are written (source NULL:
@@ -131,10 +138,31 @@ void spool_commit(struct spool *s, struct spool_message *m, const struct spool_p
  * is not the case now, it comes by spool_next_done() with SPOOL_FAILED when it is. */
 void spool_abort(struct spool *s, struct spool_message *m);
 
+/* What happens to a stored message later. */
+enum spool_result_op {
+    SPOOL_RESULT_DELETE = 1,  /* delivered, or removed by the operator */
+    SPOOL_RESULT_RELEASE = 2, /* held -> active */
+    SPOOL_RESULT_HOLD = 3,    /* active -> held */
+};
+#define SPOOL_RCPT_ALL UINT32_MAX
+/*
+ * spool_result() - append a small record about a message of this shard
+ * @rcpt_idx: one recipient, in the order of the envelope, or SPOOL_RCPT_ALL
+ *
+ * It is written with the next group and written again should that group fail; only when the file
+ * system has no room at all is it dropped, and counted (the message then stays as it was). Return:
+ * SPOOL_PENDING; SPOOL_FULL when too many are waiting; SPOOL_FAILED when the shard has stopped.
+ */
+MUST_CHECK enum spool_outcome spool_result(struct spool *s, uint64_t queue_id,
+                                           enum spool_result_op op, uint32_t rcpt_idx,
+                                           wall_us at);
+
 void spool_turn(struct spool *s);
 void spool_on_event(struct spool *s, const struct ring_event *ev);
 struct spool_message *spool_next_done(struct spool *s);
 bool spool_is_idle(const struct spool *s); /* nothing gathered, nothing in flight */
+/* spool_is_stopped() - a sync and then the fresh segment failed: nothing is accepted any more. */
+bool spool_is_stopped(const struct spool *s);
 
 /* Queue ids as text: 13 characters, base 32 (Crockford), shard in the upper 8 bits. */
 #define QUEUE_ID_CHARS 13
@@ -144,6 +172,8 @@ MUST_CHECK bool queue_id_parse(struct slice text, uint64_t *ret_queue_id);
 struct spool_counters {
     uint64_t groups, commits, aborts, bytes_written, syncs, write_errors, sync_errors;
     uint64_t segments_used, segments_recycled, segments_abandoned, full_refusals;
+    uint64_t results_lost; /* no room for a spool_result(), even where there is always some */
+    uint64_t stale_events; /* results of operations that nobody waits for any more */
 };
 const struct spool_counters *spool_counters(const struct spool *s);
 
