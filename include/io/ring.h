@@ -10,8 +10,8 @@
  * (ring_token_is_current in its own table) and counts stale ones.
  *
  * ring_turn() submits what was prepared, waits at most so long, gathers every completion that is
- * there into a flat list, and returns. Handlers run from that list; they may prepare new operations,
- * never reap.
+ * there into a flat list, and returns. Handlers run from that list; they may prepare new
+ * operations, never reap.
  */
 #ifndef IO_RING_H
 #define IO_RING_H
@@ -25,17 +25,17 @@ struct ring;
 
 enum ring_kind {
     RING_ACCEPT,   /* res: file index (in the shard's table) or negative errno */
-    RING_PEERNAME, /* res: 0, @addr given to ring_peername() is filled */
+    RING_PEERNAME, /* res: 0: @addr given to ring_peername() is filled; negative errno */
     RING_RECV,     /* res: bytes, 0 = EOF, negative errno; window holds the bytes */
     RING_SEND,     /* res: bytes sent */
     RING_SHUTDOWN,
     RING_CLOSE,
     RING_CANCEL,
-    RING_WRITE,    /* res: bytes written */
-    RING_SYNC,     /* res: 0 */
-    RING_MESSAGE,  /* a message from another ring: @value, @len */
+    RING_WRITE,   /* res: bytes written */
+    RING_SYNC,    /* res: 0 */
+    RING_MESSAGE, /* a message from another ring: @value, @len */
     RING_MESSAGE_SENT,
-    RING_POLL,     /* res: poll mask */
+    RING_POLL, /* res: poll mask */
     RING_KIND_COUNT
 };
 
@@ -57,12 +57,14 @@ struct ring_event {
 };
 
 struct ring_options {
-    uint32_t sq_entries;     /* power of two */
+    uint32_t sq_entries; /* power of two */
     uint32_t cq_entries;
-    uint32_t file_count;     /* size of the shard's own file table */
-    uint32_t buffer_count;   /* receive buffers, power of two <= 32768 */
-    uint32_t buffer_bytes;   /* each, page multiple, <= WINDOW_BYTES_MAX */
-    bool incremental;        /* use incremental consumption when the probe found it right */
+    uint32_t file_count;   /* size of the shard's own file table; 0: no sockets on this ring */
+    uint32_t buffer_count; /* receive buffers, power of two <= 32768; 0: nothing is received */
+    uint32_t buffer_bytes; /* each, page multiple, <= WINDOW_BYTES_MAX */
+    bool incremental;      /* use incremental consumption when the probe found it right */
+    bool plain_files;      /* ordinary descriptors instead of a file table; without the option
+                              they are used where the kernel is older than 6.7 */
 };
 
 /* ring_new() - called on the thread that will use the ring. 0 or negative errno. */
@@ -83,6 +85,8 @@ MUST_CHECK int ring_turn(struct ring *r, uint64_t timeout_ns, const struct ring_
 
 /* Sockets. @file is an index into the shard's file table unless it says fd. */
 void ring_accept_arm(struct ring *r, int listen_fd, struct ring_token token);
+/* ring_peername() - @addr->ss_family says AF_INET or AF_INET6, as the listener's does; the result
+ * comes as late as that of ring_send_quiet(). */
 void ring_peername(struct ring *r, int32_t file, struct sockaddr_storage *addr,
                    struct ring_token token);
 /* ring_recv_arm() - multishot receive into provided buffers. It ends (more = false) at EOF, error,
@@ -91,6 +95,12 @@ void ring_recv_arm(struct ring *r, int32_t file, struct ring_token token);
 /* ring_send() - @bytes stay the caller's and unchanged until the result; all are sent or the
  * result is short or an error (MSG_WAITALL | MSG_NOSIGNAL). */
 void ring_send(struct ring *r, int32_t file, struct slice bytes, struct ring_token token);
+/*
+ * ring_send_quiet() - the same for bytes that usually fit into the socket at once and whose result
+ * nobody waits for: it never waits, and its result comes with the next thing that completes, before
+ * it. A short result or -EAGAIN means that the peer does not read: send the rest by ring_send().
+ */
+void ring_send_quiet(struct ring *r, int32_t file, struct slice bytes, struct ring_token token);
 void ring_shutdown_write(struct ring *r, int32_t file, struct ring_token token);
 void ring_close(struct ring *r, int32_t file, struct ring_token token);
 /* ring_cancel() - ask for the operation with token @target to end; its own result still comes. */
@@ -101,7 +111,8 @@ uint32_t ring_buffers_free(const struct ring *r);
 uint32_t ring_buffers_count(const struct ring *r);
 
 /* Files, by ordinary descriptor. @iov stays the caller's until the result.
- * ring_writev_sync(): one linked submission; the RING_SYNC result is -ECANCELED when the write was short or failed. */
+ * ring_writev_sync(): one linked submission; the RING_SYNC result is -ECANCELED when the write was
+ * short or failed. */
 void ring_writev(struct ring *r, int fd, const struct iovec *iov, uint32_t iov_count,
                  uint64_t offset, struct ring_token token);
 void ring_writev_sync(struct ring *r, int fd, const struct iovec *iov, uint32_t iov_count,
@@ -111,7 +122,12 @@ void ring_datasync(struct ring *r, int fd, struct ring_token token);
 void ring_write_stream(struct ring *r, int fd, struct slice bytes, struct ring_token token);
 void ring_poll_arm(struct ring *r, int fd, uint32_t poll_mask, struct ring_token token);
 
-/* ring_message() - post @value and @len to the ring with descriptor @target_fd. */
+/*
+ * ring_message() - post @value and @len to the ring with descriptor @target_fd, where they arrive
+ * as RING_MESSAGE with an owner of 0; here RING_MESSAGE_SENT follows under @token, with a negative
+ * res (-EOVERFLOW, -EBADFD ...) when they did not arrive.
+ * @value: 56 bits
+ */
 void ring_message(struct ring *r, int target_fd, uint64_t value, uint32_t len,
                   struct ring_token token);
 

@@ -1,0 +1,543 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ring.c - io/ring.h on io_uring: the only file that fills submission entries.
+ *
+ * One issuer, task work deferred to the moment at which the shard asks for completions, so nothing
+ * runs behind its back. A turn is one system call: it submits what the last turn prepared and waits
+ * for the next completion; then everything that has completed is copied into a flat list.
+ *
+ * Quiet operations complete while they are submitted, or fail at once (MSG_DONTWAIT), and post
+ * nothing when they succeed. So a reply that fits into the socket costs neither a completion nor
+ * the wake-up that it would cause: a request and its answer are one system call. Their tokens are
+ * remembered until the next turn; those for which no failure has been posted by then are reported
+ * as successes, before everything else. The kernel posts a failure of such an operation within the
+ * submitting call, so a token without one is a success for certain.
+ *
+ * Files are indices into the ring's own table. Kernels before 6.7 cannot tell the peer's address of
+ * such a file; there, ordinary descriptors are used under the same names.
+ */
+#include "io/ring.h"
+#include "base/assert.h"
+#include "base/err.h"
+#include "io/bufring.h"
+#include <errno.h>
+#include <liburing.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BUFFER_GROUP 0
+#define SEND_FLAGS (MSG_WAITALL | MSG_NOSIGNAL)
+#define MESSAGE_VALUE_BITS 56
+
+struct quiet { /* an operation that posts a completion only when it fails */
+    struct ring_token token;
+    int32_t res; /* what success is reported as */
+};
+
+struct ring {
+    struct io_uring uring;
+    struct ring_options options;
+    struct bufring buffers;
+    struct ring_event *events;
+    uint32_t event_cap;
+    struct quiet *quiets;
+    uint32_t quiet_count;
+    uint32_t quiet_cap;
+    bool has_direct_files;
+    bool is_wall_read;
+    clock_ns now;
+    wall_us wall;
+    struct ring_counters counters;
+};
+
+/* --- tokens --------------------------------------------------------------------------------- */
+
+static uint64_t token_pack(struct ring_token token)
+{
+    return (uint64_t)token.kind | (uint64_t)token.owner << 8 | (uint64_t)token.generation << 16 |
+           (uint64_t)token.idx << 32;
+}
+
+static struct ring_token token_unpack(uint64_t data)
+{
+    return (struct ring_token){
+        .kind = (uint8_t)data,
+        .owner = (uint8_t)(data >> 8),
+        .generation = (uint16_t)(data >> 16),
+        .idx = (uint32_t)(data >> 32),
+    };
+}
+
+/* --- life ----------------------------------------------------------------------------------- */
+
+static void clock_read(struct ring *r)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    r->now = (clock_ns)ts.tv_sec * NS_PER_S + (clock_ns)ts.tv_nsec;
+    r->is_wall_read = false;
+}
+
+clock_ns ring_now(const struct ring *r)
+{
+    return r->now;
+}
+
+wall_us ring_wall(const struct ring *r)
+{
+    struct ring *mutable_r = (struct ring *)(uintptr_t)r; /* read when first asked for in a turn */
+    if (!r->is_wall_read) {
+        struct timespec ts;
+        clock_gettime(CLOCK_REALTIME, &ts);
+        mutable_r->wall = (wall_us)ts.tv_sec * 1000000 + (wall_us)ts.tv_nsec / 1000;
+        mutable_r->is_wall_read = true;
+    }
+    return r->wall;
+}
+
+/* Newer kernels take more flags; the first set that is taken is used. */
+static int uring_init(struct ring *r)
+{
+    static const unsigned flag_sets[] = {
+        IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_NO_SQARRAY,
+        IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
+    };
+    int result = -EINVAL;
+    for (size_t i = 0; i < ARRAY_COUNT(flag_sets) && result == -EINVAL; i++) {
+        struct io_uring_params params = {
+            .flags =
+                flag_sets[i] | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL,
+            .cq_entries = r->options.cq_entries,
+        };
+        result = io_uring_queue_init_params(r->options.sq_entries, &r->uring, &params);
+    }
+    return result;
+}
+
+/* Whether a socket in the file table can be asked for its peer (Linux 6.7). */
+static bool can_ask_peer(struct ring *r)
+{
+    bool can = false;
+    int fds[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+        return false;
+    struct sockaddr_storage addr = {.ss_family = AF_UNSPEC};
+    struct io_uring_sqe *sqe = io_uring_get_sqe(&r->uring);
+    struct io_uring_cqe *cqe;
+    io_uring_prep_cmd_sock(sqe, SOCKET_URING_OP_GETSOCKOPT, fds[0], SOL_SOCKET, SO_PEERNAME, &addr,
+                           sizeof(addr.ss_family));
+    io_uring_sqe_set_data64(sqe, 0);
+    if (io_uring_submit_and_wait(&r->uring, 1) == 1 && io_uring_peek_cqe(&r->uring, &cqe) == 0) {
+        can = cqe->res >= 0 && addr.ss_family == AF_UNIX;
+        io_uring_cqe_seen(&r->uring, cqe);
+    }
+    close(fds[0]);
+    close(fds[1]);
+    return can;
+}
+
+static int files_init(struct ring *r)
+{
+    if (r->options.file_count == 0 || r->options.plain_files || !can_ask_peer(r))
+        return 0;
+    int result = io_uring_register_files_sparse(&r->uring, r->options.file_count);
+    r->has_direct_files = result == 0;
+    return result;
+}
+
+static int buffers_init(struct ring *r)
+{
+    if (r->options.buffer_count == 0)
+        return 0;
+    return bufring_init(&r->buffers, &r->uring, BUFFER_GROUP, r->options.buffer_count,
+                        r->options.buffer_bytes, r->options.incremental);
+}
+
+int ring_new(const struct ring_options *options, struct ring **ret_ring)
+{
+    struct ring *r = calloc(1, sizeof(*r));
+    if (r == NULL)
+        return -ENOMEM;
+    r->options = *options;
+    r->uring.ring_fd = -1;
+    int result = uring_init(r);
+    if (result < 0) {
+        free(r);
+        return result;
+    }
+    (void)io_uring_register_ring_fd(&r->uring); /* saves a look-up per call where it is there */
+    r->quiet_cap = r->uring.sq.ring_entries * 2;
+    r->event_cap = r->uring.cq.ring_entries + r->quiet_cap;
+    r->events = calloc(r->event_cap, sizeof(*r->events));
+    r->quiets = calloc(r->quiet_cap, sizeof(*r->quiets));
+    result = r->events == NULL || r->quiets == NULL ? -ENOMEM : files_init(r);
+    if (result == 0)
+        result = buffers_init(r);
+    if (result < 0) {
+        ring_free(r);
+        return result;
+    }
+    clock_read(r);
+    *ret_ring = r;
+    return 0;
+}
+
+void ring_free(struct ring *r)
+{
+    if (r == NULL)
+        return;
+    bufring_deinit(&r->buffers);
+    io_uring_queue_exit(&r->uring);
+    free(r->events);
+    free(r->quiets);
+    free(r);
+}
+
+int ring_fd(const struct ring *r)
+{
+    return r->uring.ring_fd;
+}
+
+const struct ring_counters *ring_counters(const struct ring *r)
+{
+    return &r->counters;
+}
+
+uint32_t ring_buffers_free(const struct ring *r)
+{
+    return bufring_free_count(&r->buffers);
+}
+
+uint32_t ring_buffers_count(const struct ring *r)
+{
+    return r->options.buffer_count;
+}
+
+/* --- the turn ------------------------------------------------------------------------------- */
+
+static uint32_t gather_quiets(struct ring *r)
+{
+    /* An operation whose failure was posted is reported by that. */
+    unsigned head;
+    struct io_uring_cqe *cqe;
+    io_uring_for_each_cqe(&r->uring, head, cqe)
+    {
+        if (cqe->res >= 0 && (uint8_t)cqe->user_data != RING_SEND)
+            continue;
+        for (uint32_t i = 0; i < r->quiet_count; i++) {
+            if (token_pack(r->quiets[i].token) != cqe->user_data)
+                continue;
+            r->quiets[i] = r->quiets[--r->quiet_count];
+            break;
+        }
+    }
+    for (uint32_t i = 0; i < r->quiet_count; i++)
+        r->events[i] = (struct ring_event){.token = r->quiets[i].token, .res = r->quiets[i].res};
+    uint32_t count = r->quiet_count;
+    r->quiet_count = 0;
+    return count;
+}
+
+static void event_from(struct ring *r, const struct io_uring_cqe *cqe, struct ring_event *ev)
+{
+    ev->token = token_unpack(cqe->user_data);
+    ev->res = cqe->res;
+    ev->more = (cqe->flags & IORING_CQE_F_MORE) != 0;
+    ev->window = (struct window){0};
+    ev->value = 0;
+    ev->len = 0;
+    switch ((enum ring_kind)ev->token.kind) {
+    case RING_RECV:
+        if (cqe->flags & IORING_CQE_F_BUFFER) {
+            uint16_t id = (uint16_t)(cqe->flags >> IORING_CQE_BUFFER_SHIFT);
+            bool goes_on = (cqe->flags & IORING_CQE_F_BUF_MORE) != 0;
+            ev->window =
+                bufring_take(&r->buffers, id, cqe->res > 0 ? (uint32_t)cqe->res : 0, goes_on);
+            if (cqe->res <= 0) /* the end of the stream took a buffer: back at once */
+                window_unpin(&ev->window);
+        } else if (cqe->res == -ENOBUFS) {
+            r->counters.no_buffers++;
+            bufring_ran_out(&r->buffers);
+        }
+        break;
+    case RING_MESSAGE:
+        ev->value = cqe->user_data >> (64 - MESSAGE_VALUE_BITS);
+        ev->len = (uint32_t)cqe->res;
+        ev->token = (struct ring_token){.kind = RING_MESSAGE};
+        break;
+    case RING_PEERNAME:
+        ev->res = cqe->res < 0 ? cqe->res : 0;
+        break;
+    case RING_ACCEPT:
+    case RING_SEND:
+    case RING_SHUTDOWN:
+    case RING_CLOSE:
+    case RING_CANCEL:
+    case RING_WRITE:
+    case RING_SYNC:
+    case RING_MESSAGE_SENT:
+    case RING_POLL:
+    case RING_KIND_COUNT:
+        break;
+    }
+}
+
+/* Submits and waits; 0, or a negative errno that is not just "nothing came". */
+static int enter(struct ring *r, uint64_t timeout_ns)
+{
+    struct io_uring_cqe *cqe;
+    int result;
+    if (timeout_ns == 0 || io_uring_cq_ready(&r->uring) > 0) {
+        result = io_uring_submit_and_get_events(&r->uring);
+    } else if (timeout_ns == CLOCK_NEVER) {
+        result = io_uring_submit_and_wait(&r->uring, 1);
+    } else {
+        struct __kernel_timespec ts = {
+            .tv_sec = (int64_t)(timeout_ns / NS_PER_S),
+            .tv_nsec = (long long)(timeout_ns % NS_PER_S),
+        };
+        result = io_uring_submit_and_wait_timeout(&r->uring, &cqe, 1, &ts, NULL);
+    }
+    /* The kernel is short of memory or of completion entries: what was not taken stays queued. */
+    if (result == -ETIME || result == -EINTR || result == -EAGAIN || result == -EBUSY)
+        result = 0;
+    return result < 0 ? result : 0;
+}
+
+int ring_turn(struct ring *r, uint64_t timeout_ns, const struct ring_event **ret_events)
+{
+    if (r->options.buffer_count > 0)
+        bufring_lend(&r->buffers);
+    if (io_uring_sq_ready(&r->uring) > 0)
+        r->counters.submits++;
+    int result = enter(r, timeout_ns);
+    if (result < 0)
+        return result;
+    clock_read(r);
+    r->counters.turns++;
+    if (io_uring_cq_has_overflow(&r->uring))
+        r->counters.cq_overflow++;
+    uint32_t count = 0;
+    if (r->quiet_count > 0 && io_uring_sq_ready(&r->uring) == 0)
+        count = gather_quiets(r);
+    unsigned head, seen = 0;
+    struct io_uring_cqe *cqe;
+    io_uring_for_each_cqe(&r->uring, head, cqe)
+    {
+        if (count == r->event_cap)
+            break;
+        event_from(r, cqe, &r->events[count++]);
+        seen++;
+    }
+    io_uring_cq_advance(&r->uring, seen);
+    r->counters.completions += count;
+    *ret_events = r->events;
+    return (int)count;
+}
+
+/* --- preparing ------------------------------------------------------------------------------ */
+
+/* Room for @count entries that belong together: all are taken before the first is filled. */
+static void sqe_reserve(struct ring *r, unsigned count)
+{
+    while (io_uring_sq_space_left(&r->uring) < count) {
+        r->counters.sq_full++;
+        int result = io_uring_submit(&r->uring);
+        ASSERT(result > 0 || result == -EAGAIN || result == -EBUSY || result == -EINTR);
+        if (result == -EBUSY) /* completions must be taken in first: the kernel keeps them */
+            (void)io_uring_get_events(&r->uring);
+    }
+}
+
+static struct io_uring_sqe *sqe_take(struct ring *r)
+{
+    struct io_uring_sqe *sqe = io_uring_get_sqe(&r->uring);
+    if (UNLIKELY(sqe == NULL)) {
+        sqe_reserve(r, 1);
+        sqe = io_uring_get_sqe(&r->uring);
+    }
+    ASSERT(sqe != NULL);
+    return sqe;
+}
+
+static void sqe_name(struct io_uring_sqe *sqe, struct ring_token token, enum ring_kind kind)
+{
+    ASSERT_SLOW(token.kind == (uint8_t)kind);
+    (void)kind;
+    io_uring_sqe_set_data64(sqe, token_pack(token));
+}
+
+static void sqe_on_file(const struct ring *r, struct io_uring_sqe *sqe)
+{
+    if (r->has_direct_files)
+        sqe->flags |= IOSQE_FIXED_FILE;
+}
+
+/* The operation completes within the submitting call and posts nothing when it succeeds. */
+static void sqe_quiet(struct ring *r, struct io_uring_sqe *sqe, struct ring_token token,
+                      int32_t res)
+{
+    ASSERT(r->quiet_count < r->quiet_cap);
+    sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+    r->quiets[r->quiet_count++] = (struct quiet){token, res};
+}
+
+void ring_accept_arm(struct ring *r, int listen_fd, struct ring_token token)
+{
+    struct io_uring_sqe *sqe = sqe_take(r);
+    if (r->has_direct_files)
+        io_uring_prep_multishot_accept_direct(sqe, listen_fd, NULL, NULL, 0);
+    else
+        io_uring_prep_multishot_accept(sqe, listen_fd, NULL, NULL, SOCK_CLOEXEC);
+    sqe_name(sqe, token, RING_ACCEPT);
+}
+
+static socklen_t address_bytes(const struct sockaddr_storage *addr)
+{
+    return addr->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+}
+
+void ring_peername(struct ring *r, int32_t file, struct sockaddr_storage *addr,
+                   struct ring_token token)
+{
+    struct io_uring_sqe *sqe = sqe_take(r);
+    if (!r->has_direct_files) {
+        socklen_t len = sizeof(*addr);
+        if (getpeername(file, (struct sockaddr *)addr, &len) < 0)
+            addr->ss_family = AF_UNSPEC;
+        io_uring_prep_nop(sqe);
+        sqe_name(sqe, token, RING_PEERNAME);
+        return;
+    }
+    io_uring_prep_cmd_sock(sqe, SOCKET_URING_OP_GETSOCKOPT, file, SOL_SOCKET, SO_PEERNAME, addr,
+                           (int)address_bytes(addr));
+    sqe_on_file(r, sqe);
+    sqe_name(sqe, token, RING_PEERNAME);
+    if (r->quiet_count < r->quiet_cap)
+        sqe_quiet(r, sqe, token, 0);
+}
+
+void ring_recv_arm(struct ring *r, int32_t file, struct ring_token token)
+{
+    struct io_uring_sqe *sqe = sqe_take(r);
+    io_uring_prep_recv_multishot(sqe, file, NULL, 0, 0);
+    sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
+    sqe->buf_group = BUFFER_GROUP;
+    sqe->flags |= IOSQE_BUFFER_SELECT;
+    sqe_on_file(r, sqe);
+    sqe_name(sqe, token, RING_RECV);
+}
+
+void ring_send(struct ring *r, int32_t file, struct slice bytes, struct ring_token token)
+{
+    struct io_uring_sqe *sqe = sqe_take(r);
+    io_uring_prep_send(sqe, file, bytes.ptr, bytes.len, SEND_FLAGS);
+    sqe_on_file(r, sqe);
+    sqe_name(sqe, token, RING_SEND);
+}
+
+void ring_send_quiet(struct ring *r, int32_t file, struct slice bytes, struct ring_token token)
+{
+    if (r->quiet_count == r->quiet_cap) {
+        ring_send(r, file, bytes, token);
+        return;
+    }
+    struct io_uring_sqe *sqe = sqe_take(r);
+    io_uring_prep_send(sqe, file, bytes.ptr, bytes.len, SEND_FLAGS | MSG_DONTWAIT);
+    sqe_on_file(r, sqe);
+    sqe_name(sqe, token, RING_SEND);
+    ASSERT(bytes.len <= INT32_MAX);
+    sqe_quiet(r, sqe, token, (int32_t)bytes.len);
+}
+
+void ring_shutdown_write(struct ring *r, int32_t file, struct ring_token token)
+{
+    struct io_uring_sqe *sqe = sqe_take(r);
+    io_uring_prep_shutdown(sqe, file, SHUT_WR);
+    sqe_on_file(r, sqe);
+    sqe_name(sqe, token, RING_SHUTDOWN);
+}
+
+void ring_close(struct ring *r, int32_t file, struct ring_token token)
+{
+    struct io_uring_sqe *sqe = sqe_take(r);
+    if (r->has_direct_files)
+        io_uring_prep_close_direct(sqe, (unsigned)file);
+    else
+        io_uring_prep_close(sqe, file);
+    sqe_name(sqe, token, RING_CLOSE);
+}
+
+void ring_cancel(struct ring *r, struct ring_token target, struct ring_token token)
+{
+    struct io_uring_sqe *sqe = sqe_take(r);
+    io_uring_prep_cancel64(sqe, token_pack(target), 0);
+    sqe_name(sqe, token, RING_CANCEL);
+}
+
+static void prep_writev(struct io_uring_sqe *sqe, int fd, const struct iovec *iov,
+                        uint32_t iov_count, uint64_t offset, struct ring_token token)
+{
+    if (iov_count == 1)
+        io_uring_prep_write(sqe, fd, iov->iov_base, (unsigned)iov->iov_len, offset);
+    else
+        io_uring_prep_writev(sqe, fd, iov, iov_count, offset);
+    sqe_name(sqe, token, RING_WRITE);
+}
+
+static void prep_datasync(struct io_uring_sqe *sqe, int fd, struct ring_token token)
+{
+    io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC);
+    sqe_name(sqe, token, RING_SYNC);
+}
+
+void ring_writev(struct ring *r, int fd, const struct iovec *iov, uint32_t iov_count,
+                 uint64_t offset, struct ring_token token)
+{
+    prep_writev(sqe_take(r), fd, iov, iov_count, offset, token);
+}
+
+void ring_writev_sync(struct ring *r, int fd, const struct iovec *iov, uint32_t iov_count,
+                      uint64_t offset, struct ring_token write_token, struct ring_token sync_token)
+{
+    sqe_reserve(r, 2);
+    struct io_uring_sqe *write_sqe = sqe_take(r);
+    struct io_uring_sqe *sync_sqe = sqe_take(r);
+    prep_writev(write_sqe, fd, iov, iov_count, offset, write_token);
+    write_sqe->flags |= IOSQE_IO_LINK;
+    prep_datasync(sync_sqe, fd, sync_token);
+}
+
+void ring_datasync(struct ring *r, int fd, struct ring_token token)
+{
+    prep_datasync(sqe_take(r), fd, token);
+}
+
+void ring_write_stream(struct ring *r, int fd, struct slice bytes, struct ring_token token)
+{
+    struct io_uring_sqe *sqe = sqe_take(r);
+    io_uring_prep_write(sqe, fd, bytes.ptr, (unsigned)bytes.len, (uint64_t)-1);
+    sqe_name(sqe, token, RING_WRITE);
+}
+
+void ring_poll_arm(struct ring *r, int fd, uint32_t poll_mask, struct ring_token token)
+{
+    struct io_uring_sqe *sqe = sqe_take(r);
+    io_uring_prep_poll_multishot(sqe, fd, poll_mask);
+    sqe_name(sqe, token, RING_POLL);
+}
+
+void ring_message(struct ring *r, int target_fd, uint64_t value, uint32_t len,
+                  struct ring_token token)
+{
+    ASSERT(value >> MESSAGE_VALUE_BITS == 0);
+    struct io_uring_sqe *sqe = sqe_take(r);
+    io_uring_prep_msg_ring(sqe, target_fd, len,
+                           (uint64_t)RING_MESSAGE | value << (64 - MESSAGE_VALUE_BITS), 0);
+    sqe_name(sqe, token, RING_MESSAGE_SENT);
+}
