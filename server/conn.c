@@ -1,0 +1,786 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * conn.c - from receive results to session input, from session output to sends, and teardown.
+ *
+ *   OPEN --session wants close--> FLUSHING --all sent--> LINGERING --peer's end, or 2 s--> DRAINING
+ *    |  \--QUIT answered, nothing unread ------------------------------------------------^
+ *    \--lost (EOF, reset, timeout) ------------------------------------------------------^
+ *   DRAINING --no operation in flight--> CLOSING --closed--> given back
+ *
+ * Input: a received window is fed to the session at once. What cannot be consumed because an answer
+ * is outstanding is held, in order; the multishot receive is cancelled when more than
+ * CONN_HELD_MAX windows wait and armed again when they are consumed (back pressure). The incomplete
+ * end of a command line moves into a chunk, so that no receive buffer is held by a slow typist.
+ * Output: at the end of a turn everything that is ready leaves in one send; while one is in flight,
+ * the rest waits. Deadlines: a complete command, content progress, and the peer taking our replies
+ * each have one (P6); progress of single bytes does not extend the deadline of a command.
+ */
+#include "conn.h"
+#include "listener.h"
+#include "shard.h"
+#include "txn.h"
+#include "txnlog.h"
+#include "base/assert.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define CONN_HELD_MAX 2
+#define LINGER_NS (2 * NS_PER_S)
+
+static void conn_process(struct shard *sh, struct conn *c);
+
+static struct ring_token conn_token(struct shard *sh, const struct conn *c, enum ring_kind kind)
+{
+    return (struct ring_token){
+        .kind = (uint8_t)kind,
+        .owner = SHARD_OWNER_CONN,
+        .generation = c->generation,
+        .idx = pool_index(&sh->conns, c),
+    };
+}
+
+static void mark_dirty(struct shard *sh, struct conn *c)
+{
+    if (list_is_empty(&c->dirty))
+        list_push(&sh->dirty, &c->dirty);
+}
+
+static void wait_on(struct conn *c, struct list *head)
+{
+    if (!list_is_empty(&c->waiting))
+        list_remove(&c->waiting);
+    list_push(head, &c->waiting);
+}
+
+/* Sets the deadline; the timer itself moves only when it would fire too late. */
+static void set_deadline(struct shard *sh, struct conn *c, clock_ns due)
+{
+    c->deadline = due;
+    if (!timer_is_armed(&c->timer) || c->timer.due > due)
+        timer_arm(&sh->timers, &c->timer, due);
+}
+
+static void recv_arm(struct shard *sh, struct conn *c)
+{
+    ASSERT(!c->is_recv_armed);
+    ring_recv_arm(sh->ring, c->file, conn_token(sh, c, RING_RECV));
+    c->is_recv_armed = true;
+    c->is_recv_cancelled = false;
+    c->ops_count++;
+}
+
+static void recv_cancel(struct shard *sh, struct conn *c)
+{
+    if (!c->is_recv_armed || c->is_recv_cancelled)
+        return;
+    ring_cancel(sh->ring, conn_token(sh, c, RING_RECV), conn_token(sh, c, RING_CANCEL));
+    c->is_recv_cancelled = true;
+    c->ops_count++;
+}
+
+static bool wants_input(const struct conn *c)
+{
+    if (c->is_eof || c->is_lost)
+        return false;
+    if (c->state == CONN_LINGERING)
+        return true;
+    return c->state == CONN_OPEN && c->held_count == 0 && list_is_empty(&c->waiting);
+}
+
+void conn_open(struct shard *sh, struct listener *l, int32_t file)
+{
+    struct conn *c = pool_take(&sh->conns);
+    ASSERT(c != NULL); /* the listener checked */
+    memset(c, 0, sizeof(*c));
+    c->generation = sh->conn_generations[pool_index(&sh->conns, c)];
+    c->file = file;
+    c->listener = l;
+    c->state = CONN_OPEN;
+    list_init(&c->dirty);
+    list_init(&c->waiting);
+    timer_init(&c->timer, SHARD_OWNER_CONN);
+    l->conn_count++;
+    sh->conn_count++;
+    c->opened_at = ring_now(sh->ring);
+    c->progress_at = c->opened_at;
+    metrics_add(&sh->metrics, METRIC_CONNS_ACCEPTED, 1);
+    metrics_add(&sh->metrics, METRIC_CONNS_OPEN, 1);
+    session_init(&c->session, &l->options->session, c->opened_at);
+    if (l->options->conn_count_max > 0 && l->conn_count > l->options->conn_count_max) {
+        metrics_add(&sh->metrics, METRIC_CONNS_REFUSED, 1);
+        session_refuse(&c->session, ANSWER(STATUS_TOO_MANY_CONNS));
+    } else if (sh->is_draining) {
+        session_refuse(&c->session, ANSWER(STATUS_SHUTTING_DOWN));
+    }
+    if (l->options->unix_path == NULL) {
+        c->peer.ss_family = l->options->address.ss_family;
+        ring_peername(sh->ring, file, &c->peer, conn_token(sh, c, RING_PEERNAME));
+        c->ops_count++;
+    } else {
+        c->peer.ss_family = AF_UNIX;
+    }
+    recv_arm(sh, c);
+    set_deadline(sh, c, c->opened_at + l->options->command_ns_max);
+    mark_dirty(sh, c);
+}
+
+/* --- teardown ------------------------------------------------------------------------------- */
+
+static void held_drop(struct shard *sh, struct conn *c)
+{
+    while (c->held_first != NULL) {
+        struct held_window *h = c->held_first;
+        c->held_first = h->next;
+        window_unpin(&h->window);
+        pool_give(&sh->held, h);
+    }
+    c->held_last = NULL;
+    c->held_count = 0;
+}
+
+static void conn_check_drained(struct shard *sh, struct conn *c)
+{
+    if (c->state != CONN_DRAINING || c->ops_count > 0 || c->is_processing)
+        return;
+    c->state = CONN_CLOSING;
+    c->ops_count++;
+    ring_close(sh->ring, c->file, conn_token(sh, c, RING_CLOSE));
+}
+
+/* Everything that the connection holds goes home; the file follows when nothing is in flight. */
+static void conn_release(struct shard *sh, struct conn *c)
+{
+    if (c->state >= CONN_DRAINING)
+        return;
+    c->state = CONN_DRAINING;
+    held_drop(sh, c);
+    if (c->txn != NULL)
+        txn_detach(sh, c->txn);
+    ASSERT(c->txn == NULL);
+    if (c->carry != NULL)
+        chunk_unref(&sh->chunks, c->carry);
+    c->carry = NULL;
+    list_remove(&c->dirty);
+    list_remove(&c->waiting);
+    timer_disarm(&c->timer);
+    recv_cancel(sh, c);
+    if (c->is_sending) {
+        ring_cancel(sh->ring, conn_token(sh, c, RING_SEND), conn_token(sh, c, RING_CANCEL));
+        c->ops_count++;
+    }
+    if (c->end_reason != NULL)
+        txnlog_conn_ended(sh, c);
+    conn_check_drained(sh, c);
+}
+
+static void conn_lost(struct shard *sh, struct conn *c, const char *reason)
+{
+    if (c->state >= CONN_DRAINING)
+        return;
+    if (!c->is_lost && c->state == CONN_OPEN) {
+        metrics_add(&sh->metrics, METRIC_CONNS_LOST, 1);
+        c->end_reason = reason;
+    }
+    c->is_lost = true;
+    conn_release(sh, c);
+}
+
+static void conn_closed(struct shard *sh, struct conn *c)
+{
+    ASSERT(c->state == CONN_CLOSING);
+    ASSERT(c->ops_count == 0);
+    list_remove(&c->dirty);
+    if (c->out != NULL)
+        chunk_unref(&sh->chunks, c->out);
+    c->out = NULL;
+    sh->conn_generations[pool_index(&sh->conns, c)]++; /* what comes for it now is stale */
+    c->listener->conn_count--;
+    sh->conn_count--;
+    metrics_sub(&sh->metrics, METRIC_CONNS_OPEN, 1);
+    pool_give(&sh->conns, c);
+}
+
+/* All replies are out and the session is over. */
+static void conn_finish(struct shard *sh, struct conn *c)
+{
+    if (c->is_eof || session_has_quit(&c->session)) {
+        conn_release(sh, c);
+        return;
+    }
+    /* Closing with unread input would reset the connection and may take our last reply with it. */
+    held_drop(sh, c);
+    c->state = CONN_LINGERING;
+    c->ops_count++;
+    ring_shutdown_write(sh->ring, c->file, conn_token(sh, c, RING_SHUTDOWN));
+    set_deadline(sh, c, ring_now(sh->ring) + LINGER_NS);
+    if (!c->is_recv_armed)
+        recv_arm(sh, c);
+}
+
+/* --- output --------------------------------------------------------------------------------- */
+
+/* @is_quiet: nothing has to happen when the replies have left, so the result may come late. */
+static void send_next(struct shard *sh, struct conn *c, bool is_quiet)
+{
+    struct slice rest = slice_of(c->out->bytes + c->out_sent, c->out->len - c->out_sent);
+    if (is_quiet)
+        ring_send_quiet(sh->ring, c->file, rest, conn_token(sh, c, RING_SEND));
+    else
+        ring_send(sh->ring, c->file, rest, conn_token(sh, c, RING_SEND));
+    c->is_sending = true;
+    c->ops_count++;
+}
+
+/* Formats what is ready into c->out, as far as it fits; true when all of it is there. */
+static bool format(struct shard *sh, struct conn *c)
+{
+    if (c->is_sending)
+        return false;
+    if (c->out == NULL)
+        c->out = chunk_take(&sh->chunks);
+    if (c->out == NULL) { /* replies wait, nothing is lost */
+        metrics_add(&sh->metrics, METRIC_POOL_EMPTY, 1);
+        mark_dirty(sh, c);
+        return false;
+    }
+    struct buf b = buf_over(c->out->bytes, CHUNK_ROOM_MAX);
+    b.len = c->out->len;
+    bool is_complete = session_output(&c->session, &b);
+    c->out->len = (uint32_t)b.len;
+    if (c->txn != NULL && c->txn->state == TXN_REPLYING && session_replies_done(&c->session))
+        txn_replied(sh, c->txn);
+    return is_complete;
+}
+
+/* Nothing is left to say: the session is over, or the peer has ended his side. */
+static bool is_over(const struct conn *c)
+{
+    if (session_wants_close(&c->session))
+        return true;
+    return c->is_eof && c->held_count == 0 && c->txn == NULL;
+}
+
+void conn_flush(struct shard *sh, struct conn *c)
+{
+    if (c->is_sending || c->state > CONN_FLUSHING)
+        return;
+    bool is_complete = format(sh, c);
+    if (c->is_blocked && (c->txn == NULL || c->txn->state != TXN_COMMITTING)) {
+        conn_process(sh, c); /* room was made: go on with the input that waited for it */
+        if (c->is_sending || c->state > CONN_FLUSHING)
+            return;
+        is_complete = format(sh, c);
+    }
+    if (c->out == NULL)
+        return;
+    if (c->out->len > 0) {
+        metrics_add(&sh->metrics, METRIC_BYTES_SENT, c->out->len);
+        c->out_sent = 0;
+        c->send_since = ring_now(sh->ring);
+        send_next(sh, c, is_complete && !is_over(c) && !c->is_blocked && !sh->is_draining);
+        clock_ns due = c->send_since + c->listener->options->send_ns_max;
+        if (due < c->deadline)
+            set_deadline(sh, c, due);
+        return;
+    }
+    chunk_unref(&sh->chunks, c->out);
+    c->out = NULL;
+    if (is_over(c))
+        conn_finish(sh, c);
+    else if (sh->is_draining)
+        conn_drain(sh, c, false);
+}
+
+static void on_send(struct shard *sh, struct conn *c, int32_t res)
+{
+    c->is_sending = false;
+    if (c->state >= CONN_DRAINING)
+        return;
+    if (res < 0 && res != -EAGAIN) {
+        conn_lost(sh, c, "send failed");
+        return;
+    }
+    c->out_sent += res > 0 ? (uint32_t)res : 0;
+    if (c->out_sent < c->out->len) {
+        if (res == 0)
+            conn_lost(sh, c, "send failed");
+        else
+            send_next(sh, c, false);
+        return;
+    }
+    chunk_unref(&sh->chunks, c->out);
+    c->out = NULL;
+    mark_dirty(sh, c); /* more may have become ready meanwhile, or it was the last */
+}
+
+/* --- input ---------------------------------------------------------------------------------- */
+
+/* The next moment at which something must have happened, after progress was made. */
+static void deadline_after_progress(struct shard *sh, struct conn *c)
+{
+    const struct listener_options *o = c->listener->options;
+    clock_ns due = c->progress_at + o->command_ns_max;
+    if (session_phase(&c->session) == SESSION_PHASE_CONTENT) {
+        due = c->progress_at + o->block_ns_max;
+        due = u64_min(due, c->rate_check_at);
+        due = u64_min(due, c->content_since + o->content_ns_max);
+    }
+    if (c->is_sending)
+        due = u64_min(due, c->send_since + o->send_ns_max);
+    set_deadline(sh, c, u64_min(due, c->opened_at + sh->options.limits.session_ns_max));
+}
+
+static void on_helo(struct conn *c, struct slice name)
+{
+    name = slice_first(name, HELO_BYTES_MAX);
+    memcpy(c->helo, name.ptr, name.len);
+    c->helo_len = (uint8_t)name.len;
+}
+
+static void on_mail(struct shard *sh, struct conn *c, const struct session_event *ev)
+{
+    ASSERT(c->txn == NULL);
+    switch (spool_can_store(sh->spool, ev->mail.has_size ? ev->mail.size : 0)) {
+    case SPOOL_FULL:
+        session_answer(&c->session, ev->slot, ANSWER(STATUS_STORE_FULL));
+        return;
+    case SPOOL_FAILED:
+        session_answer(&c->session, ev->slot, ANSWER(STATUS_STORE_FAILED));
+        return;
+    case SPOOL_PENDING:
+    case SPOOL_STORED:
+        break;
+    }
+    c->txn = txn_new(sh, c, ev);
+    session_answer(&c->session, ev->slot,
+                   ANSWER(c->txn != NULL ? STATUS_SENDER_OK : STATUS_NO_RESOURCES));
+}
+
+static void on_content(struct shard *sh, struct conn *c, const struct session_event *ev)
+{
+    struct answer refusal = txn_begin_content(sh, c->txn);
+    if (refusal.status != STATUS_NONE) {
+        session_answer(&c->session, ev->slot, refusal);
+        return;
+    }
+    session_begin_content(&c->session, ev->slot, &c->txn->scan);
+    c->content_since = ring_now(sh->ring);
+    c->content_bytes_seen = 0;
+    c->rate_check_at = c->content_since + c->listener->options->content_grace_ns;
+}
+
+/* Handles one event; @w is the window that body parts point into. */
+static void on_session_event(struct shard *sh, struct conn *c, const struct session_event *ev,
+                             const struct window *w)
+{
+    switch (ev->kind) {
+    case EV_MORE:
+    case EV_BLOCKED:
+    case EV_OUTPUT:
+    case EV_CLOSE:
+        break;
+    case EV_HELO:
+        on_helo(c, ev->text);
+        break;
+    case EV_MAIL:
+        on_mail(sh, c, ev);
+        break;
+    case EV_RCPT:
+        session_answer(&c->session, ev->slot, txn_rcpt(sh, c->txn, ev));
+        break;
+    case EV_CONTENT:
+        on_content(sh, c, ev);
+        break;
+    case EV_BODY:
+        txn_body(sh, c->txn, &ev->parts, w);
+        break;
+    case EV_BODY_END:
+        txn_body(sh, c->txn, &ev->parts, w);
+        txn_end(sh, c->txn, ev);
+        break;
+    case EV_ABORT:
+        if (c->txn != NULL)
+            txn_abort(sh, c->txn, "reset");
+        break;
+    }
+}
+
+/* Formats what is ready, because the session cannot go on before; false when that has to wait. */
+static bool make_room(struct shard *sh, struct conn *c)
+{
+    size_t before = c->out != NULL ? c->out->len : 0;
+    (void)format(sh, c);
+    if (c->txn != NULL && c->txn->state == TXN_REPLYING)
+        return false;
+    return !c->is_sending && c->out != NULL && c->out->len > before;
+}
+
+/* Feeds @w until the session wants more, an answer, or the end. Returns the last event's kind;
+ * EV_BLOCKED also when replies must leave first. */
+static enum session_event_kind feed(struct shard *sh, struct conn *c, struct window *w)
+{
+    struct session_event ev;
+    do {
+        /* The texts of the last message must be formatted before another may begin. */
+        if (c->txn != NULL && c->txn->state == TXN_REPLYING && !make_room(sh, c))
+            return EV_BLOCKED;
+        size_t used = session_feed(&c->session, w->bytes, ring_now(sh->ring), &ev);
+        if (ev.kind == EV_OUTPUT && !make_room(sh, c))
+            ev.kind = EV_BLOCKED;
+        on_session_event(sh, c, &ev, w);
+        window_consume(w, used);
+        c->has_progress |= used > 0;
+    } while (ev.kind != EV_MORE && ev.kind != EV_BLOCKED && ev.kind != EV_CLOSE);
+    return ev.kind;
+}
+
+/* Joins the start of @w to the incomplete line in c->carry, and feeds that line. */
+static enum session_event_kind feed_carry(struct shard *sh, struct conn *c, struct window *w)
+{
+    size_t line = slice_find(w->bytes, '\n');
+    line += line < w->bytes.len ? 1 : 0;
+    if (c->is_carry_blocked) /* it is complete already, and waited for an answer */
+        line = 0;
+    struct slice copied = chunk_append(c->carry, slice_first(w->bytes, line));
+    window_consume(w, copied.len);
+    struct window joined = {.bytes = slice_of(c->carry->bytes, c->carry->len)};
+    enum session_event_kind kind = feed(sh, c, &joined);
+    c->is_carry_blocked = kind == EV_BLOCKED;
+    size_t rest = joined.bytes.len;
+    ASSERT(rest < CHUNK_ROOM_MAX); /* COMMAND_LINE_BYTES_MAX is far below a chunk */
+    memmove(c->carry->bytes, c->carry->bytes + (c->carry->len - rest), rest);
+    c->carry->len = (uint32_t)rest;
+    if (rest == 0) {
+        chunk_unref(&sh->chunks, c->carry);
+        c->carry = NULL;
+    }
+    return kind;
+}
+
+/* The incomplete end of a command line moves out of the receive buffer. */
+static bool carry_keep(struct shard *sh, struct conn *c, struct window *w)
+{
+    if (w->bytes.len == 0)
+        return true;
+    if (c->carry == NULL)
+        c->carry = chunk_take(&sh->chunks);
+    if (c->carry == NULL || chunk_append(c->carry, w->bytes).len < w->bytes.len)
+        return false;
+    window_consume(w, w->bytes.len);
+    return true;
+}
+
+static enum session_event_kind window_feed(struct shard *sh, struct conn *c, struct window *w)
+{
+    enum session_event_kind kind = EV_MORE;
+    while (c->carry != NULL && kind == EV_MORE && (w->bytes.len > 0 || c->is_carry_blocked))
+        kind = feed_carry(sh, c, w);
+    if (kind != EV_MORE)
+        return kind;
+    if (c->carry == NULL)
+        kind = feed(sh, c, w);
+    if (c->txn != NULL && c->txn->state == TXN_CONTENT)
+        txn_settle(sh, c->txn);
+    if (kind == EV_MORE && !carry_keep(sh, c, w)) {
+        session_end_now(&c->session, ANSWER(STATUS_NO_RESOURCES));
+        return EV_CLOSE;
+    }
+    return kind;
+}
+
+static void held_push(struct shard *sh, struct conn *c, struct window w)
+{
+    struct held_window *h = pool_take(&sh->held);
+    if (h == NULL) {
+        metrics_add(&sh->metrics, METRIC_POOL_EMPTY, 1);
+        window_unpin(&w);
+        conn_lost(sh, c, "no memory for input");
+        return;
+    }
+    *h = (struct held_window){.window = w};
+    if (c->held_last != NULL)
+        c->held_last->next = h;
+    else
+        c->held_first = h;
+    c->held_last = h;
+    c->held_count++;
+    if (c->held_count > CONN_HELD_MAX)
+        recv_cancel(sh, c);
+}
+
+/* Gives up the oldest held window. */
+static void held_pop(struct shard *sh, struct conn *c)
+{
+    struct held_window *h = c->held_first;
+    c->held_first = h->next;
+    if (c->held_first == NULL)
+        c->held_last = NULL;
+    c->held_count--;
+    window_unpin(&h->window);
+    pool_give(&sh->held, h);
+}
+
+/* The peer has ended his side and everything that he sent was read: a message that is not complete
+ * by now never will be (RFC 5321 4.1.1.5). */
+static void drop_unfinished(struct shard *sh, struct conn *c)
+{
+    if (c->is_eof && c->held_first == NULL && c->txn != NULL && c->txn->state < TXN_COMMITTING)
+        txn_abort(sh, c->txn, "connection lost");
+}
+
+/* Consumes held windows as far as the session goes. */
+static void conn_process(struct shard *sh, struct conn *c)
+{
+    if (c->is_processing)
+        return; /* an answer came from inside: the loop below sees it */
+    c->is_processing = true;
+    c->is_blocked = false;
+    c->has_progress = false;
+    while (c->held_first != NULL && c->state == CONN_OPEN && !c->is_stalled) {
+        enum session_event_kind kind = window_feed(sh, c, &c->held_first->window);
+        if (kind == EV_BLOCKED) {
+            c->is_blocked = true;
+            break;
+        }
+        held_pop(sh, c);
+        if (kind == EV_CLOSE)
+            c->state = CONN_FLUSHING;
+        if (c->txn != NULL && c->txn->message.writes_pending > TXN_WRITES_PENDING_MAX) {
+            c->is_stalled = true;
+            wait_on(c, &sh->stalled);
+            recv_cancel(sh, c);
+        }
+    }
+    c->is_processing = false;
+    drop_unfinished(sh, c);
+    if (c->has_progress) {
+        c->progress_at = ring_now(sh->ring);
+        deadline_after_progress(sh, c);
+    }
+    if (wants_input(c) && !c->is_recv_armed)
+        recv_arm(sh, c);
+    mark_dirty(sh, c);
+}
+
+void conn_resume(struct shard *sh, struct conn *c)
+{
+    if (c->state <= CONN_FLUSHING)
+        conn_process(sh, c);
+}
+
+void conn_rearm(struct shard *sh, struct conn *c)
+{
+    ASSERT(list_is_empty(&c->waiting));
+    c->is_stalled = false;
+    if (c->state == CONN_LINGERING && wants_input(c) && !c->is_recv_armed)
+        recv_arm(sh, c);
+    conn_resume(sh, c);
+}
+
+/* The session ends. A message whose replies are being formatted stays until they are; one that is
+ * being committed is finished without its client; any other is dropped. */
+static void txn_let_go(struct shard *sh, struct conn *c)
+{
+    if (c->txn != NULL && c->txn->state != TXN_REPLYING)
+        txn_detach(sh, c->txn);
+}
+
+/* The peer has ended his side (RFC 5321 4.1.1.5: as if QUIT had been received). */
+static void on_eof(struct shard *sh, struct conn *c)
+{
+    c->is_eof = true;
+    if (c->state == CONN_LINGERING) {
+        conn_release(sh, c);
+        return;
+    }
+    struct slice held = c->held_last != NULL ? c->held_last->window.bytes : SLICE_EMPTY;
+    if (c->state == CONN_OPEN && !session_eof(&c->session, held)) {
+        metrics_add(&sh->metrics, METRIC_CONNS_LOST, 1);
+        if (c->txn != NULL)
+            c->end_reason = "connection lost";
+        txn_let_go(sh, c);
+        held_drop(sh, c);
+    }
+    mark_dirty(sh, c);
+}
+
+static void on_recv(struct shard *sh, struct conn *c, const struct ring_event *ev)
+{
+    struct window w = ev->window;
+    if (!ev->more)
+        c->is_recv_armed = false;
+    if (ev->res > 0) {
+        metrics_add(&sh->metrics, METRIC_BYTES_RECEIVED, (uint64_t)ev->res);
+        if (c->state == CONN_OPEN)
+            held_push(sh, c, w);
+        else
+            window_unpin(&w);
+        if (c->state == CONN_OPEN && !c->is_blocked)
+            conn_process(sh, c);
+    } else if (ev->res == 0) {
+        on_eof(sh, c);
+    } else if (ev->res == -ENOBUFS) {
+        metrics_add(&sh->metrics, METRIC_BUFFERS_EMPTY, 1);
+        if (c->state <= CONN_LINGERING)
+            wait_on(c, &sh->starved);
+    } else if (ev->res != -ECANCELED && ev->res != -EINTR && ev->res != -EAGAIN) {
+        conn_lost(sh, c, "connection reset");
+    }
+    if (c->state <= CONN_LINGERING && wants_input(c) && !c->is_recv_armed)
+        recv_arm(sh, c);
+}
+
+/* --- results, timers ------------------------------------------------------------------------ */
+
+void conn_on_event(struct shard *sh, const struct ring_event *ev)
+{
+    struct conn *c = pool_at(&sh->conns, ev->token.idx);
+    if (sh->conn_generations[ev->token.idx] != ev->token.generation) {
+        struct window w = ev->window;
+        window_unpin(&w);
+        metrics_add(&sh->metrics, METRIC_STALE_EVENTS, 1);
+        return;
+    }
+    if (!ev->more) {
+        ASSERT(c->ops_count > 0);
+        c->ops_count--;
+    }
+    switch ((enum ring_kind)ev->token.kind) {
+    case RING_RECV:
+        on_recv(sh, c, ev);
+        break;
+    case RING_SEND:
+        on_send(sh, c, ev->res);
+        break;
+    case RING_PEERNAME:
+        if (ev->res < 0)
+            c->peer.ss_family = AF_UNSPEC;
+        break;
+    case RING_CLOSE:
+        conn_closed(sh, c);
+        return;
+    case RING_SHUTDOWN:
+    case RING_CANCEL:
+        break;
+    case RING_ACCEPT:
+    case RING_WRITE:
+    case RING_SYNC:
+    case RING_MESSAGE:
+    case RING_MESSAGE_SENT:
+    case RING_POLL:
+    case RING_KIND_COUNT:
+        UNREACHABLE();
+    }
+    conn_check_drained(sh, c);
+}
+
+/* Ends the session with @answer; a message that is being committed is finished without it. */
+static void conn_end_now(struct shard *sh, struct conn *c, struct answer answer, const char *reason)
+{
+    c->end_reason = reason;
+    txn_let_go(sh, c);
+    held_drop(sh, c);
+    recv_cancel(sh, c);
+    session_end_now(&c->session, answer);
+    c->state = CONN_FLUSHING;
+    mark_dirty(sh, c);
+    set_deadline(sh, c, ring_now(sh->ring) + LINGER_NS);
+}
+
+/* True when content came in too slowly since the last check. */
+static bool is_too_slow(struct conn *c, clock_ns now)
+{
+    const struct listener_options *o = c->listener->options;
+    if (o->bytes_per_second_min == 0 || session_phase(&c->session) != SESSION_PHASE_CONTENT ||
+        now < c->rate_check_at)
+        return false;
+    uint64_t seen = scan_content_bytes(&c->txn->scan);
+    uint64_t due = o->bytes_per_second_min * (o->content_grace_ns / NS_PER_MS) / 1000;
+    bool is_slow = seen - c->content_bytes_seen < due;
+    c->content_bytes_seen = seen;
+    c->rate_check_at = now + o->content_grace_ns;
+    return is_slow;
+}
+
+static void on_deadline(struct shard *sh, struct conn *c, clock_ns now)
+{
+    const struct listener_options *o = c->listener->options;
+    if (c->state == CONN_LINGERING || c->state == CONN_FLUSHING) {
+        conn_release(sh, c); /* the peer had his time to read the last reply */
+        return;
+    }
+    if (c->is_sending && now - c->send_since >= o->send_ns_max) {
+        metrics_add(&sh->metrics, METRIC_CONNS_STUCK, 1);
+        c->end_reason = "replies not read";
+        conn_release(sh, c);
+        return;
+    }
+    if (is_too_slow(c, now)) {
+        metrics_add(&sh->metrics, METRIC_CONNS_TOO_SLOW, 1);
+        conn_end_now(sh, c, ANSWER(STATUS_TOO_SLOW), "too slow");
+        return;
+    }
+    bool is_ours = session_phase(&c->session) == SESSION_PHASE_DECISION; /* he waits for us */
+    bool is_content = session_phase(&c->session) == SESSION_PHASE_CONTENT;
+    clock_ns idle = now - c->progress_at;
+    if (!is_ours && (idle >= (is_content ? o->block_ns_max : o->command_ns_max) ||
+                     (is_content && now - c->content_since >= o->content_ns_max) ||
+                     now - c->opened_at >= sh->options.limits.session_ns_max)) {
+        metrics_add(&sh->metrics, METRIC_CONNS_TIMED_OUT, 1);
+        conn_end_now(sh, c, ANSWER(STATUS_TIMEOUT), "timeout");
+        return;
+    }
+    if (is_ours)
+        c->progress_at = now;
+    deadline_after_progress(sh, c);
+}
+
+void conn_on_timer(struct shard *sh, struct conn *c)
+{
+    clock_ns now = ring_now(sh->ring);
+    if (now >= c->deadline)
+        on_deadline(sh, c, now);
+    else
+        timer_arm(&sh->timers, &c->timer, c->deadline);
+}
+
+void conn_drain(struct shard *sh, struct conn *c, bool is_forced)
+{
+    if (c->state != CONN_OPEN)
+        return;
+    if (is_forced || c->txn == NULL)
+        conn_end_now(sh, c, ANSWER(STATUS_SHUTTING_DOWN), is_forced ? "shutdown" : NULL);
+}
+
+/* --- what others ask ------------------------------------------------------------------------ */
+
+struct slice conn_helo(const struct conn *c)
+{
+    return slice_of(c->helo, c->helo_len);
+}
+
+const struct sockaddr_storage *conn_client_address(const struct conn *c)
+{
+    return &c->peer;
+}
+
+void conn_client_text(const struct conn *c, char *memory, size_t cap, struct slice *ret_text)
+{
+    char host[INET6_ADDRSTRLEN] = "";
+    int len;
+    if (c->peer.ss_family == AF_INET) {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)&c->peer;
+        inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
+        len = snprintf(memory, cap, "%s:%u", host, ntohs(in->sin_port));
+    } else if (c->peer.ss_family == AF_INET6) {
+        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)&c->peer;
+        inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof(host));
+        len = snprintf(memory, cap, "[%s]:%u", host, ntohs(in6->sin6_port));
+    } else {
+        len = snprintf(memory, cap, "%s", c->peer.ss_family == AF_UNIX ? "unix" : "unknown");
+    }
+    ASSERT(len > 0 && (size_t)len < cap);
+    *ret_text = slice_of(memory, (size_t)len);
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * shard.h - one core: ring, receive buffers, connections, transactions, timers, counters, spool
+ * segment, log buffer. Everything in here belongs to one thread; nothing is shared on the hot path.
+ */
+#ifndef SHARD_H
+#define SHARD_H
+
+#include "chunk.h"
+#include "conn.h"
+#include "listener.h"
+#include "txn.h"
+#include "io/ring.h"
+#include "io/timer.h"
+#include "obs/log.h"
+#include "obs/metrics.h"
+#include "policy/policy.h"
+#include "scan/rules.h"
+#include "spool/spool.h"
+
+/* ring_token.owner: which table token.idx belongs to. */
+enum shard_owner {
+    SHARD_OWNER_CONN = 1,
+    SHARD_OWNER_LISTENER,
+    SHARD_OWNER_SPOOL,
+    SHARD_OWNER_LOG,
+    SHARD_OWNER_CONTROL, /* wake-ups from the main thread */
+};
+
+/*
+ * One policy and rule set in force. Transactions count themselves in, so that a reload lets those
+ * in progress finish under the rules they began with.
+ */
+struct shard_epoch {
+    struct policy *policy;
+    uint32_t txn_count; /* transactions that began under it and are not over */
+};
+
+/* Entries of the file table beyond the connections: accepted while at the limit, or closing. */
+#define SHARD_FILE_SLACK 256
+
+struct shard_limits {
+    uint32_t conn_count_max;    /* connections open at once on this shard */
+    uint32_t txn_count_max;
+    uint32_t chunk_count_max;   /* CHUNK_BYTES each */
+    uint32_t buffer_count;      /* receive buffers, power of two */
+    clock_ns session_ns_max;    /* whole session */
+};
+
+struct shard_options {
+    uint32_t shard_idx;
+    uint32_t listener_count;
+    const struct listener_options *listeners; /* outlive the shard */
+    struct shard_limits limits;
+    bool incremental_buffers;
+    struct spool_dir *spool_dir;
+    enum spool_durability durability;
+    struct policy *policy; /* the shard takes its own reference */
+    struct rules *rules;   /* likewise */
+    struct slice hostname;
+    int log_fd;
+    size_t log_buffer_bytes;
+};
+
+struct held_window { /* input that waits for an answer, in order */
+    struct held_window *next;
+    struct window window;
+};
+
+struct shard {
+    struct shard_options options;
+    struct ring *ring;
+    struct timer_wheel timers;
+    struct spool *spool;
+    struct log_writer *log;
+    struct rules_worker *rules;
+    struct shard_epoch *epoch;
+    struct metrics metrics;
+
+    struct listener *listeners;
+    struct pool conns;
+    uint16_t *conn_generations; /* by index; goes on when a slot is given back */
+    struct pool txns;
+    struct pool held;
+    struct pool rcpt_tables[TXN_RCPT_TABLE_COUNT];
+    struct chunk_pool chunks;
+    uint8_t log_scratch[LOG_LINE_BYTES_MAX]; /* one line, used within one call */
+    struct spool_rcpt *rcpt_scratch; /* RCPT_COUNT_HARD_MAX entries, used within one call */
+
+    struct list dirty;   /* connections with something to send at the end of the turn */
+    struct list starved; /* connections whose receive ended for lack of buffers */
+    struct list stalled; /* connections that wait for the spool to write */
+    struct list pinned;  /* transactions that hold receive buffers, oldest first */
+    uint32_t conn_count;
+    bool is_draining;
+    bool is_drain_forced;
+    bool is_stopped;       /* drained: nothing is left to do */
+    bool has_control;      /* the control descriptor woke us; cleared by whoever handles it */
+    bool is_control_armed;
+    clock_ns drain_deadline;
+};
+
+/* shard_init() - on the thread that will run it. 0 or a negative errno with @ret_text filled. */
+MUST_CHECK int shard_init(struct shard *sh, const struct shard_options *options, char *ret_text,
+                          size_t text_cap);
+void shard_deinit(struct shard *sh);
+
+/* shard_listen() - accept on @fd (owned from now on) for the listener @listener_idx. */
+void shard_listen(struct shard *sh, uint32_t listener_idx, int fd);
+
+/*
+ * shard_turn() - one turn of the loop: gather, handle, commit, reply
+ * @wait_ns_max: upper bound of the wait; CLOCK_NEVER to wait for the next timer or event
+ * Return: 0, or a negative errno when the ring itself failed
+ */
+MUST_CHECK int shard_turn(struct shard *sh, uint64_t wait_ns_max);
+
+/* shard_drain() - stop accepting, end idle sessions with 421, let transactions finish until
+ * @deadline, then is_stopped becomes true. */
+void shard_drain(struct shard *sh, clock_ns deadline);
+
+/* shard_replace() - policy and rules for transactions that begin from now on. 0 or -ENOMEM. */
+MUST_CHECK int shard_replace(struct shard *sh, struct policy *policy, struct rules *rules);
+
+/* shard_set_log_fd() - lines go to @fd from the next write on. */
+void shard_set_log_fd(struct shard *sh, int fd);
+
+struct shard_epoch *shard_epoch_take(struct shard *sh);
+void shard_epoch_give(struct shard *sh, struct shard_epoch *e);
+
+#endif

@@ -1,0 +1,602 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * txn.c - the life of one message between MAIL and its last reply.
+ *
+ *   ENVELOPE --DATA/BDAT--> CONTENT --end--> COMMITTING --outcome--> REPLYING --formatted--> free
+ *       |                      |                 (nobody accepted: straight to REPLYING)
+ *       +-------- abort -------+----> free, or DRAINING while the spool borrows memory
+ *
+ * Invariants
+ * - A recipient is accepted (2xx) only in txn_reply_stored(), with the spool's proof, or when its
+ *   class says discard, where nothing is owed.
+ * - Body bytes have one owner: parts[] here (each part holds one pin), then the spool. They are
+ *   copied only when the share of a receive buffer is too small to be worth holding
+ *   (TXN_PIN_BYTES_MIN), when buffers run short, or when parts[] is full.
+ * - Once storing has failed, or the message is too big, content is scanned on and dropped, so that
+ *   the session stays in step (CORE-43).
+ */
+#include "txn.h"
+#include "conn.h"
+#include "shard.h"
+#include "txnlog.h"
+#include "base/assert.h"
+#include "obs/trace.h"
+#include <string.h>
+
+static const uint32_t rcpt_table_caps[TXN_RCPT_TABLE_COUNT] = {128, 1024, RCPT_COUNT_HARD_MAX};
+
+size_t txn_rcpt_table_bytes(uint32_t table_idx)
+{
+    return rcpt_table_caps[table_idx] *
+           (sizeof(struct txn_rcpt) + sizeof(struct session_entry) + sizeof(struct policy_verdict));
+}
+
+static bool rcpts_grow(struct shard *sh, struct txn *t)
+{
+    uint32_t table_idx = 0;
+    while (table_idx < TXN_RCPT_TABLE_COUNT && rcpt_table_caps[table_idx] <= t->rcpt_cap)
+        table_idx++;
+    if (table_idx == TXN_RCPT_TABLE_COUNT)
+        return false;
+    struct txn_rcpt *rcpts = pool_take(&sh->rcpt_tables[table_idx]);
+    if (rcpts == NULL)
+        return false;
+    uint32_t cap = rcpt_table_caps[table_idx];
+    memcpy(rcpts, t->rcpts, t->rcpt_count * sizeof(*rcpts));
+    if (table_idx > 0)
+        pool_give(&sh->rcpt_tables[table_idx - 1], t->rcpts);
+    t->rcpts = rcpts;
+    t->entries = (struct session_entry *)(void *)(rcpts + cap);
+    t->verdicts = (struct policy_verdict *)(void *)(t->entries + cap);
+    t->rcpt_cap = cap;
+    return true;
+}
+
+static void rcpts_give(struct shard *sh, struct txn *t)
+{
+    for (uint32_t i = 0; i < TXN_RCPT_TABLE_COUNT; i++)
+        if (t->rcpt_cap == rcpt_table_caps[i])
+            pool_give(&sh->rcpt_tables[i], t->rcpts);
+    t->rcpts = t->rcpts_inline;
+    t->rcpt_cap = TXN_RCPTS_INLINE;
+}
+
+/* A copy of @s that lives as long as the transaction; false when memory for it is used up. */
+static bool txn_copy(struct shard *sh, struct txn *t, struct slice s, struct slice *ret_copy)
+{
+    if (s.len == 0) {
+        *ret_copy = SLICE_EMPTY;
+        return true;
+    }
+    if (arena_copy(&t->arena, s, ret_copy))
+        return true;
+    if (t->arena_chunk_count == ARRAY_COUNT(t->arena_chunks) || s.len > CHUNK_ROOM_MAX)
+        return false;
+    struct chunk *c = chunk_take(&sh->chunks);
+    if (c == NULL)
+        return false;
+    t->arena_chunks[t->arena_chunk_count++] = c;
+    arena_init(&t->arena, c->bytes, CHUNK_ROOM_MAX);
+    return arena_copy(&t->arena, s, ret_copy);
+}
+
+static void txn_free(struct shard *sh, struct txn *t)
+{
+    ASSERT(t->part_count == 0);
+    ASSERT(t->message.writes_pending == 0);
+    ASSERT_SLOW(list_is_empty(&t->link));
+    if (t->rules != NULL)
+        rules_stream_give(t->rules_worker, t->rules);
+    if (t->tail != NULL)
+        chunk_unref(&sh->chunks, t->tail);
+    for (uint32_t i = 0; i < t->arena_chunk_count; i++)
+        chunk_unref(&sh->chunks, t->arena_chunks[i]);
+    rcpts_give(sh, t);
+    shard_epoch_give(sh, t->epoch);
+    pool_give(&sh->txns, t);
+}
+
+struct txn *txn_new(struct shard *sh, struct conn *c, const struct session_event *ev)
+{
+    struct txn *t = pool_take(&sh->txns);
+    if (t == NULL) {
+        metrics_add(&sh->metrics, METRIC_POOL_EMPTY, 1);
+        return NULL;
+    }
+    memset(t, 0, offsetof(struct txn, queue_id_text));
+    list_init(&t->link);
+    t->conn = c;
+    t->epoch = shard_epoch_take(sh);
+    t->rcpts = t->rcpts_inline;
+    t->entries = t->entries_inline;
+    t->verdicts = t->verdicts_inline;
+    t->size_max = c->listener->options->session.size_max;
+    t->rcpt_cap = TXN_RCPTS_INLINE;
+    arena_init(&t->arena, t->arena_first, sizeof(t->arena_first));
+    t->mail = ev->mail;
+    t->phases.mail = ring_now(sh->ring);
+    t->received_at = ring_wall(sh->ring);
+    if (!txn_copy(sh, t, ev->path.whole, &t->reverse_path) ||
+        !txn_copy(sh, t, ev->mail.envid, &t->mail.envid)) {
+        txn_free(sh, t);
+        return NULL;
+    }
+    metrics_add(&sh->metrics, METRIC_TXNS_STARTED, 1);
+    return t;
+}
+
+static struct answer rcpt_decide(struct txn *t, const struct conn *c,
+                                 const struct session_event *ev, struct policy_rcpt *decision)
+{
+    const struct policy *p = t->epoch->policy;
+    *decision = policy_rcpt(p, &ev->path, t->mail.has_size ? t->mail.size : 0);
+    if (c->listener->options->mixed == POLICY_MIXED_ONE_CLASS &&
+        session_dialect(&c->session) == DIALECT_SMTP)
+        return policy_one_class_answer(decision, t->rcpt_count, t->rcpts[0].class_idx);
+    return decision->answer;
+}
+
+struct answer txn_rcpt(struct shard *sh, struct txn *t, const struct session_event *ev)
+{
+    struct policy_rcpt decision;
+    struct answer answer = rcpt_decide(t, t->conn, ev, &decision);
+    if (!status_is_success(answer.status)) {
+        t->rcpts_refused++;
+        txnlog_rcpt_refused(sh, t, ev->path.whole, answer);
+        return answer;
+    }
+    struct txn_rcpt rcpt = {
+        .class_idx = decision.class_idx,
+        .rcpt_code = answer.code != 0 ? answer.code : status_row(answer.status)->code,
+        .notify = ev->rcpt.notify,
+    };
+    if ((t->rcpt_count == t->rcpt_cap && !rcpts_grow(sh, t)) ||
+        !txn_copy(sh, t, ev->path.whole, &rcpt.address) ||
+        !txn_copy(sh, t, ev->rcpt.orcpt, &rcpt.orcpt)) {
+        metrics_add(&sh->metrics, METRIC_POOL_EMPTY, 1);
+        t->rcpts_refused++;
+        return ANSWER(STATUS_TOO_MANY_RCPTS);
+    }
+    t->rcpts[t->rcpt_count++] = rcpt;
+    return answer;
+}
+
+static struct answer answer_for_outcome(enum spool_outcome outcome)
+{
+    switch (outcome) {
+    case SPOOL_FULL:
+        return ANSWER(STATUS_STORE_FULL); /* CORE-20: 452 4.3.1 */
+    case SPOOL_FAILED:
+        return ANSWER(STATUS_STORE_FAILED);
+    case SPOOL_PENDING:
+    case SPOOL_STORED:
+        break;
+    }
+    return ANSWER(STATUS_NONE);
+}
+
+struct answer txn_begin_content(struct shard *sh, struct txn *t)
+{
+    struct rules_stream *rules = rules_stream_take(sh->rules);
+    if (rules == NULL) {
+        metrics_add(&sh->metrics, METRIC_POOL_EMPTY, 1);
+        return ANSWER(STATUS_NO_RESOURCES);
+    }
+    enum spool_outcome outcome =
+        spool_begin(sh->spool, &t->message, t->mail.has_size ? t->mail.size : 0);
+    if (outcome != SPOOL_PENDING) {
+        rules_stream_give(sh->rules, rules);
+        return answer_for_outcome(outcome);
+    }
+    t->spool_begun = true;
+    t->rules = rules;
+    t->rules_worker = sh->rules;
+    struct scan_options options = session_scan_options(&t->conn->session);
+    options.key = spool_dir_key(sh->options.spool_dir);
+    options.rules = rules;
+    scan_begin(&t->scan, &options);
+    t->state = TXN_CONTENT;
+    t->phases.content = ring_now(sh->ring);
+    return ANSWER(STATUS_NONE);
+}
+
+/* --- body parts --------------------------------------------------------------------------- */
+
+static void parts_drop(struct txn *t)
+{
+    for (uint32_t i = 0; i < t->part_count; i++)
+        window_unpin(&t->parts[i].window);
+    t->part_count = 0;
+    t->part_bytes = 0;
+    t->settled_count = 0;
+    t->pinned_since = 0;
+    if (!list_is_empty(&t->link))
+        list_remove(&t->link);
+}
+
+/* Nothing more of this message will be stored; it is read to its end and refused then. */
+static void content_give_up(struct shard *sh, struct txn *t, struct answer answer)
+{
+    parts_drop(t);
+    t->is_dropping = true;
+    t->store_answer = answer;
+    (void)sh;
+}
+
+static void parts_hand_over(struct shard *sh, struct txn *t)
+{
+    if (t->part_count == 0)
+        return;
+    enum spool_outcome outcome = spool_append(sh->spool, &t->message, t->parts, t->part_count);
+    parts_drop(t); /* the spool has pins of its own */
+    if (outcome != SPOOL_PENDING)
+        content_give_up(sh, t, answer_for_outcome(outcome));
+}
+
+/* Room for @len more bytes in chunks, so that part_copy() cannot fail half way. */
+static bool tail_reserve(struct shard *sh, struct txn *t, size_t len)
+{
+    ASSERT(len <= CHUNK_ROOM_MAX);
+    if (t->tail != NULL && CHUNK_ROOM_MAX - t->tail->len >= len)
+        return true;
+    struct chunk *fresh = chunk_take(&sh->chunks);
+    if (fresh == NULL)
+        return false;
+    if (t->tail != NULL)
+        chunk_unref(&sh->chunks, t->tail);
+    t->tail = fresh;
+    return true;
+}
+
+/* Adds a part; the pin that it needs is taken here. There is room in parts[]. */
+static void part_add(struct txn *t, struct slice bytes, const struct window *w)
+{
+    ASSERT(t->part_count < TXN_PARTS_MAX);
+    window_pin(w);
+    struct window own = *w;
+    own.bytes = bytes;
+    t->parts[t->part_count++] = (struct spool_part){bytes, own};
+    t->part_bytes += bytes.len;
+}
+
+/* Copies @bytes behind what tail_reserve() made room for, joined to the part before if adjacent. */
+static void part_copy(struct shard *sh, struct txn *t, struct slice bytes)
+{
+    struct slice copy = chunk_append(t->tail, bytes);
+    ASSERT(copy.len == bytes.len);
+    struct spool_part *last = t->part_count > 0 ? &t->parts[t->part_count - 1] : NULL;
+    if (last != NULL && last->window.source == &sh->chunks.source &&
+        last->bytes.ptr + last->bytes.len == copy.ptr) {
+        last->bytes.len += copy.len;
+        last->window.bytes = last->bytes;
+        t->part_bytes += copy.len;
+        return;
+    }
+    struct window w = chunk_window(&sh->chunks, t->tail, copy);
+    part_add(t, copy, &w);
+}
+
+void txn_body(struct shard *sh, struct txn *t, const struct slices *parts,
+                       const struct window *w)
+{
+    if (t->size_max > 0 && scan_content_bytes(&t->scan) > t->size_max && !t->is_dropping)
+        content_give_up(sh, t, ANSWER(STATUS_TOO_BIG));
+    for (uint32_t i = 0; i < parts->count && !t->is_dropping; i++) {
+        struct slice bytes = parts->at[i];
+        if (t->part_count == TXN_PARTS_MAX)
+            parts_hand_over(sh, t);
+        if (t->is_dropping)
+            break;
+        if (bytes.len <= TXN_COPY_BYTES_MAX && t->part_count >= TXN_PARTS_MAX / 4 &&
+            tail_reserve(sh, t, bytes.len))
+            part_copy(sh, t, bytes);
+        else
+            part_add(t, bytes, w);
+    }
+}
+
+void txn_settle(struct shard *sh, struct txn *t)
+{
+    size_t share = 0;
+    for (uint32_t i = t->settled_count; i < t->part_count; i++)
+        share += t->parts[i].bytes.len;
+    if (share > 0 && share < TXN_PIN_BYTES_MIN && t->settled_count + 2 < TXN_PARTS_MAX &&
+        tail_reserve(sh, t, share)) {
+        struct spool_part fresh[TXN_PARTS_MAX];
+        uint32_t fresh_count = t->part_count - t->settled_count;
+        memcpy(fresh, t->parts + t->settled_count, fresh_count * sizeof(*fresh));
+        t->part_count = t->settled_count;
+        t->part_bytes -= share;
+        for (uint32_t i = 0; i < fresh_count; i++) {
+            part_copy(sh, t, fresh[i].bytes);
+            window_unpin(&fresh[i].window);
+        }
+    } else if (share > 0 && t->pinned_since == 0) {
+        t->pinned_since = ring_now(sh->ring);
+        list_push(&sh->pinned, &t->link);
+    }
+    t->settled_count = t->part_count;
+    if (t->part_bytes >= TXN_STREAM_BYTES)
+        parts_hand_over(sh, t);
+}
+
+void txn_evacuate(struct shard *sh, struct txn *t)
+{
+    metrics_add(&sh->metrics, METRIC_EVACUATIONS, 1);
+    parts_hand_over(sh, t);
+}
+
+static void txn_spool_abort(struct shard *sh, struct txn *t)
+{
+    if (!t->spool_begun)
+        return;
+    t->spool_begun = false;
+    t->is_draining = t->message.writes_pending > 0; /* then it comes back by spool_next_done() */
+    spool_abort(sh->spool, &t->message);
+}
+
+/* --- decision, commit, replies -------------------------------------------------------------- */
+
+static void txn_decide(struct txn *t, const struct conn *c)
+{
+    for (uint32_t i = 0; i < t->rcpt_count; i++) {
+        if (t->whole.status != STATUS_NONE) {
+            bool is_temporary = status_is_temporary(t->whole.status);
+            t->verdicts[i] = (struct policy_verdict){
+                .action = is_temporary ? POLICY_DEFER : POLICY_REJECT,
+                .answer = t->whole,
+                .reason = status_row(t->whole.status)->name,
+            };
+            continue;
+        }
+        const struct policy_class *class = policy_class(t->epoch->policy, t->rcpts[i].class_idx);
+        t->verdicts[i] = policy_verdict(class, &t->result, &t->hits);
+    }
+    if (session_dialect(&c->session) == DIALECT_SMTP)
+        t->is_mixed = policy_mix(t->verdicts, t->rcpt_count, c->listener->options->on_refusal);
+}
+
+static bool verdict_is_stored(const struct policy_verdict *v)
+{
+    return v->action == POLICY_ACCEPT || v->action == POLICY_QUARANTINE;
+}
+
+/* "stored as QUEUEID", unless the class has a text of its own. */
+static struct answer accept_answer(struct txn *t, const struct policy_verdict *v)
+{
+    struct answer answer = v->answer;
+    if (answer.text.len == 0)
+        answer.text = slice_str(t->stored_text);
+    return answer;
+}
+
+static void count_verdict(struct shard *sh, enum policy_action action)
+{
+    switch (action) {
+    case POLICY_ACCEPT:
+        metrics_add(&sh->metrics, METRIC_RCPTS_ACCEPTED, 1);
+        break;
+    case POLICY_QUARANTINE:
+        metrics_add(&sh->metrics, METRIC_RCPTS_ACCEPTED, 1);
+        metrics_add(&sh->metrics, METRIC_RCPTS_HELD, 1);
+        break;
+    case POLICY_DISCARD:
+        metrics_add(&sh->metrics, METRIC_RCPTS_ACCEPTED, 1);
+        metrics_add(&sh->metrics, METRIC_RCPTS_DISCARDED, 1);
+        break;
+    case POLICY_DEFER:
+        metrics_add(&sh->metrics, METRIC_RCPTS_DEFERRED, 1);
+        break;
+    case POLICY_REJECT:
+        metrics_add(&sh->metrics, METRIC_RCPTS_REFUSED, 1);
+        break;
+    }
+}
+
+/* Fills every slot and lets the dialect go on. @proof: what the spool gave, or NULL when nothing
+ * was stored; @failure: what stored recipients get when it was not. */
+static void txn_reply(struct shard *sh, struct txn *t, struct answer failure)
+{
+    bool is_stored = t->message.outcome == SPOOL_STORED;
+    /* Nothing is owed to a discarding recipient, so there is nothing to prove for him. */
+    const struct commit_proof nothing_owed = {.queue_id = t->message.proof.queue_id,
+                                              .is_committed = true};
+    for (uint32_t i = 0; i < t->rcpt_count; i++) {
+        struct policy_verdict *v = &t->verdicts[i];
+        if (verdict_is_stored(v) && !is_stored) {
+            v->action = POLICY_DEFER;
+            v->answer = failure;
+            v->reason = status_row(failure.status)->name;
+        }
+        count_verdict(sh, v->action);
+    }
+    t->state = TXN_REPLYING;
+    t->phases.replied = ring_now(sh->ring);
+    metrics_add(&sh->metrics, is_stored ? METRIC_TXNS_STORED : METRIC_TXNS_REFUSED, 1);
+    if (t->conn == NULL) {
+        txn_replied(sh, t);
+        return;
+    }
+    struct session *s = &t->conn->session;
+    session_set_entries(s, t->entries);
+    for (uint32_t i = 0; i < t->rcpt_count; i++) {
+        const struct policy_verdict *v = &t->verdicts[i];
+        t->entries[i] = (struct session_entry){.rcpt_code = t->rcpts[i].rcpt_code};
+        if (verdict_is_stored(v))
+            session_accept_rcpt(s, i, accept_answer(t, v), &t->message.proof);
+        else if (v->action == POLICY_DISCARD)
+            session_accept_rcpt(s, i, accept_answer(t, v), &nothing_owed);
+        else
+            session_refuse_rcpt(s, i, v->answer);
+    }
+    session_finish(s, ANSWER(STATUS_NONE));
+    conn_resume(sh, t->conn);
+}
+
+/* The Received field; the client's address and the names were checked when they were read. */
+static struct slice txn_trace(struct shard *sh, struct txn *t, const struct conn *c, struct buf *out)
+{
+    struct trace_info info = {
+        .helo = conn_helo(c),
+        .client = conn_client_address(c),
+        .hostname = sh->options.hostname,
+        .is_lmtp = c->listener->options->session.protocol == SESSION_LMTP,
+        .is_esmtp = session_is_esmtp(&c->session),
+        .is_utf8 = t->mail.smtputf8,
+        .queue_id = slice_of(t->queue_id_text, QUEUE_ID_CHARS),
+        .rcpt = t->rcpt_count == 1 ? t->rcpts[0].address : SLICE_EMPTY, /* CORE-50 */
+        .date = t->received_at,
+    };
+    bool is_complete = trace_received(out, &info);
+    ASSERT(is_complete);
+    return buf_slice(out);
+}
+
+static const char *txn_protocol(const struct txn *t, const struct conn *c)
+{
+    bool is_lmtp = c->listener->options->session.protocol == SESSION_LMTP;
+    return trace_protocol(is_lmtp, session_is_esmtp(&c->session), t->mail.smtputf8);
+}
+
+static uint32_t stored_rcpts(struct shard *sh, struct txn *t, struct spool_rcpt **ret_rcpts)
+{
+    struct spool_rcpt *rcpts = sh->rcpt_scratch;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < t->rcpt_count; i++) {
+        if (!verdict_is_stored(&t->verdicts[i]))
+            continue;
+        const struct policy_class *class = policy_class(t->epoch->policy, t->rcpts[i].class_idx);
+        bool is_held = t->verdicts[i].action == POLICY_QUARANTINE;
+        rcpts[count++] = (struct spool_rcpt){
+            .address = t->rcpts[i].address,
+            .params = {.notify = t->rcpts[i].notify, .orcpt = t->rcpts[i].orcpt},
+            .class_name = class->name,
+            .state = is_held ? SPOOL_RCPT_HELD : SPOOL_RCPT_ACTIVE,
+        };
+    }
+    *ret_rcpts = rcpts;
+    return count;
+}
+
+static void txn_commit(struct shard *sh, struct txn *t, struct conn *c, struct spool_rcpt *rcpts,
+                       uint32_t rcpt_count)
+{
+    uint8_t trace_memory[TRACE_BYTES_MAX];
+    struct buf trace = buf_over(trace_memory, sizeof(trace_memory));
+    struct spool_envelope envelope = {
+        .received_at = t->received_at,
+        .reverse_path = t->reverse_path,
+        .mail = t->mail,
+        .helo = conn_helo(c),
+        .client = t->client_text,
+        .listener = c->listener->options->name,
+        .protocol = slice_str(txn_protocol(t, c)),
+        .trace = txn_trace(sh, t, c, &trace),
+        .message_id = slice_of(t->result.message_id, t->result.message_id_len),
+        .flags = t->result.flags,
+        .score = t->hits.score,
+        .hash = {t->result.hash[0], t->result.hash[1]},
+        .content_bytes = t->result.content_bytes,
+        .rcpts = rcpts,
+        .rcpt_count = rcpt_count,
+    };
+    t->state = TXN_COMMITTING;
+    spool_commit(sh->spool, &t->message, t->parts, t->part_count, &envelope);
+    parts_drop(t);
+}
+
+void txn_end(struct shard *sh, struct txn *t, const struct session_event *ev)
+{
+    struct conn *c = t->conn;
+    ASSERT(t->state == TXN_CONTENT);
+    ASSERT(t->rcpt_count == session_rcpt_count(&c->session));
+    t->phases.end = ring_now(sh->ring);
+    t->result = *ev->scan;
+    rules_stream_hits(t->rules, &t->hits);
+    metrics_add(&sh->metrics, METRIC_BYTES_CONTENT, t->result.content_bytes);
+    if (t->hits.count > 0)
+        metrics_add(&sh->metrics, METRIC_RULE_HITS, 1);
+    if (ev->answer.status == STATUS_BAD_LINE_ENDING)
+        metrics_add(&sh->metrics, METRIC_BAD_LINE_ENDINGS, 1);
+    t->whole = ev->answer;
+    if (t->whole.status == STATUS_NONE && t->is_dropping)
+        t->whole = t->store_answer;
+    queue_id_format(t->message.proof.queue_id, t->queue_id_text);
+    memcpy(t->stored_text, "stored as ", 10);
+    memcpy(t->stored_text + 10, t->queue_id_text, QUEUE_ID_CHARS + 1);
+    conn_client_text(c, t->client_memory, sizeof(t->client_memory), &t->client_text);
+    txn_decide(t, c);
+    t->phases.decided = ring_now(sh->ring);
+    struct spool_rcpt *rcpts;
+    uint32_t stored_count = stored_rcpts(sh, t, &rcpts);
+    if (stored_count > 0) {
+        txn_commit(sh, t, c, rcpts, stored_count);
+        return;
+    }
+    parts_drop(t);
+    txn_spool_abort(sh, t);
+    txn_reply(sh, t, ANSWER(STATUS_NONE));
+}
+
+void txn_on_outcome(struct shard *sh, struct txn *t)
+{
+    if (t->is_draining) { /* the last borrowed byte of an aborted message came home */
+        t->is_draining = false;
+        if (t->is_replied)
+            txn_free(sh, t);
+        return;
+    }
+    ASSERT(t->state == TXN_COMMITTING);
+    t->phases.committed = ring_now(sh->ring);
+    txn_reply(sh, t, answer_for_outcome(t->message.outcome));
+}
+
+static void txn_finish(struct shard *sh, struct txn *t)
+{
+    if (t->conn != NULL) {
+        t->conn->txn = NULL;
+        t->conn = NULL;
+    }
+    t->is_replied = true;
+    if (!t->is_draining)
+        txn_free(sh, t);
+}
+
+void txn_abort(struct shard *sh, struct txn *t, const char *why)
+{
+    ASSERT(t->state == TXN_ENVELOPE || t->state == TXN_CONTENT);
+    if (t->state == TXN_CONTENT || t->rcpt_count > 0) {
+        metrics_add(&sh->metrics, METRIC_TXNS_ABORTED, 1);
+        txnlog_aborted(sh, t, why);
+    }
+    parts_drop(t);
+    txn_spool_abort(sh, t);
+    txn_finish(sh, t);
+}
+
+void txn_detach(struct shard *sh, struct txn *t)
+{
+    switch (t->state) {
+    case TXN_ENVELOPE:
+    case TXN_CONTENT:
+        txn_abort(sh, t, "connection lost");
+        return;
+    case TXN_COMMITTING: /* too late to take back: finished and logged without the client */
+        t->conn->txn = NULL;
+        t->conn = NULL;
+        t->is_client_gone = true;
+        return;
+    case TXN_REPLYING:
+        t->is_client_gone = true;
+        txn_replied(sh, t);
+        return;
+    }
+    UNREACHABLE();
+}
+
+void txn_replied(struct shard *sh, struct txn *t)
+{
+    ASSERT(t->state == TXN_REPLYING);
+    txnlog_done(sh, t);
+    txn_finish(sh, t);
+}

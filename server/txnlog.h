@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * txnlog.h - what a shard writes to its log: one structured line a transaction, and a line for what
+ * an operator has to know besides (refused recipients, connections that did not end by QUIT).
+ */
+#ifndef TXNLOG_H
+#define TXNLOG_H
+
+#include "smtp/status.h"
+
+struct conn;
+struct shard;
+struct txn;
+
+/* txnlog_done() - event=transaction: the message was decided and answered. Recipients that do not
+ * fit follow in lines event=recipients with the same queue id. */
+void txnlog_done(struct shard *sh, const struct txn *t);
+/* txnlog_aborted() - event=aborted: the transaction ended without a decision. */
+void txnlog_aborted(struct shard *sh, const struct txn *t, const char *why);
+/* txnlog_rcpt_refused() - event=rcpt_refused: RCPT was answered 4xx or 5xx. */
+void txnlog_rcpt_refused(struct shard *sh, const struct txn *t, struct slice rcpt,
+                         struct answer answer);
+/* txnlog_conn_ended() - event=connection_ended: timeout, reset and the like. */
+void txnlog_conn_ended(struct shard *sh, const struct conn *c);
+
+#endif
