@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * session_test.c - the contract of the server machine with its owner: the proof of commit (P1), ten
+ * thousand recipients through a small buffer, phases, slots. Dialogues are in tests/dialogue.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include "smtp/session.h"
+#include "../../support/testscan.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const struct commit_proof proof = {.queue_id = 7, .is_committed = true};
+
+static struct session_config make_config(enum session_protocol protocol)
+{
+    return (struct session_config){
+        .protocol = protocol,
+        .offers = SESSION_OFFER_ALL,
+        .hostname = SLICE_LIT("mx.example"),
+        .size_max = 1000,
+        .rcpt_max = RCPT_COUNT_HARD_MAX,
+        .error_max = 10,
+    };
+}
+
+/* Output of up to 64 KiB, thrown away or kept. */
+static size_t drain(struct session *s, char *to, size_t cap)
+{
+    char memory[SESSION_OUTPUT_BYTES_MIN];
+    size_t len = 0;
+    for (bool is_done = false; !is_done;) {
+        struct buf b = buf_over(memory, sizeof(memory));
+        is_done = session_output(s, &b);
+        assert_true(is_done || b.len > 0);
+        if (to != NULL) {
+            assert_true(len + b.len <= cap);
+            memcpy(to + len, memory, b.len);
+        }
+        len += b.len;
+    }
+    return len;
+}
+
+/* Feeds one whole line, accepts what is asked, returns the event that was last. */
+static enum session_event_kind say(struct session *s, struct scan *scan, const char *line)
+{
+    static struct session_event ev;
+    struct slice in = slice_str(line);
+    enum session_event_kind last = EV_MORE;
+    for (;;) {
+        size_t used = session_feed(s, in, 0, &ev);
+        in = slice_from(in, used);
+        if (ev.kind == EV_MORE || ev.kind == EV_BLOCKED || ev.kind == EV_CLOSE)
+            return last;
+        last = ev.kind;
+        if (ev.kind == EV_MAIL)
+            session_answer(s, ev.slot, ANSWER(STATUS_SENDER_OK));
+        else if (ev.kind == EV_RCPT)
+            session_answer(s, ev.slot, ANSWER(STATUS_RCPT_OK));
+        else if (ev.kind == EV_OUTPUT)
+            (void)drain(s, NULL, 0);
+        else if (ev.kind == EV_CONTENT) {
+            struct scan_options options = session_scan_options(s);
+            scan_begin(scan, &options);
+            session_begin_content(s, ev.slot, scan);
+        }
+    }
+}
+
+static void open_message(struct session *s, struct scan *scan, const struct session_config *config,
+                         bool is_prdr, uint32_t rcpt_count)
+{
+    session_init(s, config, 0);
+    (void)drain(s, NULL, 0);
+    (void)say(s, scan, config->protocol == SESSION_LMTP ? "LHLO a\r\n" : "EHLO a\r\n");
+    (void)say(s, scan, is_prdr ? "MAIL FROM:<a@b> PRDR\r\n" : "MAIL FROM:<a@b>\r\n");
+    for (uint32_t i = 0; i < rcpt_count; i++)
+        (void)say(s, scan, "RCPT TO:<a@b>\r\n");
+    assert_int_equal(session_rcpt_count(s), rcpt_count);
+    (void)say(s, scan, "DATA\r\n");
+    (void)drain(s, NULL, 0);
+    assert_int_equal(say(s, scan, "x\r\n.\r\n"), EV_BODY_END);
+    assert_int_equal(session_phase(s), SESSION_PHASE_DECISION);
+}
+
+/* ---- what ends the process rather than telling a lie ---- */
+
+enum lie {
+    LIE_NO_PROOF,
+    LIE_NOT_COMMITTED,
+    LIE_NO_QUEUE_ID,
+    LIE_FAILURE_ACCEPTED,
+    LIE_SUCCESS_REFUSED,
+    LIE_3XX_REFUSED,
+    LIE_UNDECIDED,
+    LIE_SUCCESS_FROM_NOTHING,
+    LIE_MIXED_ON_SMTP,
+    LIE_TWICE,
+    LIE_NONE, /* the honest way through the same code */
+    LIE_COUNT
+};
+
+static void tell(enum lie lie)
+{
+    static struct session s;
+    static struct scan scan;
+    struct session_entry entries[2] = {0};
+    struct session_config config = make_config(SESSION_SMTP);
+    const struct commit_proof uncommitted = {.queue_id = 7, .is_committed = false};
+    const struct commit_proof nameless = {.queue_id = 0, .is_committed = true};
+    const struct answer stored = ANSWER(STATUS_STORED);
+    const struct answer refused = ANSWER(STATUS_REFUSED_POLICY);
+    open_message(&s, &scan, &config, false, 2);
+    session_set_entries(&s, entries);
+    if (lie == LIE_NO_PROOF)
+        session_accept_rcpt(&s, 0, stored, NULL);
+    if (lie == LIE_NOT_COMMITTED)
+        session_accept_rcpt(&s, 0, stored, &uncommitted);
+    if (lie == LIE_NO_QUEUE_ID)
+        session_accept_rcpt(&s, 0, stored, &nameless);
+    if (lie == LIE_FAILURE_ACCEPTED)
+        session_accept_rcpt(&s, 0, refused, &proof);
+    if (lie == LIE_SUCCESS_REFUSED)
+        session_refuse_rcpt(&s, 0, stored);
+    if (lie == LIE_3XX_REFUSED)
+        session_refuse_rcpt(&s, 0, ANSWER(STATUS_PRDR_OPEN));
+    if (lie == LIE_UNDECIDED)
+        session_finish(&s, ANSWER(STATUS_NONE));
+    session_refuse_rcpt(&s, 0, refused);
+    if (lie == LIE_TWICE)
+        session_refuse_rcpt(&s, 0, refused);
+    if (lie == LIE_MIXED_ON_SMTP)
+        session_accept_rcpt(&s, 1, stored, &proof);
+    else
+        session_refuse_rcpt(&s, 1, refused);
+    session_finish(&s, lie == LIE_SUCCESS_FROM_NOTHING ? stored : ANSWER(STATUS_NONE));
+}
+
+static void test_no_lies(void **state)
+{
+    (void)state;
+    for (int lie = 0; lie < LIE_COUNT; lie++) {
+        fflush(NULL);
+        pid_t pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+            fclose(stderr);
+            tell((enum lie)lie);
+            _exit(0);
+        }
+        int status;
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        bool has_died = WIFSIGNALED(status) || WEXITSTATUS(status) != 0;
+        if (has_died != (lie != LIE_NONE))
+            fail_msg("lie %d: status %d", lie, status);
+    }
+}
+
+/* ---- many recipients ---- */
+
+static void run_many(enum session_protocol protocol, bool is_prdr)
+{
+    static struct session s;
+    static struct scan scan;
+    const uint32_t count = RCPT_COUNT_HARD_MAX;
+    const size_t cap = (size_t)count * 64;
+    struct session_config config = make_config(protocol);
+    struct session_entry *entries = calloc(count, sizeof(*entries));
+    char *out = malloc(cap);
+    open_message(&s, &scan, &config, is_prdr, count);
+    session_set_entries(&s, entries);
+    for (uint32_t i = 0; i < count; i++) {
+        if (i % 3 == 0)
+            session_refuse_rcpt(&s, i, ANSWER(STATUS_REFUSED_POLICY));
+        else
+            session_accept_rcpt(&s, i, ANSWER(STATUS_STORED), &proof);
+    }
+    session_finish(&s, ANSWER(STATUS_NONE));
+    assert_false(session_replies_done(&s));
+    size_t len = drain(&s, out, cap);
+    assert_true(session_replies_done(&s));
+    struct slice rest = slice_of(out, len);
+    uint32_t lines = 0;
+    uint32_t extra = is_prdr ? 1 : 0;
+    for (; rest.len > 0; lines++) {
+        const char *expected = "250";
+        if (is_prdr && lines == 0)
+            expected = "353";
+        else if (lines >= extra && lines < count + extra && (lines - extra) % 3 == 0)
+            expected = "550";
+        assert_memory_equal(rest.ptr, expected, 3);
+        rest = slice_from(rest, slice_find(rest, '\n') + 1);
+    }
+    assert_int_equal(lines, count + 2 * extra);
+    assert_int_equal(say(&s, &scan, "MAIL FROM:<a@b>\r\n"), EV_MAIL);
+    free(entries);
+    free(out);
+}
+
+static void test_many_recipients(void **state)
+{
+    (void)state;
+    run_many(SESSION_LMTP, false);
+    run_many(SESSION_SMTP, true);
+}
+
+/* ---- what the owner may ask ---- */
+
+static void test_questions(void **state)
+{
+    static struct session s;
+    static struct scan scan;
+    struct session_config config = make_config(SESSION_SMTP);
+    (void)state;
+    config.normalize_bare_lf = true;
+    config.received_max = 5;
+    session_init(&s, &config, 0);
+    (void)drain(&s, NULL, 0);
+    assert_int_equal(session_phase(&s), SESSION_PHASE_COMMAND);
+    (void)say(&s, &scan, "HELO a\r\n");
+    assert_false(session_is_esmtp(&s));
+    (void)say(&s, &scan, "EHLO a\r\n");
+    assert_true(session_is_esmtp(&s));
+    assert_false(session_in_transaction(&s));
+    (void)say(&s, &scan, "MAIL FROM:<a@b> SMTPUTF8 PRDR BODY=BINARYMIME\r\n");
+    assert_true(session_in_transaction(&s));
+    assert_true(session_has_utf8(&s));
+    assert_int_equal(session_dialect(&s), DIALECT_PRDR);
+    (void)say(&s, &scan, "RCPT TO:<a@b>\r\n");
+    (void)say(&s, &scan, "BDAT 5\r\n");
+    assert_int_equal(session_phase(&s), SESSION_PHASE_CONTENT);
+    struct scan_options options = session_scan_options(&s);
+    assert_int_equal(options.mode, SCAN_MODE_CHUNK);
+    assert_false(options.normalize_bare_lf); /* BINARYMIME: octets stay as they are */
+    assert_int_equal(options.received_max, 5);
+    (void)say(&s, &scan, "12345");
+    assert_int_equal(session_phase(&s), SESSION_PHASE_COMMAND);
+    assert_int_equal(say(&s, &scan, "RSET\r\n"), EV_ABORT);
+    assert_false(session_in_transaction(&s));
+    (void)say(&s, &scan, "MAIL FROM:<a@b>\r\nRCPT TO:<a@b>\r\nDATA\r\n");
+    assert_int_equal(session_dialect(&s), DIALECT_SMTP);
+    assert_false(session_has_utf8(&s));
+    options = session_scan_options(&s);
+    assert_int_equal(options.mode, SCAN_MODE_DATA);
+    assert_true(options.normalize_bare_lf);
+    session_end_now(&s, ANSWER(STATUS_TOO_SLOW));
+    assert_int_equal(session_phase(&s), SESSION_PHASE_CLOSING);
+    assert_false(session_wants_close(&s)); /* the 421 is not out yet */
+    (void)drain(&s, NULL, 0);
+    assert_true(session_wants_close(&s));
+}
+
+/* Server waits at least 5 minutes for a command; decides sooner than a client gives up (DUP-15). */
+static void test_timeouts(void **state)
+{
+    (void)state;
+    assert_true(session_phase_timeout(SESSION_PHASE_COMMAND) >= 300 * NS_PER_S);
+    assert_true(session_phase_timeout(SESSION_PHASE_CONTENT) >= 180 * NS_PER_S);
+    assert_true(session_phase_timeout(SESSION_PHASE_DECISION) <= 270 * NS_PER_S);
+    assert_true(session_phase_timeout(SESSION_PHASE_CLOSING) > 0);
+    assert_true(sizeof(struct session) <= 256);
+}
+
+static void test_refuse(void **state)
+{
+    static struct session s;
+    struct session_config config = make_config(SESSION_SMTP);
+    struct session_event ev;
+    char out[600];
+    (void)state;
+    session_init(&s, &config, 0);
+    session_refuse(&s, ANSWER(STATUS_TOO_MANY_CONNS));
+    size_t len = drain(&s, out, sizeof(out));
+    assert_true(slice_eq(slice_of(out, len), SLICE_LIT("421 4.7.0 too many connections\r\n")));
+    assert_int_equal(session_feed(&s, SLICE_LIT("EHLO a\r\n"), 0, &ev), 8);
+    assert_int_equal(ev.kind, EV_CLOSE);
+    assert_true(session_wants_close(&s));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_no_lies),  cmocka_unit_test(test_many_recipients),
+        cmocka_unit_test(test_questions), cmocka_unit_test(test_timeouts),
+        cmocka_unit_test(test_refuse),
+    };
+    if (testscan_init() != 0)
+        return 2;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
