@@ -1,0 +1,761 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * shard_sim.c - a whole shard on the simulated ring: random clients, faults, checkers.
+ *
+ * One seed is one run and is printed. Clients speak SMTP, LMTP and PRDR, pipelined or not, over
+ * DATA or BDAT, to recipients of three classes, cut their input at random, and some vanish, reset,
+ * stop reading or send garbage. Checked after each run: every reply is well-formed and there is one
+ * for each command (and recipient), in order; a client that read 2xx for a recipient finds that
+ * recipient, with exactly his bytes, in the spool after a restart, and nobody who was refused; all
+ * buffers, slots and connections are home; every transaction ended in bounded time.
+ *
+ * Usage: shard_sim [SEED [COUNT]]; without arguments, COUNT seeds from 1.
+ */
+#include "shard.h"
+#include "simring.h"
+#include "../support/testscan.h"
+#include "policy/policy_build.h"
+#include "spool/store.h"
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CLIENTS_MAX 24
+#define MESSAGES_MAX 4
+#define RCPTS_MAX 6
+#define TURNS_MAX 2000000
+
+enum client_end { END_QUIT, END_HALF_CLOSE, END_VANISH, END_RESET, END_MUTE, END_GARBAGE, END_COUNT };
+
+enum rcpt_kind { RCPT_ANY, RCPT_SMALL, RCPT_STRICT, RCPT_NOBODY, RCPT_KIND_COUNT };
+static const char *const rcpt_names[] = {"any@mx.example", "small@mx.example", "strict@mx.example",
+                                         "nobody@elsewhere.example"};
+#define SMALL_BYTES_MAX 2000
+#define EVIL_TEXT "EVIL-WORD-FOR-STRICT-PEOPLE"
+
+enum expectation {
+    EXPECT_GREETING,
+    EXPECT_HELO,
+    EXPECT_MAIL,
+    EXPECT_RCPT,
+    EXPECT_DATA,
+    EXPECT_RSET,
+    EXPECT_CHUNK,  /* BDAT without LAST */
+    EXPECT_WHOLE,  /* plain reply to the message, or PRDR's opener or single form */
+    EXPECT_ENTRY,  /* one accepted recipient's */
+    EXPECT_FINAL,  /* PRDR */
+    EXPECT_QUIT,
+};
+
+struct message { /* what one message was, and what its sender learned of it */
+    char id[48];
+    uint8_t *content; /* as it must come out */
+    size_t content_len;
+    bool is_evil;
+    bool is_sent; /* its last byte left the client */
+    uint32_t rcpt_count;
+    enum rcpt_kind kinds[RCPTS_MAX];
+    uint32_t accepted_count;
+    uint32_t accepted[RCPTS_MAX]; /* index in kinds */
+    uint16_t entry_codes[RCPTS_MAX]; /* of the accepted ones; 0: not read */
+    uint16_t whole_code;             /* plain or final reply; 0: not read */
+};
+
+struct client {
+    struct simpeer *peer;
+    enum client_end end;
+    uint32_t faults_after; /* replies after which END_VANISH and the like happen */
+    bool is_lmtp, is_prdr, is_pipelined, is_bdat;
+    uint32_t message_count, message_idx;
+    struct message messages[MESSAGES_MAX];
+    enum expectation queue[64];
+    uint32_t queue_head, queue_len;
+    uint32_t next_command; /* within the envelope of the current message */
+    bool is_content_due;
+    size_t read; /* of what was received */
+    uint32_t replies_read, entry_idx;
+    bool is_over, is_broken; /* broken: it did something that ends the dialogue */
+    bool is_greeted;
+};
+
+struct world {
+    struct shard shard;
+    struct ring *ring;
+    struct rng rng;
+    char dir[64];
+    struct client clients[CLIENTS_MAX];
+    uint32_t client_count;
+    bool has_faults;
+    uint64_t seed;
+    int listen_fds[2];
+    struct spool_dir *spool_dir;
+};
+
+static void fail(const struct world *w, const struct client *c, const char *what)
+{
+    struct slice got = c != NULL ? simpeer_received(c->peer) : SLICE_EMPTY;
+    fprintf(stderr, "shard_sim: seed %llu: %s\n", (unsigned long long)w->seed, what);
+    if (c != NULL)
+        fprintf(stderr, "client lmtp=%d prdr=%d pipelined=%d bdat=%d end=%d, received:\n%.*s\n",
+                c->is_lmtp, c->is_prdr, c->is_pipelined, c->is_bdat, (int)c->end, (int)got.len,
+                (const char *)got.ptr);
+    abort();
+}
+
+#define CHECK(w, c, cond)                                                                          \
+    do {                                                                                           \
+        if (!(cond))                                                                               \
+            fail((w), (c), #cond);                                                                 \
+    } while (0)
+
+/* --- messages --------------------------------------------------------------------------------- */
+
+static void message_make(struct world *w, struct message *m, uint32_t client_idx, uint32_t idx)
+{
+    static const size_t sizes[] = {0, 100, 900, 1999, 2500, 9000, 70000, 400000};
+    size_t size = sizes[rng_below(&w->rng, ARRAY_COUNT(sizes))];
+    snprintf(m->id, sizeof(m->id), "<%llu.%u.%u@sim.example>", (unsigned long long)w->seed,
+             client_idx, idx);
+    m->is_evil = rng_below(&w->rng, 3) == 0;
+    m->content = malloc(size + 4096);
+    struct buf b = buf_over(m->content, size + 4096);
+    buf_printf(&b, "Message-ID: %s\r\nReceived: from x by y; z\r\nSubject: simulation\r\n\r\n", m->id);
+    if (m->is_evil)
+        BUF_PUT_LIT(&b, EVIL_TEXT "\r\n");
+    while (b.len < size) {
+        size_t line = rng_below(&w->rng, 90);
+        if (rng_below(&w->rng, 4) == 0)
+            buf_put_byte(&b, '.');
+        for (size_t i = 0; i < line; i++)
+            buf_put_byte(&b, (uint8_t)(' ' + rng_below(&w->rng, 94)));
+        BUF_PUT_LIT(&b, "\r\n");
+    }
+    CHECK(w, NULL, !b.is_full);
+    m->content_len = b.len;
+    m->rcpt_count = 1 + (uint32_t)rng_below(&w->rng, RCPTS_MAX);
+    for (uint32_t i = 0; i < m->rcpt_count; i++)
+        m->kinds[i] = (enum rcpt_kind)rng_below(&w->rng, RCPT_KIND_COUNT);
+}
+
+/* The content with dots stuffed and the end of data behind it. */
+static size_t stuff(const struct message *m, uint8_t *out)
+{
+    size_t len = 0;
+    for (size_t i = 0; i < m->content_len; i++) {
+        bool is_line_start = i == 0 || m->content[i - 1] == '\n';
+        if (is_line_start && m->content[i] == '.')
+            out[len++] = '.';
+        out[len++] = m->content[i];
+    }
+    memcpy(out + len, ".\r\n", 3);
+    return len + 3;
+}
+
+/* --- the client's side ------------------------------------------------------------------------ */
+
+static void expect(struct client *c, enum expectation e)
+{
+    ASSERT(c->queue_len < ARRAY_COUNT(c->queue));
+    c->queue[(c->queue_head + c->queue_len++) % ARRAY_COUNT(c->queue)] = e;
+}
+
+static void say(struct client *c, const char *text)
+{
+    simpeer_send(c->peer, slice_str(text));
+}
+
+static struct message *current(struct client *c)
+{
+    return &c->messages[c->message_idx];
+}
+
+/* Command number @i of the envelope: MAIL, RCPT ..., and DATA when it is not BDAT. */
+static void say_command(struct client *c, uint32_t i, struct buf *out)
+{
+    const struct message *m = current(c);
+    if (i == 0) {
+        buf_printf(out, "MAIL FROM:<from@sim.example>%s\r\n", c->is_prdr ? " PRDR" : "");
+        expect(c, EXPECT_MAIL);
+    } else if (i <= m->rcpt_count) {
+        buf_printf(out, "RCPT TO:<%s>\r\n", rcpt_names[m->kinds[i - 1]]);
+        expect(c, EXPECT_RCPT);
+    } else {
+        BUF_PUT_LIT(out, "DATA\r\n");
+        expect(c, EXPECT_DATA);
+    }
+}
+
+static void say_envelope(struct client *c)
+{
+    uint8_t memory[2048];
+    struct buf b = buf_over(memory, sizeof(memory));
+    uint32_t count = 1 + current(c)->rcpt_count + (c->is_bdat ? 0 : 1);
+    if (c->is_pipelined) {
+        while (c->next_command < count)
+            say_command(c, c->next_command++, &b);
+    } else if (c->next_command < count) {
+        say_command(c, c->next_command++, &b);
+    }
+    c->is_content_due = c->next_command == count;
+    simpeer_send(c->peer, buf_slice(&b));
+}
+
+/* After the last byte of the message: which replies are due. */
+static void expect_result(struct client *c)
+{
+    c->entry_idx = 0;
+    current(c)->is_sent = true;
+    if (!c->is_lmtp) {
+        expect(c, EXPECT_WHOLE);
+        return;
+    }
+    for (uint32_t i = 0; i < current(c)->accepted_count; i++)
+        expect(c, EXPECT_ENTRY);
+}
+
+static void say_content(struct world *w, struct client *c)
+{
+    struct message *m = current(c);
+    uint8_t *wire = malloc(2 * m->content_len + 64);
+    c->is_content_due = false;
+    if (!c->is_bdat) {
+        size_t len = stuff(m, wire);
+        simpeer_send(c->peer, slice_of(wire, len));
+    } else {
+        size_t first = rng_below(&w->rng, m->content_len + 1);
+        char head[64];
+        snprintf(head, sizeof(head), "BDAT %zu\r\n", first);
+        say(c, head);
+        simpeer_send(c->peer, slice_of(m->content, first));
+        expect(c, EXPECT_CHUNK);
+        snprintf(head, sizeof(head), "BDAT %zu LAST\r\n", m->content_len - first);
+        say(c, head);
+        simpeer_send(c->peer, slice_of(m->content + first, m->content_len - first));
+    }
+    free(wire);
+    expect_result(c);
+}
+
+static void next_message(struct client *c)
+{
+    c->message_idx++;
+    c->next_command = 0;
+    c->is_content_due = false;
+}
+
+static void break_off(struct world *w, struct client *c)
+{
+    uint8_t garbage[3000];
+    c->is_broken = true;
+    switch (c->end) {
+    case END_HALF_CLOSE:
+    case END_VANISH:
+        simpeer_shutdown(c->peer);
+        break;
+    case END_RESET:
+        simpeer_reset(c->peer);
+        break;
+    case END_MUTE:
+        simpeer_set_reading(c->peer, false, rng_below(&w->rng, 200));
+        for (int i = 0; i < 200; i++)
+            say(c, "NOOP\r\n");
+        break;
+    case END_GARBAGE:
+        for (size_t i = 0; i < sizeof(garbage); i++)
+            garbage[i] = (uint8_t)rng_next(&w->rng);
+        simpeer_send(c->peer, slice_of(garbage, sizeof(garbage)));
+        simpeer_shutdown(c->peer);
+        break;
+    case END_QUIT:
+    case END_COUNT:
+        break;
+    }
+}
+
+/* Nothing is outstanding: go on with the dialogue. */
+static void say_next(struct world *w, struct client *c)
+{
+    if (!c->is_greeted) {
+        say(c, c->is_lmtp ? "LHLO client.example\r\n" : "EHLO client.example\r\n");
+        expect(c, EXPECT_HELO);
+        c->is_greeted = true;
+    } else if (c->message_idx == c->message_count) {
+        if (c->end == END_HALF_CLOSE) {
+            break_off(w, c);
+            return;
+        }
+        say(c, "QUIT\r\n");
+        expect(c, EXPECT_QUIT);
+    } else if (!c->is_content_due) {
+        say_envelope(c);
+    } else if (current(c)->accepted_count == 0) {
+        say(c, "RSET\r\n");
+        expect(c, EXPECT_RSET);
+        next_message(c);
+    } else {
+        say_content(w, c);
+    }
+}
+
+/* What a recipient of this kind must be told about this message when nothing fails. */
+static bool is_wanted(const struct message *m, enum rcpt_kind kind)
+{
+    if (kind == RCPT_SMALL)
+        return m->content_len <= SMALL_BYTES_MAX;
+    return kind == RCPT_ANY || !m->is_evil;
+}
+
+static void check_code(struct world *w, struct client *c, uint16_t code, bool is_good)
+{
+    bool is_temporary = code / 100 == 4;
+    if (is_temporary) {
+        CHECK(w, c, w->has_faults);
+        return;
+    }
+    CHECK(w, c, code / 100 == (is_good ? 2 : 5));
+}
+
+static void on_entry(struct world *w, struct client *c, uint16_t code)
+{
+    struct message *m = current(c);
+    uint32_t i = c->entry_idx++;
+    CHECK(w, c, i < m->accepted_count);
+    m->entry_codes[i] = code;
+    check_code(w, c, code, is_wanted(m, m->kinds[m->accepted[i]]));
+    if (c->is_lmtp && c->entry_idx == m->accepted_count)
+        next_message(c);
+}
+
+/* Plain SMTP: one reply for all; a refusal beside an acceptance is held, so the reply is 2xx. */
+static void on_whole(struct world *w, struct client *c, uint16_t code)
+{
+    struct message *m = current(c);
+    uint32_t good = 0;
+    for (uint32_t i = 0; i < m->accepted_count; i++)
+        good += is_wanted(m, m->kinds[m->accepted[i]]);
+    if (code == 353) {
+        CHECK(w, c, c->is_prdr); /* PRDR-40 */
+        for (uint32_t i = 0; i < m->accepted_count; i++)
+            expect(c, EXPECT_ENTRY);
+        expect(c, EXPECT_FINAL);
+        return;
+    }
+    if (c->is_prdr) /* single form: one outcome fits all (PRDR-13) */
+        CHECK(w, c, code / 100 == 4 || good == 0 || good == m->accepted_count);
+    check_code(w, c, code, good > 0);
+    m->whole_code = code;
+    next_message(c);
+}
+
+static void on_reply(struct world *w, struct client *c, uint16_t code)
+{
+    CHECK(w, c, c->queue_len > 0 || code == 421); /* a reply that nobody asked for */
+    if (code == 421 || c->queue_len == 0) {
+        c->is_broken = true;
+        return;
+    }
+    enum expectation e = c->queue[c->queue_head++ % ARRAY_COUNT(c->queue)];
+    struct message *m = c->message_idx < c->message_count ? current(c) : NULL;
+    c->queue_head %= ARRAY_COUNT(c->queue);
+    c->queue_len--;
+    c->replies_read++;
+    switch (e) {
+    case EXPECT_GREETING:
+        CHECK(w, c, code == 220);
+        break;
+    case EXPECT_HELO:
+    case EXPECT_RSET:
+        CHECK(w, c, code == 250);
+        break;
+    case EXPECT_MAIL:
+        CHECK(w, c, code == 250 || (w->has_faults && code / 100 == 4));
+        m->accepted_count = 0;
+        if (code != 250)
+            c->is_broken = true; /* the rest of the group is answered 503: not followed here */
+        break;
+    case EXPECT_RCPT: {
+        uint32_t i = m->rcpt_count;
+        uint32_t pending_rcpts = 0;
+        for (uint32_t q = 0; q < c->queue_len; q++)
+            pending_rcpts += c->queue[(c->queue_head + q) % ARRAY_COUNT(c->queue)] == EXPECT_RCPT;
+        i = (c->next_command - 1 < m->rcpt_count ? c->next_command - 1 : m->rcpt_count) -
+            pending_rcpts - 1;
+        bool is_served = m->kinds[i] != RCPT_NOBODY;
+        CHECK(w, c, code == (is_served ? 250 : 550));
+        if (is_served)
+            m->accepted[m->accepted_count++] = i;
+        break;
+    }
+    case EXPECT_DATA:
+        if (m->accepted_count == 0) {
+            CHECK(w, c, code == 503); /* CORE-4, LMTP-6 */
+            break;                    /* say_next() resets */
+        }
+        CHECK(w, c, code == 354 || (w->has_faults && code / 100 == 4));
+        if (code != 354)
+            c->is_broken = true;
+        break;
+    case EXPECT_CHUNK:
+        CHECK(w, c, code == 250 || (w->has_faults && code / 100 == 4));
+        if (code != 250)
+            c->is_broken = true;
+        break;
+    case EXPECT_WHOLE:
+        on_whole(w, c, code);
+        break;
+    case EXPECT_ENTRY:
+        on_entry(w, c, code);
+        break;
+    case EXPECT_FINAL:
+        m->whole_code = code;
+        CHECK(w, c, code / 100 == 2 || code / 100 == 4 || code / 100 == 5);
+        next_message(c);
+        break;
+    case EXPECT_QUIT:
+        CHECK(w, c, code == 221);
+        c->is_over = true;
+        break;
+    }
+}
+
+/* Reads complete reply lines; true when something was read. */
+static bool client_read(struct world *w, struct client *c)
+{
+    struct slice got = slice_from(simpeer_received(c->peer), c->read);
+    bool has_read = false;
+    for (;;) {
+        size_t end = slice_find(got, '\n');
+        if (end == got.len || c->is_broken)
+            return has_read;
+        CHECK(w, c, end >= 4 && got.ptr[end - 1] == '\r' && end + 1 <= REPLY_LINE_BYTES_MAX);
+        uint16_t code = (uint16_t)((got.ptr[0] - '0') * 100 + (got.ptr[1] - '0') * 10 +
+                                   (got.ptr[2] - '0'));
+        CHECK(w, c, code >= 200 && code < 600 && (got.ptr[3] == ' ' || got.ptr[3] == '-'));
+        bool is_last = got.ptr[3] == ' ';
+        c->read += end + 1;
+        got = slice_from(got, end + 1);
+        has_read = true;
+        if (is_last)
+            on_reply(w, c, code);
+    }
+}
+
+static void client_turn(struct world *w, struct client *c)
+{
+    (void)client_read(w, c);
+    if (c->is_over || c->is_broken) {
+        if (c->is_over && !c->is_broken) {
+            simpeer_shutdown(c->peer);
+            c->is_broken = true;
+        }
+        return;
+    }
+    if (c->end != END_QUIT && c->end != END_HALF_CLOSE && c->replies_read >= c->faults_after) {
+        break_off(w, c);
+        return;
+    }
+    if (c->queue_len == 0)
+        say_next(w, c);
+}
+
+/* --- the world ---------------------------------------------------------------------------------- */
+
+static struct listener_options listener_make(const char *name, enum session_protocol protocol)
+{
+    return (struct listener_options){
+        .name = slice_str(name),
+        .session =
+            {
+                .protocol = protocol,
+                .offers = SESSION_OFFER_ALL,
+                .hostname = SLICE_LIT("mx.example"),
+                .size_max = 1000000,
+                .rcpt_max = 100,
+                .error_max = 20,
+                .bind_early_talkers = false,
+            },
+        .mixed = POLICY_MIXED_WORST,
+        .on_refusal = POLICY_REFUSAL_QUARANTINE,
+        .command_ns_max = 60 * NS_PER_S,
+        .block_ns_max = 30 * NS_PER_S,
+        .content_ns_max = 600 * NS_PER_S,
+        .send_ns_max = 20 * NS_PER_S,
+        .bytes_per_second_min = 10,
+        .content_grace_ns = 30 * NS_PER_S,
+    };
+}
+
+static struct policy *policy_make(void)
+{
+    struct policy_build_options options = {.folds_local = true};
+    struct policy_build *b = NULL;
+    struct policy *p = NULL;
+    struct table *t = NULL;
+    struct table_error error;
+    struct slice unknown;
+    uint16_t class_idx;
+    uint32_t domain, table;
+    struct policy_class small = policy_class_default();
+    struct policy_class strict = policy_class_default();
+    small.name = SLICE_LIT("small");
+    small.size_max = SMALL_BYTES_MAX;
+    small.score_reject = POLICY_SCORE_OFF;
+    strict.name = SLICE_LIT("strict");
+    strict.score_reject = 1000;
+    struct slice list = SLICE_LIT("any@mx.example\nsmall@mx.example small\nstrict@mx.example strict\n");
+    bool is_made = policy_build_begin(&options, &b) == 0 &&
+                   policy_build_class(b, &small, &class_idx) == POLICY_BUILD_OK &&
+                   policy_build_class(b, &strict, &class_idx) == POLICY_BUILD_OK &&
+                   policy_build_domain(b, SLICE_LIT("mx.example"), 0, &domain) == POLICY_BUILD_OK &&
+                   table_new_text(list, true, &t, &error) == 0 &&
+                   policy_build_table(b, t, &table, &unknown) == POLICY_BUILD_OK &&
+                   policy_build_source_table(b, domain, table) == POLICY_BUILD_OK &&
+                   policy_build_finish(b, &p) == 0;
+    ASSERT(is_made);
+    return p;
+}
+
+static void world_begin(struct world *w, struct spool_dir **ret_dir,
+                        struct listener_options *listeners)
+{
+    char text[512] = "";
+    struct rules *rules;
+    struct rules_error error;
+    static const char rules_text[] = "evil any 12 \"" EVIL_TEXT "\"\n";
+    struct spool_options spool = {.dir = w->dir,
+                                  .durability = SPOOL_DISK,
+                                  .shard_count = 1,
+                                  .segment_bytes = 2 * MIB,
+                                  .is_keeper_manual = true};
+    if (spool_dir_open(&spool, ret_dir, text, sizeof(text)) < 0)
+        fail(w, NULL, text);
+    w->spool_dir = *ret_dir;
+    CHECK(w, NULL, rules_compile(slice_str(rules_text), &rules, &error) == 0);
+    struct policy *policy = policy_make();
+    listeners[0] = listener_make("smtp", SESSION_SMTP);
+    listeners[1] = listener_make("lmtp", SESSION_LMTP);
+    struct shard_options options = {
+        .listener_count = 2,
+        .listeners = listeners,
+        .limits = {.conn_count_max = 64, .txn_count_max = 64, .chunk_count_max = 512,
+                   .buffer_count = 16, .session_ns_max = 3600 * NS_PER_S},
+        .spool_dir = *ret_dir,
+        .policy = policy,
+        .rules = rules,
+        .hostname = SLICE_LIT("mx.example"),
+        .log_fd = open("/dev/null", O_WRONLY | O_CLOEXEC),
+        .log_buffer_bytes = 64 * KIB,
+    };
+    struct sim_options sim = {
+        .seed = w->seed,
+        .network_ns_max = 1 + rng_below(&w->rng, 2 * NS_PER_MS),
+        .disk_ns_max = 1 + rng_below(&w->rng, 5 * NS_PER_MS),
+        .short_send_percent = (uint32_t)rng_below(&w->rng, 2) * 20,
+    };
+    sim_configure(&sim);
+    if (shard_init(&w->shard, &options, text, sizeof(text)) < 0)
+        fail(w, NULL, text);
+    policy_unref(policy);
+    rules_unref(rules);
+    w->ring = w->shard.ring;
+    for (uint32_t i = 0; i < 2; i++) {
+        w->listen_fds[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        shard_listen(&w->shard, i, w->listen_fds[i]);
+    }
+    if (w->has_faults)
+        sim_set_faults(w->ring, 2, 2);
+}
+
+static void clients_make(struct world *w)
+{
+    w->client_count = 1 + (uint32_t)rng_below(&w->rng, CLIENTS_MAX);
+    for (uint32_t i = 0; i < w->client_count; i++) {
+        struct client *c = &w->clients[i];
+        *c = (struct client){0};
+        c->is_lmtp = rng_below(&w->rng, 3) == 0;
+        c->is_prdr = !c->is_lmtp && rng_below(&w->rng, 2) == 0;
+        c->is_pipelined = rng_below(&w->rng, 2) == 0;
+        c->is_bdat = rng_below(&w->rng, 3) == 0;
+        c->end = rng_below(&w->rng, 2) == 0 ? END_QUIT : (enum client_end)rng_below(&w->rng, END_COUNT);
+        c->faults_after = (uint32_t)rng_below(&w->rng, 30);
+        c->message_count = 1 + (uint32_t)rng_below(&w->rng, MESSAGES_MAX);
+        for (uint32_t m = 0; m < c->message_count; m++)
+            message_make(w, &c->messages[m], i, m);
+        c->peer = simpeer_connect(w->ring, w->listen_fds[c->is_lmtp ? 1 : 0]);
+        expect(c, EXPECT_GREETING);
+    }
+}
+
+static bool all_closed(const struct world *w)
+{
+    for (uint32_t i = 0; i < w->client_count; i++)
+        if (!simpeer_is_closed(w->clients[i].peer))
+            return false;
+    return true;
+}
+
+static void world_run(struct world *w)
+{
+    uint32_t turns = 0;
+    while (!all_closed(w)) {
+        CHECK(w, NULL, ++turns < TURNS_MAX);
+        CHECK(w, NULL, shard_turn(&w->shard, NS_PER_S) == 0);
+        if (turns % 8 == 0) spool_dir_keep(w->spool_dir);
+        for (uint32_t i = 0; i < w->client_count; i++)
+            client_turn(w, &w->clients[i]);
+    }
+    /* A session whose client left it hanging ended by its deadline, so this bound is the longest. */
+    CHECK(w, NULL, ring_now(w->ring) < 2 * 3600 * NS_PER_S);
+    shard_drain(&w->shard, ring_now(w->ring) + 10 * NS_PER_S);
+    while (!w->shard.is_stopped) {
+        CHECK(w, NULL, ++turns < TURNS_MAX);
+        CHECK(w, NULL, shard_turn(&w->shard, NS_PER_S) == 0);
+        if (turns % 8 == 0) spool_dir_keep(w->spool_dir);
+    }
+}
+
+static void check_home(struct world *w)
+{
+    struct shard *sh = &w->shard;
+    CHECK(w, NULL, pool_used_count(&sh->conns) == 0);
+    CHECK(w, NULL, pool_used_count(&sh->txns) == 0);
+    CHECK(w, NULL, pool_used_count(&sh->held) == 0);
+    CHECK(w, NULL, pool_used_count(&sh->chunks.pool) == 0);
+    CHECK(w, NULL, ring_buffers_free(w->ring) == ring_buffers_count(w->ring));
+    CHECK(w, NULL, list_is_empty(&sh->pinned) && list_is_empty(&sh->starved));
+}
+
+/* --- after a restart ------------------------------------------------------------------------------ */
+
+struct body_check {
+    const struct message *m;
+    size_t len;
+    bool is_equal;
+};
+
+static int body_compare(void *arg, struct slice bytes)
+{
+    struct body_check *b = arg;
+    b->is_equal &= b->len + bytes.len <= b->m->content_len &&
+                   memcmp(b->m->content + b->len, bytes.ptr, bytes.len) == 0;
+    b->len += bytes.len;
+    return 0;
+}
+
+/* Which recipients of @m the client may count on, and which it was refused. */
+static void check_message(struct world *w, struct client *c, const struct message *m,
+                          const struct store_message *found, uint32_t found_count)
+{
+    uint32_t owed = 0;
+    bool is_final_read = c->is_lmtp || m->whole_code != 0;
+    for (uint32_t i = 0; i < m->accepted_count; i++) {
+        uint16_t code = m->entry_codes[i] != 0 ? m->entry_codes[i] : m->whole_code;
+        if (c->is_prdr && m->whole_code / 100 != 2)
+            code = m->whole_code; /* the final has priority (PRDR-25); 0: nothing is owed */
+        bool is_owed = code / 100 == 2;
+        owed += is_owed;
+        if (!is_owed || found == NULL)
+            continue;
+        bool is_there = false;
+        for (uint32_t r = 0; r < found->envelope.rcpt_count; r++)
+            is_there |= slice_eq(found->envelope.rcpts[r].address,
+                                 slice_str(rcpt_names[m->kinds[m->accepted[i]]]));
+        CHECK(w, c, is_there);
+    }
+    CHECK(w, c, found_count <= 1);
+    CHECK(w, c, owed == 0 || found_count == 1); /* P1: no 2xx for what is not there */
+    if (found_count == 0)
+        return;
+    CHECK(w, c, m->is_sent);
+    /* P2: with all replies read, what is stored is what was accepted. */
+    bool is_all_read = is_final_read;
+    for (uint32_t i = 0; c->is_lmtp && i < m->accepted_count; i++)
+        is_all_read &= m->entry_codes[i] != 0;
+    CHECK(w, c, !is_all_read || found->envelope.rcpt_count == owed);
+}
+
+static void check_spool(struct world *w)
+{
+    char text[512] = "";
+    struct store *store;
+    if (store_open(w->dir, &store, text, sizeof(text)) < 0)
+        fail(w, NULL, text);
+    for (uint32_t i = 0; i < w->client_count; i++) {
+        struct client *c = &w->clients[i];
+        for (uint32_t m = 0; m < c->message_count; m++) {
+            uint32_t count = 0;
+            struct store_message found, last = {0};
+            struct store_damage damage;
+            for (uint32_t k = 0; k < store_count(store); k++) {
+                CHECK(w, c, store_load(store, k, &found, &damage) == 0);
+                if (!slice_eq(found.envelope.message_id, slice_str(c->messages[m].id))) {
+                    store_message_free(&found);
+                    continue;
+                }
+                struct body_check body = {&c->messages[m], 0, true};
+                CHECK(w, c, store_content(store, k, body_compare, &body, &damage) == 0);
+                CHECK(w, c, body.is_equal && body.len == c->messages[m].content_len);
+                if (count++ > 0)
+                    store_message_free(&last);
+                last = found;
+            }
+            check_message(w, c, &c->messages[m], count > 0 ? &last : NULL, count);
+            if (count > 0)
+                store_message_free(&last);
+        }
+    }
+    for (uint32_t i = 0; i < store_damage_count(store); i++)
+        CHECK(w, NULL, w->has_faults || store_damage_at(store, i)->kind == STORE_DAMAGE_TAIL);
+    store_close(store);
+}
+
+static void remove_dir(const char *dir)
+{
+    char command[128];
+    snprintf(command, sizeof(command), "rm -r '%s'", dir);
+    if (system(command) != 0)
+        fprintf(stderr, "shard_sim: %s is left behind\n", dir);
+}
+
+static void run_seed(uint64_t seed)
+{
+    static struct world w;
+    struct spool_dir *dir;
+    struct listener_options listeners[2];
+    memset(&w, 0, sizeof(w));
+    w.seed = seed;
+    rng_init(&w.rng, seed ^ 0x5151);
+    w.has_faults = rng_below(&w.rng, 3) == 0;
+    snprintf(w.dir, sizeof(w.dir), "/tmp/shard-sim-XXXXXX");
+    ASSERT(mkdtemp(w.dir) != NULL);
+    world_begin(&w, &dir, listeners);
+    clients_make(&w);
+    world_run(&w);
+    check_home(&w);
+    int log_fd = w.shard.options.log_fd;
+    shard_deinit(&w.shard);
+    close(log_fd);
+    spool_dir_close(dir);
+    check_spool(&w);
+    for (uint32_t i = 0; i < w.client_count; i++)
+        for (uint32_t m = 0; m < w.clients[i].message_count; m++)
+            free(w.clients[i].messages[m].content);
+    remove_dir(w.dir);
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
+    uint64_t count = argc > 2 ? strtoull(argv[2], NULL, 10) : (argc > 1 ? 1 : 60);
+    if (testscan_init() < 0)
+        return 77;
+    for (uint64_t i = 0; i < count; i++) {
+        printf("seed %llu\n", (unsigned long long)(seed + i));
+        fflush(stdout);
+        run_seed(seed + i);
+    }
+    printf("%llu runs passed\n", (unsigned long long)count);
+    return 0;
+}

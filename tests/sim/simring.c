@@ -1,0 +1,671 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * simring.c - see simring.h.
+ *
+ * Operations and network happenings are entries of one heap ordered by (time, number). Each file of
+ * the shard's table is a simpeer. A multishot receive is a flag on the peer; bytes that arrive are
+ * delivered to it as soon as a buffer is free, and it ends with -ENOBUFS when none is, as the kernel
+ * does.
+ */
+#include "simring.h"
+#include "base/assert.h"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define SIM_FILES_MAX 4096
+#define SIM_EVENTS_MAX 65536
+#define SIM_BYTES_MAX (64 * MIB)
+
+enum happening_kind {
+    HAPPEN_RESULT,   /* an operation completes */
+    HAPPEN_ARRIVE,   /* bytes reach the server */
+    HAPPEN_END,      /* the client's end reaches the server */
+    HAPPEN_CONNECT,
+};
+
+struct happening {
+    clock_ns at;
+    uint64_t number;
+    enum happening_kind kind;
+    struct ring_token token;
+    int32_t res;
+    struct simpeer *peer;
+    size_t len;
+    int fd;               /* RING_WRITE, RING_SYNC */
+    const struct iovec *iov;
+    uint32_t iov_count;
+    uint64_t offset;
+    struct ring_token sync_token; /* kind 0: no linked sync */
+    struct sockaddr_storage *addr;
+    struct slice bytes;
+};
+
+/* What was in a file before a write that no sync has followed yet. */
+struct unsynced {
+    int fd;
+    uint64_t offset;
+    size_t len;
+    uint8_t *before;
+};
+
+struct simpeer {
+    struct ring *ring;
+    uint64_t number;
+    int32_t file;
+    int listen_fd;
+    bool is_accepted, is_server_closed, is_server_shut, is_client_shut, is_end_seen, is_reset;
+    bool is_gone; /* the client's program has ended */
+    bool was_cut;
+    bool is_reading;
+    size_t window_left;
+    uint8_t *in; /* client to server: [in_taken, in_arrived) waits for a receive */
+    size_t in_len, in_arrived, in_taken;
+    clock_ns in_last; /* arrival time of the last segment scheduled: order is kept */
+    uint8_t *out;
+    size_t out_len;
+    bool is_recv_armed, is_sending;
+    struct ring_token recv_token, send_token;
+    struct slice send_bytes;
+};
+
+struct ring {
+    struct window_source source; /* first */
+    struct sim_options options;
+    struct rng rng;
+    clock_ns now;
+    uint64_t number;
+    struct happening *heap;
+    uint32_t heap_len;
+    struct simpeer *peers[SIM_FILES_MAX];
+    uint32_t peer_count;
+    struct simpeer *files[SIM_FILES_MAX];
+    uint32_t file_count;
+    struct ring_token accept_tokens[64];
+    int accept_fds[64];
+    uint32_t accept_count;
+    struct unsynced *unsynced;
+    uint32_t unsynced_count;
+    uint8_t *buffers;
+    uint32_t *references;
+    uint32_t *free_ids;
+    uint32_t buffer_count, buffer_bytes, free_count;
+    struct ring_event *events;
+    uint32_t event_count;
+    struct ring_counters counters;
+};
+
+static struct sim_options configured;
+
+void sim_configure(const struct sim_options *options)
+{
+    configured = *options;
+}
+
+struct rng *sim_rng(struct ring *r)
+{
+    return &r->rng;
+}
+
+void sim_set_faults(struct ring *r, uint32_t write_error_percent, uint32_t sync_error_percent)
+{
+    r->options.write_error_percent = write_error_percent;
+    r->options.sync_error_percent = sync_error_percent;
+}
+
+void sim_set_disk(struct ring *r, uint64_t disk_ns_max)
+{
+    r->options.disk_ns_max = disk_ns_max;
+}
+
+/* --- heap ------------------------------------------------------------------------------------- */
+
+static bool is_before(const struct happening *a, const struct happening *b)
+{
+    return a->at < b->at || (a->at == b->at && a->number < b->number);
+}
+
+static void heap_push(struct ring *r, struct happening h)
+{
+    ASSERT(r->heap_len < SIM_EVENTS_MAX);
+    h.number = r->number++;
+    uint32_t i = r->heap_len++;
+    while (i > 0 && is_before(&h, &r->heap[(i - 1) / 2])) {
+        r->heap[i] = r->heap[(i - 1) / 2];
+        i = (i - 1) / 2;
+    }
+    r->heap[i] = h;
+}
+
+static struct happening heap_pop(struct ring *r)
+{
+    struct happening top = r->heap[0];
+    struct happening last = r->heap[--r->heap_len];
+    uint32_t i = 0;
+    for (;;) {
+        uint32_t child = 2 * i + 1;
+        if (child >= r->heap_len)
+            break;
+        if (child + 1 < r->heap_len && is_before(&r->heap[child + 1], &r->heap[child]))
+            child++;
+        if (!is_before(&r->heap[child], &last))
+            break;
+        r->heap[i] = r->heap[child];
+        i = child;
+    }
+    if (r->heap_len > 0)
+        r->heap[i] = last;
+    return top;
+}
+
+static clock_ns later(struct ring *r, uint64_t ns_max)
+{
+    return r->now + 1000 + (ns_max > 0 ? rng_below(&r->rng, ns_max) : 0);
+}
+
+static bool chance(struct ring *r, uint32_t percent)
+{
+    return percent > 0 && rng_below(&r->rng, 100) < percent;
+}
+
+static void schedule_result(struct ring *r, struct ring_token token, int32_t res, uint64_t ns_max)
+{
+    heap_push(r, (struct happening){
+                     .at = later(r, ns_max), .kind = HAPPEN_RESULT, .token = token, .res = res});
+}
+
+/* --- life --------------------------------------------------------------------------------------- */
+
+static void source_pin(struct window_source *source, uint32_t id)
+{
+    struct ring *r = CONTAINER_OF(source, struct ring, source);
+    ASSERT(r->references[id] > 0);
+    r->references[id]++;
+}
+
+static void source_unpin(struct window_source *source, uint32_t id)
+{
+    struct ring *r = CONTAINER_OF(source, struct ring, source);
+    ASSERT(r->references[id] > 0);
+    if (--r->references[id] == 0) {
+        /* What still looks at it now sees rubbish. */
+        memset(r->buffers + (size_t)id * r->buffer_bytes, 0xDD, r->buffer_bytes);
+        r->free_ids[r->free_count++] = id;
+    }
+}
+
+static const struct window_ops sim_window_ops = {.pin = source_pin, .unpin = source_unpin};
+
+int ring_new(const struct ring_options *options, struct ring **ret_ring)
+{
+    struct ring *r = calloc(1, sizeof(*r));
+    ASSERT(r != NULL);
+    r->source.ops = &sim_window_ops;
+    r->options = configured;
+    rng_init(&r->rng, configured.seed);
+    r->now = NS_PER_S;
+    r->buffer_count = options->buffer_count;
+    r->buffer_bytes = options->buffer_bytes;
+    r->free_count = options->buffer_count;
+    r->buffers = malloc((size_t)r->buffer_count * r->buffer_bytes);
+    r->references = calloc(r->buffer_count, sizeof(*r->references));
+    r->free_ids = calloc(r->buffer_count, sizeof(*r->free_ids));
+    r->heap = calloc(SIM_EVENTS_MAX, sizeof(*r->heap));
+    r->events = calloc(SIM_EVENTS_MAX, sizeof(*r->events));
+    ASSERT(r->buffers && r->references && r->free_ids && r->heap && r->events);
+    for (uint32_t i = 0; i < r->buffer_count; i++)
+        r->free_ids[i] = i;
+    *ret_ring = r;
+    return 0;
+}
+
+/* @fd is synced; -1: all files. */
+static void unsynced_forget(struct ring *r, int fd)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < r->unsynced_count; i++) {
+        if (fd < 0 || r->unsynced[i].fd == fd) {
+            close(r->unsynced[i].fd);
+            free(r->unsynced[i].before);
+        } else {
+            r->unsynced[kept++] = r->unsynced[i];
+        }
+    }
+    r->unsynced_count = kept;
+}
+
+void ring_free(struct ring *r)
+{
+    if (r == NULL)
+        return;
+    for (uint32_t i = 0; i < r->peer_count; i++) {
+        free(r->peers[i]->in);
+        free(r->peers[i]->out);
+        free(r->peers[i]);
+    }
+    unsynced_forget(r, -1);
+    free(r->unsynced);
+    free(r->buffers);
+    free(r->references);
+    free(r->free_ids);
+    free(r->heap);
+    free(r->events);
+    free(r);
+}
+
+int ring_fd(const struct ring *r)
+{
+    (void)r;
+    return -1;
+}
+
+clock_ns ring_now(const struct ring *r)
+{
+    return r->now;
+}
+
+wall_us ring_wall(const struct ring *r)
+{
+    return 1700000000u * (wall_us)1000000 + r->now / NS_PER_US;
+}
+
+uint32_t ring_buffers_free(const struct ring *r)
+{
+    return r->free_count;
+}
+
+uint32_t ring_buffers_count(const struct ring *r)
+{
+    return r->buffer_count;
+}
+
+const struct ring_counters *ring_counters(const struct ring *r)
+{
+    return &r->counters;
+}
+
+uint32_t sim_pending(const struct ring *r)
+{
+    return r->heap_len;
+}
+
+/* --- results ------------------------------------------------------------------------------------ */
+
+static struct ring_event *event_add(struct ring *r, struct ring_token token, int32_t res, bool more)
+{
+    ASSERT(r->event_count < SIM_EVENTS_MAX);
+    struct ring_event *ev = &r->events[r->event_count++];
+    *ev = (struct ring_event){.token = token, .res = res, .more = more};
+    return ev;
+}
+
+static void recv_end(struct ring *r, struct simpeer *p, int32_t res)
+{
+    p->is_recv_armed = false;
+    event_add(r, p->recv_token, res, false);
+}
+
+static void recv_run(struct ring *r, struct simpeer *p)
+{
+    while (p->is_recv_armed && p->in_taken < p->in_arrived) {
+        if (r->free_count == 0) {
+            r->counters.no_buffers++;
+            recv_end(r, p, -ENOBUFS);
+            return;
+        }
+        uint32_t id = r->free_ids[--r->free_count];
+        size_t len = size_min(p->in_arrived - p->in_taken, r->buffer_bytes);
+        uint8_t *to = r->buffers + (size_t)id * r->buffer_bytes;
+        memcpy(to, p->in + p->in_taken, len);
+        p->in_taken += len;
+        r->references[id] = 1;
+        struct ring_event *ev = event_add(r, p->recv_token, (int32_t)len, true);
+        ev->window = (struct window){slice_of(to, len), &r->source, id};
+    }
+    if (p->is_recv_armed && p->is_reset)
+        recv_end(r, p, -ECONNRESET);
+    else if (p->is_recv_armed && p->is_end_seen && p->in_taken == p->in_arrived)
+        recv_end(r, p, 0);
+}
+
+static void out_append(struct simpeer *p, struct slice bytes)
+{
+    uint8_t *out = realloc(p->out, p->out_len + bytes.len + 1);
+    ASSERT(out != NULL);
+    memcpy(out + p->out_len, bytes.ptr, bytes.len);
+    p->out = out;
+    p->out_len += bytes.len;
+}
+
+static void send_run(struct ring *r, struct simpeer *p)
+{
+    if (!p->is_sending)
+        return;
+    if (p->is_reset) {
+        p->is_sending = false;
+        event_add(r, p->send_token, -EPIPE, false);
+        return;
+    }
+    size_t len = p->send_bytes.len;
+    if (!p->is_reading && len > p->window_left)
+        return; /* MSG_WAITALL: waits for room */
+    if (len > 1 && chance(r, r->options.short_send_percent))
+        len = 1 + rng_below(&r->rng, len - 1);
+    if (!p->is_reading)
+        p->window_left -= len;
+    out_append(p, slice_first(p->send_bytes, len));
+    p->is_sending = false;
+    event_add(r, p->send_token, (int32_t)len, false);
+}
+
+static void accept_run(struct ring *r, struct simpeer *p)
+{
+    for (uint32_t i = 0; i < r->accept_count; i++) {
+        if (r->accept_fds[i] != p->listen_fd)
+            continue;
+        for (uint32_t f = 0; f < SIM_FILES_MAX; f++) {
+            if (r->files[f] != NULL)
+                continue;
+            r->files[f] = p;
+            p->file = (int32_t)f;
+            p->is_accepted = true;
+            event_add(r, r->accept_tokens[i], p->file, true);
+            return;
+        }
+    }
+}
+
+static void write_run(struct ring *r, const struct happening *h)
+{
+    int32_t res = h->res;
+    if (res == 0) {
+        ssize_t done = pwritev(h->fd, h->iov, (int)h->iov_count, (off_t)h->offset);
+        res = done < 0 ? -errno : (int32_t)done;
+    }
+    event_add(r, h->token, res, false);
+    if (h->sync_token.kind != RING_SYNC)
+        return;
+    size_t want = 0;
+    for (uint32_t i = 0; i < h->iov_count; i++)
+        want += h->iov[i].iov_len;
+    bool is_broken = res < 0 || (size_t)res < want;
+    int32_t sync = is_broken ? -ECANCELED : (chance(r, r->options.sync_error_percent) ? -EIO : 0);
+    event_add(r, h->sync_token, sync, false);
+}
+
+static void happen(struct ring *r, struct happening h)
+{
+    struct simpeer *p = h.peer;
+    switch (h.kind) {
+    case HAPPEN_CONNECT:
+        accept_run(r, p);
+        break;
+    case HAPPEN_ARRIVE:
+        p->in_arrived += h.len;
+        if (p->is_accepted && !p->is_server_closed)
+            recv_run(r, p);
+        break;
+    case HAPPEN_END:
+        p->is_end_seen = true;
+        if (p->is_accepted && !p->is_server_closed) {
+            recv_run(r, p);
+            send_run(r, p);
+        }
+        break;
+    case HAPPEN_RESULT:
+        if (h.token.kind == RING_SEND && p != NULL)
+            send_run(r, p);
+        else if (h.token.kind == RING_RECV && p != NULL)
+            recv_run(r, p);
+        else if (h.token.kind == RING_WRITE && h.iov != NULL)
+            write_run(r, &h);
+        else
+            event_add(r, h.token, h.res, false);
+        break;
+    }
+}
+
+int ring_turn(struct ring *r, uint64_t timeout_ns, const struct ring_event **ret_events)
+{
+    r->event_count = 0;
+    r->counters.turns++;
+    clock_ns limit = timeout_ns == CLOCK_NEVER ? CLOCK_NEVER : r->now + timeout_ns;
+    while (r->heap_len > 0 && r->event_count == 0 && r->heap[0].at <= limit) {
+        r->now = u64_max(r->now, r->heap[0].at);
+        /* Gather what is due by now, and sometimes a little more, as a busy loop would. */
+        clock_ns until = r->now + rng_below(&r->rng, 20 * NS_PER_US);
+        while (r->heap_len > 0 && r->heap[0].at <= until && r->event_count < 512) {
+            r->now = u64_max(r->now, r->heap[0].at);
+            happen(r, heap_pop(r));
+        }
+    }
+    if (r->event_count == 0 && limit != CLOCK_NEVER)
+        r->now = u64_max(r->now, limit);
+    *ret_events = r->events;
+    return (int)r->event_count;
+}
+
+/* --- operations --------------------------------------------------------------------------------- */
+
+void ring_accept_arm(struct ring *r, int listen_fd, struct ring_token token)
+{
+    ASSERT(r->accept_count < ARRAY_COUNT(r->accept_fds));
+    r->accept_fds[r->accept_count] = listen_fd;
+    r->accept_tokens[r->accept_count++] = token;
+}
+
+void ring_peername(struct ring *r, int32_t file, struct sockaddr_storage *addr,
+                   struct ring_token token)
+{
+    struct simpeer *p = r->files[file];
+    ASSERT(p != NULL);
+    memset(addr, 0, sizeof(*addr));
+    struct { sa_family_t family; uint16_t port; uint32_t ip; } v4 = {
+        AF_INET, (uint16_t)p->number, 0x0100007F};
+    memcpy(addr, &v4, sizeof(v4));
+    schedule_result(r, token, 0, 0);
+}
+
+void ring_recv_arm(struct ring *r, int32_t file, struct ring_token token)
+{
+    struct simpeer *p = r->files[file];
+    ASSERT(p != NULL && !p->is_recv_armed);
+    p->is_recv_armed = true;
+    p->recv_token = token;
+    heap_push(r, (struct happening){
+                     .at = r->now, .kind = HAPPEN_RESULT, .token = token, .peer = p});
+}
+
+void ring_send(struct ring *r, int32_t file, struct slice bytes, struct ring_token token)
+{
+    struct simpeer *p = r->files[file];
+    ASSERT(p != NULL && !p->is_sending && !p->is_server_shut && bytes.len > 0);
+    p->is_sending = true;
+    p->send_token = token;
+    p->send_bytes = bytes;
+    heap_push(r, (struct happening){.at = later(r, r->options.network_ns_max),
+                                    .kind = HAPPEN_RESULT, .token = token, .peer = p});
+}
+
+/* The same here: results of quiet operations may come late, and these do. */
+void ring_send_quiet(struct ring *r, int32_t file, struct slice bytes, struct ring_token token)
+{
+    ring_send(r, file, bytes, token);
+}
+
+void ring_shutdown_write(struct ring *r, int32_t file, struct ring_token token)
+{
+    ASSERT(r->files[file] != NULL);
+    r->files[file]->is_server_shut = true;
+    schedule_result(r, token, 0, r->options.network_ns_max);
+}
+
+void ring_close(struct ring *r, int32_t file, struct ring_token token)
+{
+    struct simpeer *p = r->files[file];
+    ASSERT(p != NULL && !p->is_recv_armed && !p->is_sending);
+    p->is_server_closed = true;
+    r->files[file] = NULL;
+    schedule_result(r, token, 0, 0);
+}
+
+void ring_cancel(struct ring *r, struct ring_token target, struct ring_token token)
+{
+    int32_t res = -ENOENT;
+    for (uint32_t f = 0; f < SIM_FILES_MAX; f++) {
+        struct simpeer *p = r->files[f];
+        if (p != NULL && p->is_recv_armed && memcmp(&p->recv_token, &target, sizeof(target)) == 0) {
+            p->is_recv_armed = false;
+            schedule_result(r, target, -ECANCELED, 0);
+            res = 0;
+        } else if (p != NULL && p->is_sending &&
+                   memcmp(&p->send_token, &target, sizeof(target)) == 0) {
+            p->is_sending = false;
+            schedule_result(r, target, -ECANCELED, 0);
+            res = 0;
+        }
+    }
+    for (uint32_t i = 0; i < r->accept_count; i++) {
+        if (memcmp(&r->accept_tokens[i], &target, sizeof(target)) != 0)
+            continue;
+        r->accept_count--;
+        r->accept_tokens[i] = r->accept_tokens[r->accept_count];
+        r->accept_fds[i] = r->accept_fds[r->accept_count];
+        schedule_result(r, target, -ECANCELED, 0);
+        res = 0;
+    }
+    schedule_result(r, token, res, 0);
+}
+
+static void write_push(struct ring *r, int fd, const struct iovec *iov, uint32_t iov_count,
+                       uint64_t offset, struct ring_token token, struct ring_token sync_token)
+{
+    int32_t res = chance(r, r->options.write_error_percent) ? -EIO : 0;
+    heap_push(r, (struct happening){.at = later(r, r->options.disk_ns_max),
+                                    .kind = HAPPEN_RESULT,
+                                    .token = token,
+                                    .res = res,
+                                    .fd = fd,
+                                    .iov = iov,
+                                    .iov_count = iov_count,
+                                    .offset = offset,
+                                    .sync_token = sync_token});
+}
+
+void ring_writev(struct ring *r, int fd, const struct iovec *iov, uint32_t iov_count,
+                 uint64_t offset, struct ring_token token)
+{
+    write_push(r, fd, iov, iov_count, offset, token, (struct ring_token){0});
+}
+
+void ring_writev_sync(struct ring *r, int fd, const struct iovec *iov, uint32_t iov_count,
+                      uint64_t offset, struct ring_token write_token, struct ring_token sync_token)
+{
+    write_push(r, fd, iov, iov_count, offset, write_token, sync_token);
+}
+
+void ring_datasync(struct ring *r, int fd, struct ring_token token)
+{
+    (void)fd;
+    int32_t res = chance(r, r->options.sync_error_percent) ? -EIO : 0;
+    schedule_result(r, token, res, r->options.disk_ns_max);
+}
+
+void ring_write_stream(struct ring *r, int fd, struct slice bytes, struct ring_token token)
+{
+    ssize_t done = fd >= 0 ? write(fd, bytes.ptr, bytes.len) : (ssize_t)bytes.len;
+    schedule_result(r, token, done < 0 ? -errno : (int32_t)done, r->options.disk_ns_max);
+}
+
+void ring_poll_arm(struct ring *r, int fd, uint32_t poll_mask, struct ring_token token)
+{
+    (void)r;
+    (void)fd;
+    (void)poll_mask;
+    (void)token; /* nothing is polled in a simulation */
+}
+
+void ring_message(struct ring *r, int target_fd, uint64_t value, uint32_t len,
+                  struct ring_token token)
+{
+    (void)target_fd;
+    (void)value;
+    (void)len;
+    schedule_result(r, token, -ENXIO, 0);
+}
+
+/* --- peers -------------------------------------------------------------------------------------- */
+
+struct simpeer *simpeer_connect(struct ring *r, int listen_fd)
+{
+    struct simpeer *p = calloc(1, sizeof(*p));
+    ASSERT(p != NULL && r->peer_count < SIM_FILES_MAX);
+    p->ring = r;
+    p->number = ++r->number;
+    p->file = -1;
+    p->listen_fd = listen_fd;
+    p->is_reading = true;
+    r->peers[r->peer_count++] = p;
+    p->in_last = later(r, r->options.network_ns_max);
+    heap_push(r, (struct happening){.at = p->in_last, .kind = HAPPEN_CONNECT, .peer = p});
+    return p;
+}
+
+void simpeer_send(struct simpeer *p, struct slice bytes)
+{
+    struct ring *r = p->ring;
+    ASSERT(!p->is_client_shut);
+    uint8_t *in = realloc(p->in, p->in_len + bytes.len + 1);
+    ASSERT(in != NULL && p->in_len + bytes.len <= SIM_BYTES_MAX);
+    memcpy(in + p->in_len, bytes.ptr, bytes.len);
+    p->in = in;
+    p->in_len += bytes.len;
+    while (bytes.len > 0) {
+        size_t most = chance(r, 50) ? bytes.len : size_min(bytes.len, 1 + rng_below(&r->rng, 3000));
+        p->in_last = u64_max(p->in_last, r->now) + 100 + rng_below(&r->rng, 1 + r->options.network_ns_max);
+        heap_push(r, (struct happening){
+                         .at = p->in_last, .kind = HAPPEN_ARRIVE, .peer = p, .len = most});
+        bytes = slice_from(bytes, most);
+    }
+}
+
+void simpeer_shutdown(struct simpeer *p)
+{
+    p->is_client_shut = true;
+    p->in_last = u64_max(p->in_last, p->ring->now) + 100;
+    heap_push(p->ring, (struct happening){.at = p->in_last, .kind = HAPPEN_END, .peer = p});
+}
+
+void simpeer_reset(struct simpeer *p)
+{
+    p->is_client_shut = true;
+    p->is_reset = true;
+    p->in_last = u64_max(p->in_last, p->ring->now) + 100;
+    heap_push(p->ring, (struct happening){.at = p->ring->now + 100, .kind = HAPPEN_END, .peer = p});
+}
+
+void simpeer_set_reading(struct simpeer *p, bool is_reading, size_t window)
+{
+    p->is_reading = is_reading;
+    p->window_left = window;
+    if (p->is_sending)
+        heap_push(p->ring, (struct happening){.at = p->ring->now + 100, .kind = HAPPEN_RESULT,
+                                              .token = p->send_token, .peer = p});
+}
+
+struct slice simpeer_received(const struct simpeer *p)
+{
+    return slice_of(p->out, p->out_len);
+}
+
+bool simpeer_is_ended(const struct simpeer *p)
+{
+    return p->is_server_closed || p->is_server_shut;
+}
+
+bool simpeer_is_closed(const struct simpeer *p)
+{
+    return p->is_server_closed;
+}
