@@ -45,6 +45,17 @@ struct chunk *chunk_take(struct chunk_pool *p)
     return c;
 }
 
+struct chunk *chunk_take_spare(struct chunk_pool *p)
+{
+    uint32_t left = p->pool.limit - pool_used_count(&p->pool);
+    return left > p->pool.limit / 8 ? chunk_take(p) : NULL;
+}
+
+bool chunk_is_free(const struct chunk_pool *p)
+{
+    return pool_used_count(&p->pool) < p->pool.limit;
+}
+
 void chunk_unref(struct chunk_pool *p, struct chunk *c)
 {
     ASSERT(c->references > 0);

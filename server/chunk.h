@@ -33,6 +33,11 @@ void chunk_pool_deinit(struct chunk_pool *p);
 
 /* chunk_take() - an empty chunk with one reference, or NULL at the limit. */
 struct chunk *chunk_take(struct chunk_pool *p);
+/* chunk_take_spare() - the same for what can do without: the last eighth of the pool is left to
+ * replies, so that a shard full of bodies can still answer. */
+struct chunk *chunk_take_spare(struct chunk_pool *p);
+/* chunk_is_free() - would chunk_take() give one? */
+bool chunk_is_free(const struct chunk_pool *p);
 /* chunk_unref() - give up one reference; the last one sends the chunk home. */
 void chunk_unref(struct chunk_pool *p, struct chunk *c);
 /* chunk_append() - copy as much of @bytes as fits; returns the copy (perhaps shorter). */

@@ -2,7 +2,7 @@
 /*
  * conftree.h - configuration text to a tree that knows its lines.
  *
- * The syntax is the part of UCL that nginx made familiar:
+ * The syntax is what nginx and UCL made familiar:
  *
  *     # comment                   (and comments as in C)
  *     hostname = mx.example.org;  the "=" may be ":" or missing, the ";" may be a line end
@@ -10,7 +10,14 @@
  *     listener "mx" { size_max = 10mb }
  *
  * A word needs quotes when it has white space or one of {}[];,="#' in it. In quotes, \" \\ \n \t
- * stand for what they do in C. There are no includes, no variables and no macros.
+ * stand for what they do in C. There are no includes, no variables and no macros: what is large
+ * (recipients, rules) stands in files of its own anyway, and one file is what --check and a reload
+ * see.
+ *
+ * Why a parser of our own and not libucl (the Universal Configuration Library): its objects do not
+ * carry the line that they came from, and every refusal here names one, also those that are found
+ * long after parsing; and Debian 12 has no package of it (its libucl-dev is a compression
+ * library).
  */
 #ifndef CONFTREE_H
 #define CONFTREE_H

@@ -3,9 +3,8 @@
  * conn.c - from receive results to session input, from session output to sends, and teardown.
  *
  *   OPEN --session wants close--> FLUSHING --all sent--> LINGERING --peer's end, or 2 s--> DRAINING
- *    |  \--QUIT answered, nothing unread ------------------------------------------------^
  *    \--lost (EOF, reset, timeout) ------------------------------------------------------^
- *   DRAINING --no operation in flight--> CLOSING --closed--> given back
+ *   DRAINING --no operation in flight--> closed and given back at the end of the turn
  *
  * Input: a received window is fed to the session at once. What cannot be consumed because an answer
  * is outstanding is held, in order; the multishot receive is cancelled when more than
@@ -28,6 +27,10 @@
 
 #define CONN_HELD_MAX 2
 #define LINGER_NS (2 * NS_PER_S)
+/* After QUIT was answered the client usually closes at once; meeting his end is cheaper than
+ * cancelling our receive, so he gets this long before we close. */
+#define QUIT_WAIT_NS (50 * NS_PER_MS)
+#define OURS_CHECK_NS (5 * NS_PER_S) /* how often a wait for ourselves is looked at */
 
 static void conn_process(struct shard *sh, struct conn *c);
 
@@ -82,11 +85,9 @@ static void recv_cancel(struct shard *sh, struct conn *c)
 
 static bool wants_input(const struct conn *c)
 {
-    if (c->is_eof || c->is_lost)
+    if (c->is_eof || c->is_lost || !list_is_empty(&c->waiting))
         return false;
-    if (c->state == CONN_LINGERING)
-        return true;
-    return c->state == CONN_OPEN && c->held_count == 0 && list_is_empty(&c->waiting);
+    return c->state == CONN_LINGERING || (c->state == CONN_OPEN && c->held_count == 0);
 }
 
 void conn_open(struct shard *sh, struct listener *l, int32_t file)
@@ -108,6 +109,7 @@ void conn_open(struct shard *sh, struct listener *l, int32_t file)
     metrics_add(&sh->metrics, METRIC_CONNS_ACCEPTED, 1);
     metrics_add(&sh->metrics, METRIC_CONNS_OPEN, 1);
     session_init(&c->session, &l->options->session, c->opened_at);
+    session_count_replies(&c->session, sh->metrics.replies);
     if (l->options->conn_count_max > 0 && l->conn_count > l->options->conn_count_max) {
         metrics_add(&sh->metrics, METRIC_CONNS_REFUSED, 1);
         session_refuse(&c->session, ANSWER(STATUS_TOO_MANY_CONNS));
@@ -142,11 +144,8 @@ static void held_drop(struct shard *sh, struct conn *c)
 
 static void conn_check_drained(struct shard *sh, struct conn *c)
 {
-    if (c->state != CONN_DRAINING || c->ops_count > 0 || c->is_processing)
-        return;
-    c->state = CONN_CLOSING;
-    c->ops_count++;
-    ring_close(sh->ring, c->file, conn_token(sh, c, RING_CLOSE));
+    if (c->state == CONN_DRAINING && c->ops_count == 0 && list_is_empty(&c->waiting))
+        list_push(&sh->drained, &c->waiting);
 }
 
 /* Everything that the connection holds goes home; the file follows when nothing is in flight. */
@@ -187,10 +186,16 @@ static void conn_lost(struct shard *sh, struct conn *c, const char *reason)
     conn_release(sh, c);
 }
 
-static void conn_closed(struct shard *sh, struct conn *c)
+void conn_drop(struct shard *sh, struct conn *c, const char *reason)
 {
-    ASSERT(c->state == CONN_CLOSING);
-    ASSERT(c->ops_count == 0);
+    c->end_reason = reason;
+    conn_release(sh, c);
+}
+
+void conn_close(struct shard *sh, struct conn *c)
+{
+    ASSERT(c->state == CONN_DRAINING && c->ops_count == 0);
+    ring_close(sh->ring, c->file);
     list_remove(&c->dirty);
     if (c->out != NULL)
         chunk_unref(&sh->chunks, c->out);
@@ -205,8 +210,15 @@ static void conn_closed(struct shard *sh, struct conn *c)
 /* All replies are out and the session is over. */
 static void conn_finish(struct shard *sh, struct conn *c)
 {
-    if (c->is_eof || session_has_quit(&c->session)) {
+    if (c->is_eof) {
         conn_release(sh, c);
+        return;
+    }
+    if (session_has_quit(&c->session)) {
+        if (ring_now(sh->ring) >= c->deadline)
+            conn_release(sh, c);
+        else
+            c->state = CONN_LINGERING; /* the deadline was set when the answer was sent */
         return;
     }
     /* Closing with unread input would reset the connection and may take our last reply with it. */
@@ -221,14 +233,19 @@ static void conn_finish(struct shard *sh, struct conn *c)
 
 /* --- output --------------------------------------------------------------------------------- */
 
-/* @is_quiet: nothing has to happen when the replies have left, so the result may come late. */
-static void send_next(struct shard *sh, struct conn *c, bool is_quiet)
+enum send_mode {
+    SEND_PROMPT, /* something has to happen when the replies have left */
+    SEND_QUIET,  /* nothing has: the result may come late */
+};
+
+static void send_next(struct shard *sh, struct conn *c, enum send_mode mode)
 {
     struct slice rest = slice_of(c->out->bytes + c->out_sent, c->out->len - c->out_sent);
-    if (is_quiet)
-        ring_send_quiet(sh->ring, c->file, rest, conn_token(sh, c, RING_SEND));
+    struct ring_token token = conn_token(sh, c, RING_SEND);
+    if (mode == SEND_QUIET)
+        ring_send_quiet(sh->ring, c->file, rest, token);
     else
-        ring_send(sh->ring, c->file, rest, conn_token(sh, c, RING_SEND));
+        ring_send(sh->ring, c->file, rest, token);
     c->is_sending = true;
     c->ops_count++;
 }
@@ -242,7 +259,8 @@ static bool format(struct shard *sh, struct conn *c)
         c->out = chunk_take(&sh->chunks);
     if (c->out == NULL) { /* replies wait, nothing is lost */
         metrics_add(&sh->metrics, METRIC_POOL_EMPTY, 1);
-        mark_dirty(sh, c);
+        list_remove(&c->dirty);
+        list_push(&sh->speechless, &c->dirty);
         return false;
     }
     struct buf b = buf_over(c->out->bytes, CHUNK_ROOM_MAX);
@@ -262,6 +280,20 @@ static bool is_over(const struct conn *c)
     return c->is_eof && c->held_count == 0 && c->txn == NULL;
 }
 
+/* @is_complete: c->out has everything that is ready. */
+static void send_first(struct shard *sh, struct conn *c, bool is_complete)
+{
+    bool is_goodbye = is_complete && is_over(c) && session_has_quit(&c->session);
+    bool is_quiet = is_complete && !is_over(c) && !c->is_blocked && !sh->is_draining;
+    metrics_add(&sh->metrics, METRIC_BYTES_SENT, c->out->len);
+    c->out_sent = 0;
+    c->send_since = ring_now(sh->ring);
+    send_next(sh, c, is_quiet || is_goodbye ? SEND_QUIET : SEND_PROMPT);
+    clock_ns due = c->send_since + (is_goodbye ? QUIT_WAIT_NS : c->listener->options->send_ns_max);
+    if (due < c->deadline)
+        set_deadline(sh, c, due);
+}
+
 void conn_flush(struct shard *sh, struct conn *c)
 {
     if (c->is_sending || c->state > CONN_FLUSHING)
@@ -276,13 +308,7 @@ void conn_flush(struct shard *sh, struct conn *c)
     if (c->out == NULL)
         return;
     if (c->out->len > 0) {
-        metrics_add(&sh->metrics, METRIC_BYTES_SENT, c->out->len);
-        c->out_sent = 0;
-        c->send_since = ring_now(sh->ring);
-        send_next(sh, c, is_complete && !is_over(c) && !c->is_blocked && !sh->is_draining);
-        clock_ns due = c->send_since + c->listener->options->send_ns_max;
-        if (due < c->deadline)
-            set_deadline(sh, c, due);
+        send_first(sh, c, is_complete);
         return;
     }
     chunk_unref(&sh->chunks, c->out);
@@ -303,11 +329,14 @@ static void on_send(struct shard *sh, struct conn *c, int32_t res)
         return;
     }
     c->out_sent += res > 0 ? (uint32_t)res : 0;
-    if (c->out_sent < c->out->len) {
-        if (res == 0)
-            conn_lost(sh, c, "send failed");
-        else
-            send_next(sh, c, false);
+    if (c->out_sent < c->out->len && res == 0) {
+        conn_lost(sh, c, "send failed");
+        return;
+    }
+    if (c->out_sent < c->out->len) { /* the peer does not read: he gets his time */
+        send_next(sh, c, SEND_PROMPT);
+        if (c->state == CONN_FLUSHING)
+            set_deadline(sh, c, c->send_since + c->listener->options->send_ns_max);
         return;
     }
     chunk_unref(&sh->chunks, c->out);
@@ -317,12 +346,25 @@ static void on_send(struct shard *sh, struct conn *c, int32_t res)
 
 /* --- input ---------------------------------------------------------------------------------- */
 
+/* Content, or the octets of a refused BDAT, begin to arrive: their clocks start. */
+static void content_begin(struct shard *sh, struct conn *c)
+{
+    c->is_in_content = true;
+    c->content_since = ring_now(sh->ring);
+    c->content_bytes = 0;
+    c->rate_check_at = c->content_since + c->listener->options->content_grace_ns;
+}
+
 /* The next moment at which something must have happened, after progress was made. */
 static void deadline_after_progress(struct shard *sh, struct conn *c)
 {
     const struct listener_options *o = c->listener->options;
     clock_ns due = c->progress_at + o->command_ns_max;
-    if (session_phase(&c->session) == SESSION_PHASE_CONTENT) {
+    bool is_content = session_phase(&c->session) == SESSION_PHASE_CONTENT;
+    if (is_content && !c->is_in_content)
+        content_begin(sh, c);
+    c->is_in_content = is_content;
+    if (is_content) {
         due = c->progress_at + o->block_ns_max;
         due = u64_min(due, c->rate_check_at);
         due = u64_min(due, c->content_since + o->content_ns_max);
@@ -342,6 +384,10 @@ static void on_helo(struct conn *c, struct slice name)
 static void on_mail(struct shard *sh, struct conn *c, const struct session_event *ev)
 {
     ASSERT(c->txn == NULL);
+    if (sh->is_draining) { /* no new transaction, however many are pipelined */
+        session_end_now(&c->session, ANSWER(STATUS_SHUTTING_DOWN));
+        return;
+    }
     switch (spool_can_store(sh->spool, ev->mail.has_size ? ev->mail.size : 0)) {
     case SPOOL_FULL:
         session_answer(&c->session, ev->slot, ANSWER(STATUS_STORE_FULL));
@@ -366,9 +412,7 @@ static void on_content(struct shard *sh, struct conn *c, const struct session_ev
         return;
     }
     session_begin_content(&c->session, ev->slot, &c->txn->scan);
-    c->content_since = ring_now(sh->ring);
-    c->content_bytes_seen = 0;
-    c->rate_check_at = c->content_since + c->listener->options->content_grace_ns;
+    content_begin(sh, c);
 }
 
 /* Handles one event; @w is the window that body parts point into. */
@@ -426,7 +470,11 @@ static enum session_event_kind feed(struct shard *sh, struct conn *c, struct win
         /* The texts of the last message must be formatted before another may begin. */
         if (c->txn != NULL && c->txn->state == TXN_REPLYING && !make_room(sh, c))
             return EV_BLOCKED;
+        uint32_t errors = session_error_count(&c->session);
         size_t used = session_feed(&c->session, w->bytes, ring_now(sh->ring), &ev);
+        errors = session_error_count(&c->session) - errors;
+        if (errors > 0)
+            metrics_add(&sh->metrics, METRIC_BAD_COMMANDS, errors);
         if (ev.kind == EV_OUTPUT && !make_room(sh, c))
             ev.kind = EV_BLOCKED;
         on_session_event(sh, c, &ev, w);
@@ -465,7 +513,7 @@ static bool carry_keep(struct shard *sh, struct conn *c, struct window *w)
     if (w->bytes.len == 0)
         return true;
     if (c->carry == NULL)
-        c->carry = chunk_take(&sh->chunks);
+        c->carry = chunk_take_spare(&sh->chunks);
     if (c->carry == NULL || chunk_append(c->carry, w->bytes).len < w->bytes.len)
         return false;
     window_consume(w, w->bytes.len);
@@ -579,8 +627,8 @@ void conn_rearm(struct shard *sh, struct conn *c)
     conn_resume(sh, c);
 }
 
-/* The session ends. A message whose replies are being formatted stays until they are; one that is
- * being committed is finished without its client; any other is dropped. */
+/* The session ends. A message whose replies are being formatted stays until they are; any other is
+ * dropped. */
 static void txn_let_go(struct shard *sh, struct conn *c)
 {
     if (c->txn != NULL && c->txn->state != TXN_REPLYING)
@@ -596,7 +644,10 @@ static void on_eof(struct shard *sh, struct conn *c)
         return;
     }
     struct slice held = c->held_last != NULL ? c->held_last->window.bytes : SLICE_EMPTY;
-    if (c->state == CONN_OPEN && !session_eof(&c->session, held)) {
+    /* A commit that is under way cannot be taken back, and he may have ended his side only: the
+     * outcome is told as if he had said QUIT. */
+    bool is_decided = c->txn != NULL && c->txn->state >= TXN_COMMITTING;
+    if (c->state == CONN_OPEN && !is_decided && !session_eof(&c->session, held)) {
         metrics_add(&sh->metrics, METRIC_CONNS_LOST, 1);
         if (c->txn != NULL)
             c->end_reason = "connection lost";
@@ -613,6 +664,7 @@ static void on_recv(struct shard *sh, struct conn *c, const struct ring_event *e
         c->is_recv_armed = false;
     if (ev->res > 0) {
         metrics_add(&sh->metrics, METRIC_BYTES_RECEIVED, (uint64_t)ev->res);
+        c->content_bytes += (uint64_t)ev->res;
         if (c->state == CONN_OPEN)
             held_push(sh, c, w);
         else
@@ -658,9 +710,6 @@ void conn_on_event(struct shard *sh, const struct ring_event *ev)
         if (ev->res < 0)
             c->peer.ss_family = AF_UNSPEC;
         break;
-    case RING_CLOSE:
-        conn_closed(sh, c);
-        return;
     case RING_SHUTDOWN:
     case RING_CANCEL:
         break;
@@ -676,9 +725,14 @@ void conn_on_event(struct shard *sh, const struct ring_event *ev)
     conn_check_drained(sh, c);
 }
 
-/* Ends the session with @answer; a message that is being committed is finished without it. */
+/* Ends the session with @answer. A message that is being committed is finished without its client:
+ * nothing true can be said about it yet, so the connection closes without a reply. */
 static void conn_end_now(struct shard *sh, struct conn *c, struct answer answer, const char *reason)
 {
+    if (c->txn != NULL && c->txn->state == TXN_COMMITTING) {
+        conn_drop(sh, c, reason);
+        return;
+    }
     c->end_reason = reason;
     txn_let_go(sh, c);
     held_drop(sh, c);
@@ -689,19 +743,40 @@ static void conn_end_now(struct shard *sh, struct conn *c, struct answer answer,
     set_deadline(sh, c, ring_now(sh->ring) + LINGER_NS);
 }
 
-/* True when content came in too slowly since the last check. */
+/* True when content came in too slowly since the last check (as seen on the wire). */
 static bool is_too_slow(struct conn *c, clock_ns now)
 {
     const struct listener_options *o = c->listener->options;
     if (o->bytes_per_second_min == 0 || session_phase(&c->session) != SESSION_PHASE_CONTENT ||
         now < c->rate_check_at)
         return false;
-    uint64_t seen = scan_content_bytes(&c->txn->scan);
     uint64_t due = o->bytes_per_second_min * (o->content_grace_ns / NS_PER_MS) / 1000;
-    bool is_slow = seen - c->content_bytes_seen < due;
-    c->content_bytes_seen = seen;
+    bool is_slow = c->content_bytes < due;
+    c->content_bytes = 0;
     c->rate_check_at = now + o->content_grace_ns;
     return is_slow;
+}
+
+/* The peer waits for a decision, or for us to take what he sends: none of his clocks runs. */
+static bool waits_for_us(const struct conn *c)
+{
+    return session_phase(&c->session) == SESSION_PHASE_DECISION || !list_is_empty(&c->waiting);
+}
+
+/* What is being committed cannot be taken back, so when the reply budget ends, no reply is true:
+ * the connection closes without one, and the message is finished without its client. */
+static void on_deadline_ours(struct shard *sh, struct conn *c, clock_ns now)
+{
+    clock_ns budget = session_phase_timeout(SESSION_PHASE_DECISION);
+    if (c->txn != NULL && c->txn->state == TXN_COMMITTING && now - c->txn->phases.end >= budget) {
+        metrics_add(&sh->metrics, METRIC_CONNS_TIMED_OUT, 1);
+        conn_drop(sh, c, "reply budget ended");
+        return;
+    }
+    c->progress_at = now;
+    c->content_bytes = 0;
+    c->rate_check_at = now + c->listener->options->content_grace_ns;
+    set_deadline(sh, c, now + u64_min(OURS_CHECK_NS, c->listener->options->command_ns_max));
 }
 
 static void on_deadline(struct shard *sh, struct conn *c, clock_ns now)
@@ -717,23 +792,24 @@ static void on_deadline(struct shard *sh, struct conn *c, clock_ns now)
         conn_release(sh, c);
         return;
     }
+    if (waits_for_us(c)) {
+        on_deadline_ours(sh, c, now);
+        return;
+    }
     if (is_too_slow(c, now)) {
         metrics_add(&sh->metrics, METRIC_CONNS_TOO_SLOW, 1);
         conn_end_now(sh, c, ANSWER(STATUS_TOO_SLOW), "too slow");
         return;
     }
-    bool is_ours = session_phase(&c->session) == SESSION_PHASE_DECISION; /* he waits for us */
     bool is_content = session_phase(&c->session) == SESSION_PHASE_CONTENT;
     clock_ns idle = now - c->progress_at;
-    if (!is_ours && (idle >= (is_content ? o->block_ns_max : o->command_ns_max) ||
-                     (is_content && now - c->content_since >= o->content_ns_max) ||
-                     now - c->opened_at >= sh->options.limits.session_ns_max)) {
+    if (idle >= (is_content ? o->block_ns_max : o->command_ns_max) ||
+        (is_content && now - c->content_since >= o->content_ns_max) ||
+        now - c->opened_at >= sh->options.limits.session_ns_max) {
         metrics_add(&sh->metrics, METRIC_CONNS_TIMED_OUT, 1);
         conn_end_now(sh, c, ANSWER(STATUS_TIMEOUT), "timeout");
         return;
     }
-    if (is_ours)
-        c->progress_at = now;
     deadline_after_progress(sh, c);
 }
 

@@ -24,13 +24,12 @@ enum conn_state {
     CONN_FLUSHING,  /* the last replies are on their way, input is no longer read */
     CONN_LINGERING, /* our side is shut down; waiting for the peer's end, so that he reads it all */
     CONN_DRAINING,  /* everything is cancelled; waiting for operations in flight */
-    CONN_CLOSING,   /* the file is being closed */
 };
 
 struct conn {
     struct session session;
     struct list dirty;    /* on shard->dirty: has output to send at the end of the turn */
-    struct list waiting;  /* on shard->starved or shard->stalled */
+    struct list waiting;  /* on shard->starved, shard->stalled or shard->drained */
     struct timer timer;   /* fires at or before @deadline; lazily re-armed */
     clock_ns deadline;
     clock_ns opened_at;
@@ -38,7 +37,7 @@ struct conn {
     clock_ns send_since;
     clock_ns content_since;
     clock_ns rate_check_at;
-    uint64_t content_bytes_seen; /* at the last check of the rate */
+    uint64_t content_bytes; /* received since the last check of the rate */
     struct listener *listener;
     struct txn *txn;
     struct chunk *carry;  /* an incomplete command line */
@@ -62,6 +61,7 @@ struct conn {
     bool is_carry_blocked : 1; /* c->carry holds a complete line that waits for it */
     bool is_stalled : 1;       /* on shard->stalled: the spool has to catch up first */
     bool has_progress : 1;
+    bool is_in_content : 1; /* content_since is that of the content which arrives now */
     const char *end_reason; /* for the log, NULL: ordinary */
     uint8_t helo[HELO_BYTES_MAX];
     struct sockaddr_storage peer; /* written by the ring until RING_PEERNAME came back */
@@ -76,8 +76,12 @@ void conn_on_timer(struct shard *sh, struct conn *c);
 void conn_resume(struct shard *sh, struct conn *c);
 /* conn_rearm() - receive buffers are free again, or the spool has caught up. */
 void conn_rearm(struct shard *sh, struct conn *c);
+/* conn_drop() - close without another word: no reply would be true, or nobody is there to read it. */
+void conn_drop(struct shard *sh, struct conn *c, const char *reason);
 /* conn_flush() - send what is ready (end of the turn). */
 void conn_flush(struct shard *sh, struct conn *c);
+/* conn_close() - nothing is in flight any more (end of the turn): the file and the slot go back. */
+void conn_close(struct shard *sh, struct conn *c);
 /* conn_drain() - the server stops: end it now when idle, else after its transaction. */
 void conn_drain(struct shard *sh, struct conn *c, bool is_forced);
 

@@ -681,4 +681,6 @@ void knob_print_doc(const struct knob *k, FILE *out)
     }
     if (k->otherwise != NULL)
         fprintf(out, "; default: %s", k->otherwise[0] != '\0' ? k->otherwise : "\"\"");
+    else
+        fputs(k->type == KNOB_HOSTNAME ? "; default: the system's" : "; must be given", out);
 }

@@ -113,17 +113,25 @@ void listener_arm(struct shard *sh, struct listener *l)
     ring_accept_arm(sh->ring, l->fd, listener_token(sh, l, RING_ACCEPT));
 }
 
-void listener_disarm(struct shard *sh, struct listener *l)
+static void listener_disarm(struct shard *sh, struct listener *l)
 {
     if (l->is_armed)
         ring_cancel(sh->ring, listener_token(sh, l, RING_ACCEPT),
                     listener_token(sh, l, RING_CANCEL));
 }
 
+void listener_close(struct shard *sh, struct listener *l)
+{
+    listener_disarm(sh, l);
+    if (l->fd >= 0)
+        close(l->fd);
+    l->fd = -1;
+}
+
 void listener_on_event(struct shard *sh, const struct ring_event *ev)
 {
     struct listener *l = &sh->listeners[ev->token.idx];
-    if (ev->token.kind == RING_CANCEL || ev->token.kind == RING_CLOSE)
+    if (ev->token.kind == RING_CANCEL)
         return;
     ASSERT(ev->token.kind == RING_ACCEPT);
     if (!ev->more && ev->token.generation == l->generation)
@@ -136,7 +144,7 @@ void listener_on_event(struct shard *sh, const struct ring_event *ev)
     }
     if (pool_used_count(&sh->conns) >= sh->options.limits.conn_count_max) {
         metrics_add(&sh->metrics, METRIC_CONNS_REFUSED, 1);
-        ring_close(sh->ring, ev->res, listener_token(sh, l, RING_CLOSE));
+        ring_close(sh->ring, ev->res);
     } else {
         conn_open(sh, l, ev->res);
     }

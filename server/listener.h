@@ -47,7 +47,8 @@ struct listener {
 MUST_CHECK int listener_bind(const struct listener_options *o, bool reuse_port, char *ret_text,
                              size_t text_cap);
 void listener_arm(struct shard *sh, struct listener *l);
-void listener_disarm(struct shard *sh, struct listener *l);
+/* listener_close() - for good: no new connection, and those that wait in the kernel are reset. */
+void listener_close(struct shard *sh, struct listener *l);
 void listener_on_event(struct shard *sh, const struct ring_event *ev);
 
 #endif

@@ -473,6 +473,7 @@ static int signals_block(void)
     sigaddset(&set, SIGHUP);
     sigaddset(&set, SIGUSR1);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a limit on file size is an error of that write, -EFBIG */
     if (pthread_sigmask(SIG_BLOCK, &set, NULL) != 0)
         return -1;
     return signalfd(-1, &set, SFD_CLOEXEC);
@@ -510,8 +511,10 @@ int main(int argc, char **argv)
         probe_print(stdout);
         return 0;
     }
-    if (config_load(p.arguments.config_path, &p.arguments.overrides, &p.config, &error) < 0)
-        return fail(EX_CONFIG, error.text);
+    if (config_load(p.arguments.config_path, &p.arguments.overrides, &p.config, &error) < 0) {
+        bool is_argument = strncmp(error.text, "--", 2) == 0;
+        return fail(is_argument ? EX_USAGE : EX_CONFIG, error.text);
+    }
     if (p.arguments.is_check) {
         char text[TEXT_CAP] = "out of memory";
         struct rules *rules = NULL;

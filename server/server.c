@@ -3,25 +3,27 @@
  * server.c - shard threads and the commands that the main thread gives them.
  *
  * Listening sockets are made before any thread starts, so that a bad address is an error at start.
- * Each shard has a control block: a set of command bits, raised by the main thread, which then
- * wakes the shard through an event descriptor that the shard's ring polls. What a command refers to
- * (policy, rules, descriptor) lies in the server and does not change until every shard has
- * acknowledged it; the main thread is the only one that ever waits.
+ * The main thread has a small ring of its own and mails commands to the shards' rings. What a
+ * command refers to (policy, rules, descriptor) lies in the server and does not change until every
+ * shard has acknowledged it; the main thread is the only one that ever waits. A shard that ends
+ * says so, and is not waited for.
  */
 #include "server.h"
 #include "base/assert.h"
 #include "base/err.h"
+#include "io/mailbox.h"
 #include <errno.h>
-#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
-#include <stdatomic.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#define RING_ENTRIES 64               /* of the main thread's ring */
+#define LOOK_NS_MAX (100 * NS_PER_MS) /* while mail is on its way: wait so long at once */
 
 enum command {
     COMMAND_REPLACE = 1u << 0,
@@ -36,10 +38,9 @@ struct worker {
     uint32_t shard_idx;
     pthread_t thread;
     bool is_joinable;
-    int control_fd;
-    _Atomic uint32_t commands;
     struct shard *shard;
     int *listen_fds; /* handed to the shard */
+    bool has_mail;   /* main thread's: the shard is a target of the mailbox */
     /* under server->lock: */
     enum worker_state state;
     uint32_t pending; /* commands not acknowledged */
@@ -55,6 +56,8 @@ struct server {
     struct rules *rules;
     int log_fd;
     uint64_t drain_ns;
+    struct ring *ring; /* main thread's */
+    struct mailbox mailbox;
     uint32_t worker_count;
     struct worker workers[];
 };
@@ -80,21 +83,11 @@ static void worker_acknowledge(struct worker *w, uint32_t done, int result)
     pthread_mutex_unlock(&w->server->lock);
 }
 
-static void control_arm(struct worker *w)
-{
-    struct ring_token token = {.kind = RING_POLL, .owner = SHARD_OWNER_CONTROL};
-    w->shard->is_control_armed = true;
-    ring_poll_arm(w->shard->ring, w->control_fd, POLLIN, token);
-}
-
 static void run_commands(struct worker *w)
 {
     struct shard *sh = w->shard;
-    uint64_t count;
-    sh->has_control = false;
-    if (read(w->control_fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
-        UNREACHABLE();
-    uint32_t commands = atomic_exchange(&w->commands, 0);
+    uint32_t commands = sh->commands;
+    sh->commands = 0;
     int result = 0;
     if (commands & COMMAND_REPLACE) {
         result = shard_replace(sh, w->server->policy, w->server->rules);
@@ -104,15 +97,12 @@ static void run_commands(struct worker *w)
         shard_set_log_fd(sh, w->server->log_fd);
     if (commands & COMMAND_DRAIN)
         shard_drain(sh, ring_now(sh->ring) + w->server->drain_ns);
-    if (!sh->is_control_armed)
-        control_arm(w);
     /* A descriptor may be closed after the acknowledgement: not while a write is in flight. */
     if (commands & COMMAND_LOG_FD) {
         while (!log_writer_is_idle(sh->log) && result == 0)
             result = shard_turn(sh, 10 * NS_PER_MS);
     }
-    if (commands != 0)
-        worker_acknowledge(w, commands, result);
+    worker_acknowledge(w, commands, result);
 }
 
 static void pin_thread(uint32_t shard_idx)
@@ -150,38 +140,84 @@ static void *worker_main(void *arg)
         worker_report(w, WORKER_FAILED, result);
         return NULL;
     }
-    control_arm(w);
     for (uint32_t i = 0; i < options.listener_count; i++)
         shard_listen(sh, i, w->listen_fds[i]);
     worker_report(w, WORKER_RUNNING, 0);
     while (result == 0 && !sh->is_stopped) {
         result = shard_turn(sh, CLOCK_NEVER);
-        if (sh->has_control)
+        if (sh->commands != 0)
             run_commands(w);
     }
     snprintf(w->text, sizeof(w->text), "ring: %s", err_text(result));
     worker_report(w, result < 0 ? WORKER_FAILED : WORKER_ENDED, result);
+    if (result < 0) /* the main thread sleeps until a signal comes */
+        (void)kill(getpid(), SIGTERM);
     return NULL;
 }
 
-/* --- on the main thread ------------------------------------------------------------------------- */
+/* --- on the main thread -------------------------------------------------------------------------
+ */
 
-/* Raises @command at every running shard and waits until all have done it. First error, or 0. */
+static bool worker_is_running(struct worker *w)
+{
+    pthread_mutex_lock(&w->server->lock);
+    bool is_running = w->state == WORKER_RUNNING;
+    pthread_mutex_unlock(&w->server->lock);
+    return is_running;
+}
+
+static void command_post(struct server *s, uint32_t worker_idx, uint32_t command)
+{
+    struct worker *w = &s->workers[worker_idx];
+    struct mail mail = {.tag = SHARD_MAIL_COMMAND, .value = command};
+    pthread_mutex_lock(&s->lock);
+    bool is_running = w->state == WORKER_RUNNING;
+    if (is_running)
+        w->pending |= command;
+    w->result = is_running ? 0 : w->result;
+    pthread_mutex_unlock(&s->lock);
+    if (!is_running)
+        return;
+    if (!w->has_mail) {
+        mailbox_open(&s->mailbox, worker_idx, ring_fd(w->shard->ring));
+        w->has_mail = true;
+    }
+    /* One command at a time is on its way, so there is room. */
+    if (mailbox_post(&s->mailbox, worker_idx, mail) != MAILBOX_POSTED)
+        UNREACHABLE();
+}
+
+/* Turns the main thread's ring until each shard's ring has taken its mail, or the shard ended. */
+static void mail_deliver(struct server *s)
+{
+    const struct ring_event *events;
+    uint32_t worker_idx;
+    struct mail mail;
+    while (!mailbox_is_idle(&s->mailbox)) {
+        clock_ns now = ring_now(s->ring);
+        clock_ns due = u64_min(mailbox_next_due(&s->mailbox), now + LOOK_NS_MAX);
+        int count = ring_turn(s->ring, due > now ? due - now : 0, &events);
+        ASSERT(count >= 0); /* the main thread's ring has no use but this */
+        for (int i = 0; i < count; i++)
+            mailbox_on_event(&s->mailbox, &events[i]);
+        mailbox_turn(&s->mailbox);
+        for (uint32_t i = 0; i < s->worker_count; i++)
+            if (s->workers[i].has_mail && !worker_is_running(&s->workers[i]))
+                mailbox_close(&s->mailbox, i);
+        while (mailbox_next_returned(&s->mailbox, &worker_idx, &mail))
+            ASSERT(!worker_is_running(&s->workers[worker_idx])); /* a ring lives that long */
+    }
+}
+
+/* Has every running shard carry out @command and waits until all have done it. First error, or 0.
+ */
 static int command_all(struct server *s, uint32_t command)
 {
-    uint64_t one = 1;
     int result = 0;
+    for (uint32_t i = 0; i < s->worker_count; i++)
+        command_post(s, i, command);
+    mail_deliver(s);
     pthread_mutex_lock(&s->lock);
-    for (uint32_t i = 0; i < s->worker_count; i++) {
-        struct worker *w = &s->workers[i];
-        if (w->state != WORKER_RUNNING)
-            continue;
-        w->pending |= command;
-        w->result = 0;
-        atomic_fetch_or(&w->commands, command);
-        if (write(w->control_fd, &one, sizeof(one)) < 0)
-            result = -errno;
-    }
     for (uint32_t i = 0; i < s->worker_count; i++) {
         struct worker *w = &s->workers[i];
         while (w->state == WORKER_RUNNING && (w->pending & command) != 0)
@@ -220,11 +256,8 @@ static int workers_prepare(struct server *s)
         w->shard_idx = i;
         w->shard = aligned_alloc(64, ALIGN_UP(sizeof(*w->shard), 64));
         w->listen_fds = malloc(count * sizeof(*w->listen_fds));
-        w->control_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         if (w->shard == NULL || w->listen_fds == NULL)
             return -ENOMEM;
-        if (w->control_fd < 0)
-            return -errno;
         memset(w->shard, 0, sizeof(*w->shard));
         for (size_t l = 0; l < count; l++)
             w->listen_fds[l] = -1;
@@ -232,32 +265,52 @@ static int workers_prepare(struct server *s)
     return 0;
 }
 
+/* Only those that this process has bound: another's is in use. */
+static void unix_sockets_remove(const struct worker *w)
+{
+    const struct shard_options *o = &w->server->options.shard;
+    for (uint32_t l = 0; w->listen_fds != NULL && l < o->listener_count; l++)
+        if (w->listen_fds[l] >= 0 && o->listeners[l].unix_path != NULL)
+            unlink(o->listeners[l].unix_path);
+}
+
 static void server_free(struct server *s)
 {
+    /* First: a ring's descriptor is registered with its thread, and a shard's ring, freed by this
+     * one, would take that for its own. */
+    ring_free(s->ring);
     for (uint32_t i = 0; i < s->worker_count; i++) {
         struct worker *w = &s->workers[i];
         if (w->is_joinable)
             pthread_join(w->thread, NULL);
         bool owns_fds = w->shard == NULL || w->shard->ring == NULL;
-        for (uint32_t l = 0; owns_fds && w->listen_fds != NULL &&
-                             l < s->options.shard.listener_count; l++)
+        for (uint32_t l = 0;
+             owns_fds && w->listen_fds != NULL && l < s->options.shard.listener_count; l++)
             if (w->listen_fds[l] >= 0)
                 close(w->listen_fds[l]);
         if (w->shard != NULL)
             shard_deinit(w->shard);
         free(w->shard);
+        if (i == 0)
+            unix_sockets_remove(w);
         free(w->listen_fds);
-        if (w->server != NULL && w->control_fd >= 0)
-            close(w->control_fd);
     }
-    for (uint32_t l = 0; l < s->options.shard.listener_count; l++)
-        if (s->options.shard.listeners[l].unix_path != NULL)
-            unlink(s->options.shard.listeners[l].unix_path);
     policy_unref(s->policy);
     rules_unref(s->rules);
     pthread_cond_destroy(&s->changed);
     pthread_mutex_destroy(&s->lock);
     free(s);
+}
+
+static int mail_prepare(struct server *s, char *ret_text, size_t text_cap)
+{
+    struct ring_options options = {.sq_entries = RING_ENTRIES, .cq_entries = 2 * RING_ENTRIES};
+    int result = ring_new(&options, &s->ring);
+    if (result < 0)
+        snprintf(ret_text, text_cap, "io_uring: %s (%s)", err_text(result), err_name(result));
+    else
+        mailbox_init(&s->mailbox, s->ring, 0);
+    return result;
 }
 
 static int workers_run(struct server *s, char *ret_text, size_t text_cap)
@@ -301,6 +354,8 @@ int server_start(const struct server_options *options, struct server **ret_serve
     pthread_cond_init(&s->changed, NULL);
     snprintf(ret_text, text_cap, "out of memory");
     int result = workers_prepare(s);
+    if (result == 0)
+        result = mail_prepare(s, ret_text, text_cap);
     if (result == 0)
         result = bind_listeners(s, ret_text, text_cap);
     if (result == 0)

@@ -32,7 +32,8 @@ void server_set_log_fd(struct server *s, int fd);
 /* server_metrics() - sum over the shards, which go on counting meanwhile. */
 void server_metrics(struct server *s, struct metrics *ret_sum);
 
-/* server_has_failed() - a shard ended because its ring failed; the process should drain and exit. */
+/* server_has_failed() - a shard ended because its ring failed; the process should drain and exit.
+ * Such a shard sends the process SIGTERM, so that somebody asks. */
 bool server_has_failed(struct server *s);
 
 /* server_stop() - drain for at most @drain_ns, then end what is left; frees @s. */

@@ -14,6 +14,7 @@
 #include "shard.h"
 #include "base/assert.h"
 #include "base/err.h"
+#include "io/mailbox.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,8 @@
 #define SQ_ENTRIES 4096
 #define CQ_ENTRIES 16384
 #define PINNED_NS_MAX (500 * NS_PER_MS)
+/* Lines of a busy shard leave together: a write to a file costs a switch to a kernel worker. */
+#define LOG_WAIT_NS (10 * NS_PER_MS)
 
 static int fail(int result, const char *what, char *ret_text, size_t text_cap)
 {
@@ -58,8 +61,10 @@ int shard_init(struct shard *sh, const struct shard_options *options, char *ret_
     memset(sh, 0, sizeof(*sh));
     sh->options = *options;
     list_init(&sh->dirty);
+    list_init(&sh->speechless);
     list_init(&sh->starved);
     list_init(&sh->stalled);
+    list_init(&sh->drained);
     list_init(&sh->pinned);
     int result = pools_init(sh);
     if (result < 0)
@@ -81,7 +86,7 @@ int shard_init(struct shard *sh, const struct shard_options *options, char *ret_
     if (result < 0)
         return fail(result, "spool", ret_text, text_cap);
     result = log_writer_new(sh->ring, options->log_fd, SHARD_OWNER_LOG, options->log_buffer_bytes,
-                            &sh->log);
+                            LOG_WAIT_NS, &sh->log);
     if (result == 0)
         result = rules_worker_new(options->rules, &sh->rules);
     if (result < 0)
@@ -177,8 +182,22 @@ void shard_set_log_fd(struct shard *sh, int fd)
 
 /* --- the turn ----------------------------------------------------------------------------------- */
 
+static void on_mail(struct shard *sh, struct mail mail)
+{
+    switch ((enum shard_mail)mail.tag) {
+    case SHARD_MAIL_COMMAND:
+        sh->commands |= (uint32_t)mail.value;
+        return;
+    }
+    UNREACHABLE();
+}
+
 static void dispatch(struct shard *sh, const struct ring_event *ev)
 {
+    if (ev->token.kind == RING_MESSAGE) {
+        on_mail(sh, mailbox_read(ev));
+        return;
+    }
     switch ((enum shard_owner)ev->token.owner) {
     case SHARD_OWNER_CONN:
         conn_on_event(sh, ev);
@@ -191,10 +210,6 @@ static void dispatch(struct shard *sh, const struct ring_event *ev)
         return;
     case SHARD_OWNER_LOG:
         log_writer_on_event(sh->log, ev);
-        return;
-    case SHARD_OWNER_CONTROL:
-        sh->has_control = true;
-        sh->is_control_armed = ev->more;
         return;
     }
     UNREACHABLE();
@@ -218,6 +233,8 @@ static void run_dirty(struct shard *sh)
 {
     /* What becomes dirty meanwhile joins the list; the bound leaves the rest to the next turn. */
     struct list *entry;
+    while (chunk_is_free(&sh->chunks) && (entry = list_pop(&sh->speechless)) != NULL)
+        list_push(&sh->dirty, entry);
     uint32_t turns_left = 4 * (sh->conn_count + 1);
     while (turns_left-- > 0 && (entry = list_pop(&sh->dirty)) != NULL)
         conn_flush(sh, CONTAINER_OF(entry, struct conn, dirty));
@@ -226,7 +243,7 @@ static void run_dirty(struct shard *sh)
 static void run_pinned(struct shard *sh)
 {
     clock_ns now = ring_now(sh->ring);
-    uint32_t low = ring_buffers_count(sh->ring) / 8;
+    uint32_t low = ring_buffers_count(sh->ring) / 8 + 1;
     while (!list_is_empty(&sh->pinned)) {
         struct txn *t = CONTAINER_OF(sh->pinned.next, struct txn, link);
         if (now - t->pinned_since < PINNED_NS_MAX && ring_buffers_free(sh->ring) >= low)
@@ -257,6 +274,13 @@ static void run_waiting(struct shard *sh)
         list_push(&sh->stalled, entry);
 }
 
+static void run_drained(struct shard *sh)
+{
+    struct list *entry;
+    while ((entry = list_pop(&sh->drained)) != NULL)
+        conn_close(sh, CONTAINER_OF(entry, struct conn, waiting));
+}
+
 static void run_listeners(struct shard *sh)
 {
     for (uint32_t i = 0; i < sh->options.listener_count; i++) {
@@ -283,7 +307,7 @@ static void run_drain(struct shard *sh)
 static uint64_t wait_ns(const struct shard *sh, uint64_t wait_ns_max)
 {
     clock_ns now = ring_now(sh->ring);
-    clock_ns due = timer_next_due(&sh->timers);
+    clock_ns due = u64_min(timer_next_due(&sh->timers), log_writer_due(sh->log));
     if (!list_is_empty(&sh->pinned)) {
         const struct txn *t = CONTAINER_OF(sh->pinned.next, struct txn, link);
         due = u64_min(due, t->pinned_since + PINNED_NS_MAX);
@@ -291,7 +315,8 @@ static uint64_t wait_ns(const struct shard *sh, uint64_t wait_ns_max)
     for (uint32_t i = 0; i < sh->options.listener_count; i++)
         if (!sh->listeners[i].is_armed && sh->listeners[i].fd >= 0 && !sh->is_draining)
             due = u64_min(due, sh->listeners[i].retry_at);
-    if (!list_is_empty(&sh->dirty))
+    if (!list_is_empty(&sh->dirty) ||
+        (!list_is_empty(&sh->speechless) && chunk_is_free(&sh->chunks)))
         return 0;
     if (sh->is_draining)
         due = u64_min(due, u64_max(sh->drain_deadline, now + 10 * NS_PER_MS));
@@ -314,6 +339,7 @@ int shard_turn(struct shard *sh, uint64_t wait_ns_max)
     run_outcomes(sh);
     run_waiting(sh);
     run_dirty(sh);
+    run_drained(sh);
     run_listeners(sh);
     run_drain(sh);
     log_writer_turn(sh->log);
@@ -327,7 +353,7 @@ void shard_drain(struct shard *sh, clock_ns deadline)
     sh->is_draining = true;
     sh->drain_deadline = deadline;
     for (uint32_t i = 0; i < sh->options.listener_count; i++)
-        listener_disarm(sh, &sh->listeners[i]);
+        listener_close(sh, &sh->listeners[i]);
     for (uint32_t i = 0; i < sh->options.limits.conn_count_max; i++)
         if (pool_is_taken(&sh->conns, i))
             conn_drain(sh, pool_at(&sh->conns, i), false);

@@ -24,7 +24,11 @@ enum shard_owner {
     SHARD_OWNER_LISTENER,
     SHARD_OWNER_SPOOL,
     SHARD_OWNER_LOG,
-    SHARD_OWNER_CONTROL, /* wake-ups from the main thread */
+};
+
+/* mail.tag: what other threads may ask of a shard. */
+enum shard_mail {
+    SHARD_MAIL_COMMAND = 1, /* value: bits to be raised in shard.commands */
 };
 
 /*
@@ -88,15 +92,16 @@ struct shard {
     struct spool_rcpt *rcpt_scratch; /* RCPT_COUNT_HARD_MAX entries, used within one call */
 
     struct list dirty;   /* connections with something to send at the end of the turn */
+    struct list speechless; /* connections whose replies wait for a chunk (through conn.dirty) */
     struct list starved; /* connections whose receive ended for lack of buffers */
+    struct list drained; /* connections with nothing in flight, to be closed */
     struct list stalled; /* connections that wait for the spool to write */
     struct list pinned;  /* transactions that hold receive buffers, oldest first */
     uint32_t conn_count;
     bool is_draining;
     bool is_drain_forced;
     bool is_stopped;       /* drained: nothing is left to do */
-    bool has_control;      /* the control descriptor woke us; cleared by whoever handles it */
-    bool is_control_armed;
+    uint32_t commands;     /* raised by SHARD_MAIL_COMMAND; cleared by whoever carries them out */
     clock_ns drain_deadline;
 };
 

@@ -72,7 +72,7 @@ static bool txn_copy(struct shard *sh, struct txn *t, struct slice s, struct sli
         return true;
     if (t->arena_chunk_count == ARRAY_COUNT(t->arena_chunks) || s.len > CHUNK_ROOM_MAX)
         return false;
-    struct chunk *c = chunk_take(&sh->chunks);
+    struct chunk *c = chunk_take_spare(&sh->chunks);
     if (c == NULL)
         return false;
     t->arena_chunks[t->arena_chunk_count++] = c;
@@ -239,7 +239,7 @@ static bool tail_reserve(struct shard *sh, struct txn *t, size_t len)
     ASSERT(len <= CHUNK_ROOM_MAX);
     if (t->tail != NULL && CHUNK_ROOM_MAX - t->tail->len >= len)
         return true;
-    struct chunk *fresh = chunk_take(&sh->chunks);
+    struct chunk *fresh = chunk_take_spare(&sh->chunks);
     if (fresh == NULL)
         return false;
     if (t->tail != NULL)
@@ -352,7 +352,8 @@ static void txn_decide(struct txn *t, const struct conn *c)
         const struct policy_class *class = policy_class(t->epoch->policy, t->rcpts[i].class_idx);
         t->verdicts[i] = policy_verdict(class, &t->result, &t->hits);
     }
-    if (session_dialect(&c->session) == DIALECT_SMTP)
+    t->has_one_reply = session_dialect(&c->session) == DIALECT_SMTP;
+    if (t->has_one_reply)
         t->is_mixed = policy_mix(t->verdicts, t->rcpt_count, c->listener->options->on_refusal);
 }
 
@@ -393,23 +394,34 @@ static void count_verdict(struct shard *sh, enum policy_action action)
     }
 }
 
-/* Fills every slot and lets the dialect go on. @proof: what the spool gave, or NULL when nothing
- * was stored; @failure: what stored recipients get when it was not. */
+/* The spool could not store it: who relied on that is told @failure, and where one reply must fit
+ * all, so are those for whom nothing had to be stored. */
+static void verdicts_fail(struct txn *t, struct answer failure)
+{
+    for (uint32_t i = 0; i < t->rcpt_count; i++) {
+        struct policy_verdict *v = &t->verdicts[i];
+        if (!verdict_is_stored(v))
+            continue;
+        v->action = POLICY_DEFER;
+        v->answer = failure;
+        v->reason = status_row(failure.status)->name;
+    }
+    if (t->has_one_reply)
+        t->is_mixed |= policy_mix(t->verdicts, t->rcpt_count, POLICY_REFUSAL_QUARANTINE);
+}
+
+/* Fills every slot and lets the dialect go on. @failure: what stored recipients get when the spool
+ * did not store. */
 static void txn_reply(struct shard *sh, struct txn *t, struct answer failure)
 {
     bool is_stored = t->message.outcome == SPOOL_STORED;
     /* Nothing is owed to a discarding recipient, so there is nothing to prove for him. */
     const struct commit_proof nothing_owed = {.queue_id = t->message.proof.queue_id,
                                               .is_committed = true};
-    for (uint32_t i = 0; i < t->rcpt_count; i++) {
-        struct policy_verdict *v = &t->verdicts[i];
-        if (verdict_is_stored(v) && !is_stored) {
-            v->action = POLICY_DEFER;
-            v->answer = failure;
-            v->reason = status_row(failure.status)->name;
-        }
-        count_verdict(sh, v->action);
-    }
+    if (!is_stored && failure.status != STATUS_NONE)
+        verdicts_fail(t, failure);
+    for (uint32_t i = 0; i < t->rcpt_count; i++)
+        count_verdict(sh, t->verdicts[i].action);
     t->state = TXN_REPLYING;
     t->phases.replied = ring_now(sh->ring);
     metrics_add(&sh->metrics, is_stored ? METRIC_TXNS_STORED : METRIC_TXNS_REFUSED, 1);
@@ -548,6 +560,9 @@ void txn_on_outcome(struct shard *sh, struct txn *t)
     }
     ASSERT(t->state == TXN_COMMITTING);
     t->phases.committed = ring_now(sh->ring);
+    /* A restart may find it, or not: neither 2xx nor 4xx would be true. */
+    if (t->message.is_in_doubt && t->conn != NULL)
+        conn_drop(sh, t->conn, "store in doubt");
     txn_reply(sh, t, answer_for_outcome(t->message.outcome));
 }
 

@@ -69,6 +69,7 @@ struct txn {
     bool is_dropping;    /* content is read on but not stored; store_answer says why */
     bool is_draining;    /* aborted, the spool still borrows memory */
     bool is_replied;     /* nothing more to say to the client */
+    bool has_one_reply;  /* plain SMTP: all verdicts must be alike */
     bool is_mixed;       /* verdicts were rewritten to fit one reply (policy_mix) */
     bool is_client_gone; /* vanished after the end of data */
     struct spool_message message;

@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "obs/log.h"
 #include "spool/spool.h"
+#include <errno.h>
 
 /* Room that must be left for a recipient and the end of the line. */
 #define RCPT_FIELD_BYTES_MAX (2 * PATH_UTF8_BYTES_MAX + 128)
@@ -123,9 +124,10 @@ void txnlog_done(struct shard *sh, const struct txn *t)
     put_flags(&l, t->result.flags);
     put_rules(&l, &t->hits);
     bool is_stored = t->message.outcome == SPOOL_STORED;
-    log_line_str(&l, "outcome", is_stored ? "stored" : "not_stored");
+    log_line_str(&l, "outcome",
+                 is_stored ? "stored" : (t->message.is_in_doubt ? "in_doubt" : "not_stored"));
     log_line_str(&l, "durability", spool_durability_name(sh->options.durability));
-    if (t->message.error != 0)
+    if (t->message.error != 0 && t->message.error != -ECANCELED) /* given up by ourselves */
         log_line_str(&l, "error", err_name(t->message.error));
     if (t->is_mixed)
         log_line_str(&l, "mixed", "true");

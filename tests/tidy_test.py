@@ -34,6 +34,11 @@ CLEAN = {
                      "#if DEBUG_CHECKS\nint debug;\n#endif\n"
                      "static const int table[] = {\n" + "    1,\n" * 200 + "};\n"
                      "int main(void)\n{\n" + "    debug++;\n" * 67 + "}\n",
+    "tests/support/fake.c": SPDX + '#include "fake.h"\n',
+    "tests/support/fake.h": SPDX + "/* fake_go() - turn. */\nvoid fake_go(void);\n",
+    "tests/support/shown.h": SPDX + "/* shown_go() - turn. */\nvoid shown_go(void);\n",
+    "tests/unit/io/meson.build": "files('ring_test.c', '../../support/fake.c')\n",
+    "tests/unit/io/ring_test.c": SPDX + '#include "../../support/shown.h"\n',
     "tools/dev": "#!/bin/sh\n# SPDX-License-Identifier: Apache-2.0\ntrue\n",
 }
 

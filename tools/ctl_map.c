@@ -9,6 +9,7 @@
  */
 #include "ctl_map.h"
 #include "base/base.h"
+#include "ctl.h"
 #include "policy/map.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -24,23 +25,12 @@ static const char usage[] =
     "       posternctl map query MAP ADDRESS...\n"
     "       posternctl map dump MAP\n"
     "\n"
-    "FILE has one recipient a line, \"address [class]\", and comments after \"#\"; \"-\" is standard\n"
-    "input. An address without a domain holds in every domain that uses the map. MAP is replaced\n"
-    "as a whole; a running server sees the new one after a reload. --case must be what\n"
-    "local_part_case is in the configuration (fold when it is not given).\n";
-
-enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
-
-struct ctl {
-    FILE *out;
-    FILE *err;
-};
-
-static int failed(const struct ctl *ctl, const char *what, const char *reason)
-{
-    fprintf(ctl->err, "posternctl: %s: %s\n", what, reason);
-    return EXIT_FAILED;
-}
+    "FILE has one recipient a line, \"address [class]\", and comments after \"#\"; \"-\" is\n"
+    "standard input. An address without a domain holds in every domain that uses the\n"
+    "map. MAP is replaced as a whole; a running server sees the new one after a\n"
+    "reload. --case must be what local_part_case is in the configuration (fold when\n"
+    "it is not given). \"query\" finds an address as the server does.\n"
+    "Exit status: 0; 1 when something failed or was not found; 2 for wrong usage.\n";
 
 /* --- reading the source --------------------------------------------------------------------- */
 
@@ -179,7 +169,7 @@ static int read_source(struct build *b, struct slice *ret_text)
 {
     FILE *in = strcmp(b->from, "-") == 0 ? stdin : fopen(b->from, "re");
     if (in == NULL)
-        return failed(b->ctl, b->from, strerrordesc_np(errno));
+        return ctl_failed(b->ctl, b->from, strerrordesc_np(errno));
     uint8_t *bytes = NULL;
     size_t len = 0, cap = 0;
     int status = EXIT_OK;
@@ -188,7 +178,7 @@ static int read_source(struct build *b, struct slice *ret_text)
         bool has_room = reserve(&memory, &cap, len + 65536, 1);
         bytes = memory;
         if (!has_room) {
-            status = failed(b->ctl, b->from, "out of memory");
+            status = ctl_failed(b->ctl, b->from, "out of memory");
             break;
         }
         size_t got = fread(bytes + len, 1, cap - len, in);
@@ -197,7 +187,7 @@ static int read_source(struct build *b, struct slice *ret_text)
             break;
     }
     if (status == EXIT_OK && ferror(in))
-        status = failed(b->ctl, b->from, strerrordesc_np(errno));
+        status = ctl_failed(b->ctl, b->from, strerrordesc_np(errno));
     if (in != stdin)
         fclose(in);
     *ret_text = slice_of(bytes, len);
@@ -295,7 +285,7 @@ static int write_map(const struct build *b, const char *to)
     char temporary[PATH_MAX];
     int len = snprintf(temporary, sizeof(temporary), "%s.new-%ld", to, (long)getpid());
     if (len < 0 || (size_t)len >= sizeof(temporary))
-        return failed(b->ctl, to, "path too long");
+        return ctl_failed(b->ctl, to, "path too long");
     (void)unlink(temporary); /* left by a crash of a process with our number */
     int rc = write_file(b, temporary);
     if (rc == 0)
@@ -307,7 +297,7 @@ static int write_map(const struct build *b, const char *to)
     if (rc == 0)
         return EXIT_OK;
     (void)unlink(temporary);
-    return failed(b->ctl, to, mdb_strerror(rc));
+    return ctl_failed(b->ctl, to, mdb_strerror(rc));
 }
 
 /* --- verbs ---------------------------------------------------------------------------------- */
@@ -369,7 +359,7 @@ static int open_table(const struct ctl *ctl, const char *path, struct map **ret_
     }
     if (err == 0)
         return EXIT_OK;
-    return failed(ctl, path, error.reason[0] != '\0' ? error.reason : strerrordesc_np(-err));
+    return ctl_failed(ctl, path, error.reason[0] != '\0' ? error.reason : strerrordesc_np(-err));
 }
 
 /* A key as an address that table_line_parse() makes the same key of. */
@@ -425,11 +415,9 @@ static int verb_dump(const struct ctl *ctl, int argc, char **argv)
         return status;
     struct dump d = {map, ctl->out};
     if (map_walk(map, txn, dump_entry, &d) == TABLE_DAMAGED)
-        status = failed(ctl, argv[2], "the map is damaged");
+        status = ctl_failed(ctl, argv[2], "the map is damaged");
     map_txn_end(txn);
     map_close(map);
-    if (fflush(ctl->out) != 0 || ferror(ctl->out))
-        status = failed(ctl, "output", strerrordesc_np(errno));
     return status;
 }
 
@@ -441,7 +429,7 @@ static int query_one(const struct ctl *ctl, const struct map *map, void *txn, co
     uint16_t number = 0;
     if (table_line_parse(slice_str(address), map_folds_local(map), &parsed, &error) !=
         TABLE_LINE_ENTRY)
-        return failed(ctl, address, "not an address");
+        return ctl_failed(ctl, address, "not an address");
     enum table_result result = map_find(map, txn, &parsed.key, &number);
     uint32_t at = parsed.key.len;
     while (at > 0 && parsed.key.bytes[at - 1] != '@')
@@ -451,9 +439,9 @@ static int query_one(const struct ctl *ctl, const struct map *map, void *txn, co
         result = map_find(map, txn, &parsed.key, &number);
     }
     if (result == TABLE_DAMAGED)
-        return failed(ctl, address, "the map is damaged");
+        return ctl_failed(ctl, address, "the map is damaged");
     if (result == TABLE_NOT_FOUND)
-        return failed(ctl, address, "not in the map");
+        return ctl_failed(ctl, address, "not in the map");
     fputs(address, ctl->out);
     print_class(ctl->out, map, number);
     return EXIT_OK;
@@ -481,15 +469,19 @@ int ctl_map_run(int argc, char **argv, FILE *out, FILE *err)
 {
     const struct ctl ctl = {out, err};
     const char *verb = argc > 1 ? argv[1] : "";
+    const char *last = argv[argc - 1];
+    if (strcmp(verb, "help") == 0 || strcmp(last, "--help") == 0 || strcmp(last, "-h") == 0) {
+        fputs(usage, out);
+        return ctl_finish(&ctl, EXIT_OK);
+    }
     if (strcmp(verb, "build") == 0)
-        return verb_build(&ctl, argc, argv);
+        return ctl_finish(&ctl, verb_build(&ctl, argc, argv));
     if (strcmp(verb, "query") == 0)
-        return verb_query(&ctl, argc, argv);
+        return ctl_finish(&ctl, verb_query(&ctl, argc, argv));
     if (strcmp(verb, "dump") == 0)
-        return verb_dump(&ctl, argc, argv);
-    bool is_help = strcmp(verb, "--help") == 0 || strcmp(verb, "help") == 0;
-    fputs(usage, is_help ? out : err);
-    return is_help ? EXIT_OK : EXIT_USAGE;
+        return ctl_finish(&ctl, verb_dump(&ctl, argc, argv));
+    fputs(usage, err);
+    return EXIT_USAGE;
 }
 
 int ctl_map_main(int argc, char **argv)

@@ -9,6 +9,7 @@ Each rule is a generator over a Tree; tests/tidy_test.py shows each of them firi
 a small lexer that blanks comments and literals, so a rule never sees a word inside of them.
 """
 
+import os
 import re
 import sys
 from collections import namedtuple
@@ -114,6 +115,11 @@ C_TOKEN = re.compile(
     r"""//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'""", re.DOTALL)
 
 
+def normal(path):
+    """As the tree's paths are written: without "..", which meson files and tests use."""
+    return Path(os.path.normpath(path)).as_posix()
+
+
 def blank(match):
     """Spaces instead of a comment or literal, with its line ends and its quotes kept."""
     text = match.group(0)
@@ -164,7 +170,7 @@ class Tree:
     def resolve(self, source, name):
         """The path that #include "name" means in this file, or None for a foreign header."""
         for folder in (Path(source.path).parent, Path("include"), Path("server")):
-            path = (folder / name).as_posix()
+            path = normal(folder / name)
             if path in self.paths:
                 return path
         return None
@@ -253,7 +259,7 @@ def rule_dead_files(tree):
         if source.path.endswith("meson.build"):
             folder = Path(source.path).parent
             for name in re.findall(r"'([^'\n]+\.(?:c|cc))'", source.text):
-                listed.add((folder / name).as_posix())
+                listed.add(normal(folder / name))
     included = set()
     for source in tree.c_sources:
         for _, name in includes(source):

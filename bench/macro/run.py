@@ -1,21 +1,32 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Macro benchmark: posternd, Postfix smtp-sink and the floor program under the same smtp-source.
+"""Macro benchmark: posternd, Postfix's smtp-sink and the floor program under the same load.
 
-Every figure is taken in one run of this program on one machine: the servers take turns under the
-same load, and the table prints server processor time (user + system, of the whole process) for each
-message beside the rate, as medians over the rounds, with ratios to the anchor. Server and client are
-pinned to a core each. Nothing here is a test: it asserts nothing about time.
+Every figure is taken in one run of this program on one machine. The servers of a scenario run side by
+side and take turns: each round loads each of them once, for about the same time. The tables give
+medians over the rounds of the server's processor time for a message (user and system, all threads
+of the process, the kernel's workers for it included) and of the rate, and ratios within the run.
 
-Usage: run.py --build BUILD_DIR --postfix DIR [--short] [--only REGEX] [--rounds N] [--json FILE]
-DIR is where Postfix's smtp-source and smtp-sink were unpacked ("tools/dev bench" does all this).
+Server and client are pinned to a core each. Loads are closed (a connection waits for its reply), so
+rates say what this client gets from this server, and latencies are not measured here at all. Which of
+the two was the limit is shown: "busy" is the share of the time in which the server had its core.
+"other" is what everything else but client and server used of the machine: above a few percent, the
+figures are disturbed, and the line is marked with "~".
+
+Nothing here is a test: it asserts nothing about time.
+
+Usage: run.py [--build DIR] [--postfix DIR] [--short] [--only REGEX] [--rounds N] [--seconds S]
+              [--compare POSTERND] [--scratch DIR] [--json FILE] [--markdown FILE] [--list]
+"tools/dev bench macro" builds, fetches Postfix's programs, and passes its arguments on.
 """
 
 import argparse
+import glob
 import json
 import os
 import platform
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -26,280 +37,552 @@ import tempfile
 import time
 
 KIB, MIB = 1024, 1024 * 1024
+HOSTNAME = "mx.bench.example"
+FILES_WANTED = 131072          # descriptors: idle connections, on both sides
+CONNECTIONS_MAX = 110000       # what posternd is told to allow
+HOLDER_CONNECTIONS = 10000     # by one client process, from an address of its own
+SHARD_FILES_SLACK = 1000       # descriptors of a process that are not connections, with a margin
+OTHER_DISTURBS = 0.10
+SERVER_CORE = 0
+CLIENT_CORE = os.cpu_count() - 1
+RATE_PROBE_SECONDS = 0.15      # the load that finds out how many messages fill a round
 
+
+# --- the machine ---------------------------------------------------------------------------------
 
 def cpu_seconds(pid):
     """Processor time of a process so far, ended threads included (nanosecond clock)."""
     return time.clock_gettime((~pid << 3) | 2)
 
 
-def rss_bytes(pid, field="RssAnon"):
+def machine_busy_seconds():
+    """Processor time that was not idle, over all cores."""
+    with open("/proc/stat", encoding="ascii") as stat:
+        ticks = [int(x) for x in stat.readline().split()[1:9]]
+    return (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")
+
+
+def anonymous_bytes(pid):
     with open(f"/proc/{pid}/status", encoding="ascii") as status:
         for line in status:
-            if line.startswith(field + ":"):
+            if line.startswith("RssAnon:"):
                 return int(line.split()[1]) * KIB
-    return 0
+    raise RuntimeError("no RssAnon")
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def wait_for_port(port, process, seconds=30):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if process.poll() is not None:
-            raise RuntimeError(f"server ended with {process.returncode}")
+def raise_file_limit():
+    """As many descriptors as are allowed; root may raise the hard limit as well."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for wanted in ((FILES_WANTED, max(hard, FILES_WANTED)), (hard, hard)):
         try:
-            with socket.create_connection(("127.0.0.1", port), timeout=1) as s:
-                s.recv(100)
-                return
-        except OSError:
-            time.sleep(0.02)
-    raise RuntimeError("server does not listen")
+            resource.setrlimit(resource.RLIMIT_NOFILE, wanted)
+            return wanted[0]
+        except (ValueError, OSError):
+            continue
+    return soft
 
+
+def first_line(command, env=None):
+    try:
+        done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              timeout=10, check=False)
+        return (done.stdout or done.stderr).decode(errors="replace").split("\n")[0].strip()
+    except OSError as error:
+        return str(error)
+
+
+def file_system_of(path):
+    best = ("", "?")
+    with open("/proc/mounts", encoding="utf-8") as mounts:
+        for line in mounts:
+            _, where, kind = line.split()[:3]
+            inside = os.path.abspath(path).startswith(where.rstrip("/") + "/") or where == "/"
+            if inside and len(where) >= len(best[0]):
+                best = (where, kind)
+    return best[1]
+
+
+def compiler_of(build):
+    try:
+        with open(os.path.join(build, "compile_commands.json"), encoding="utf-8") as commands:
+            words = json.load(commands)[0]["command"].split()
+        return first_line([w for w in words[:2] if w != "ccache"][:1] + ["--version"])
+    except (OSError, LookupError, ValueError):
+        return "?"
+
+
+def postfix_version(tools):
+    """postconf knows it; unpacked, it needs its libraries beside it."""
+    if not tools.postconf:
+        return "?"
+    root = os.path.dirname(os.path.dirname(os.path.dirname(tools.postconf)))
+    libraries = [os.path.join(root, "usr/lib/postfix"),
+                 *glob.glob(os.path.join(root, "usr/lib/*-linux-gnu"))]
+    line = first_line([tools.postconf, "-d", "mail_version"],
+                      {**os.environ, "LD_LIBRARY_PATH": ":".join(libraries)})
+    return line.rsplit(" ", 1)[-1] if line.startswith("mail_version = ") else "?"
+
+
+def describe(tools, args, rounds, seconds):
+    with open("/proc/cpuinfo", encoding="ascii") as info:
+        model = next((l.split(":", 1)[1].strip() for l in info if l.startswith("model name")), "?")
+    with open("/proc/meminfo", encoding="ascii") as info:
+        memory = int(info.readline().split()[1]) * KIB
+    return {
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "cpu": model, "cores": os.cpu_count(), "memory_bytes": memory,
+        "kernel": platform.release(), "spool_file_system": file_system_of(tools.scratch),
+        "posternd": first_line([tools.posternd, "--version"]),
+        "postfix": postfix_version(tools),
+        "compiler": compiler_of(tools.build),
+        "load_average_at_start": os.getloadavg(),
+        "rounds": rounds, "seconds_a_round": seconds, "command": sys.argv,
+        "settings": f"one shard on core {SERVER_CORE}, client on core {CLIENT_CORE}, loopback; "
+                    "posternd as it comes: default rules, every recipient "
+                    "accepted, a log line a transaction into a file",
+        "file_limit": tools.file_limit,
+    }
+
+
+# --- programs ---------------------------------------------------------------------------------------
 
 class Tools:
-    def __init__(self, build, postfix):
-        self.build = build
-        self.posternd = os.path.join(build, "posternd")
-        self.floor = os.path.join(build, "bench", "macro", "floor")
-        root = postfix
-        self.env = dict(os.environ)
-        self.source = shutil.which("smtp-source", path="/usr/sbin:/usr/bin:/sbin")
-        self.sink = shutil.which("smtp-sink", path="/usr/sbin:/usr/bin:/sbin")
-        if root and os.path.exists(os.path.join(root, "usr/sbin/smtp-source")):
-            self.source = os.path.join(root, "usr/sbin/smtp-source")
-            self.sink = os.path.join(root, "usr/sbin/smtp-sink")
-            self.env["LD_LIBRARY_PATH"] = os.path.join(root, "usr/lib/postfix")
-        if not self.source:
-            sys.exit("run.py: no smtp-source: run it through tools/dev bench")
+    """Where the programs are."""
+
+    def __init__(self, args, file_limit):
+        self.build = os.path.abspath(args.build)
+        self.file_limit = file_limit
+        self.posternd = self.find("posternd", "server/posternd")
+        self.compare = os.path.abspath(args.compare) if args.compare else None
+        self.floor = self.find("bench/macro/floor")
+        self.blast = self.find("bench/macro/blast")
+        postfix = os.path.abspath(args.postfix)
+        path = os.path.join(postfix, "bin") + ":/usr/sbin:/usr/bin:/sbin"
+        self.source = shutil.which("smtp-source", path=path)
+        self.sink = shutil.which("smtp-sink", path=path)
+        self.postconf = shutil.which("postconf",
+                                     path=os.path.join(postfix, "usr/sbin") + ":/usr/sbin")
+        if not self.source or not self.sink:
+            sys.exit("run.py: no smtp-source and smtp-sink: run it through tools/dev bench")
+        # The spool must lie on a real file system, which /tmp often is not.
+        self.scratch = os.path.abspath(args.scratch or os.path.join(self.build, "bench-scratch"))
+        os.makedirs(self.scratch, exist_ok=True)
+
+    def find(self, *names):
+        for name in names:
+            path = os.path.join(self.build, name)
+            if os.path.exists(path):
+                return path
+        sys.exit(f"run.py: no {names[0]} in {self.build}: run it through tools/dev bench")
+
+
+def pin(core):
+    return lambda: os.sched_setaffinity(0, [core])
 
 
 class Server:
-    """One server under test, pinned to core 0, on a port and a scratch folder of its own."""
+    """One server under test, pinned to a core, on a port and a scratch folder of its own."""
 
-    def __init__(self, tools, kind, durability="none", shards=1, extra=()):
-        self.kind, self.durability = kind, durability
-        self.port = free_port()
-        self.dir = tempfile.mkdtemp(prefix="postern-bench-", dir=os.environ.get("BENCH_DIR"))
-        if kind == "posternd":
-            command = [tools.posternd, "--listen", f"smtp://127.0.0.1:{self.port}", "--spool",
-                       os.path.join(self.dir, "spool"), "--durability", durability,
-                       "--shards", str(shards), "--hostname", "mx.bench.example", *extra]
-        elif kind == "floor":
-            command = [tools.floor, "--listen", f"127.0.0.1:{self.port}"]
-        else:
+    def __init__(self, tools, name, shards=1):
+        self.tools, self.name, self.shards = tools, name, shards
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            self.port = s.getsockname()[1]
+        self.dir = tempfile.mkdtemp(prefix="server-", dir=tools.scratch)
+        self.log_path = os.path.join(self.dir, "log")
+        os.chmod(self.dir, 0o755)
+        with open(self.log_path, "wb") as log:
+            self.process = subprocess.Popen(self.command(), stdout=log, stderr=log, cwd=self.dir,
+                                            preexec_fn=pin(SERVER_CORE))
+        try:
+            self.wait_until_ready()
+        except RuntimeError:
+            self.stop()
+            raise
+
+    def command(self):
+        where = f"127.0.0.1:{self.port}"
+        kind = self.name.split()[0]
+        if kind == "floor":
+            return [self.tools.floor, "--listen", where]
+        if kind == "smtp-sink":
             user = ["-u", "nobody"] if os.getuid() == 0 else []
-            command = [tools.sink, *user, "-h", "mx.bench.example",
-                       f"127.0.0.1:{self.port}", "4096"]
-        self.log = open(os.path.join(self.dir, "log"), "wb")
-        cores = [0] if shards == 1 else list(range(os.cpu_count()))
-        self.process = subprocess.Popen(
-            command, env=tools.env, stdout=self.log, stderr=self.log, cwd=self.dir,
-            preexec_fn=lambda: os.sched_setaffinity(0, cores))
-        wait_for_port(self.port, self.process)
+            return [self.tools.sink, *user, "-h", HOSTNAME, "-m", "20000", where, "4096"]
+        program = self.tools.compare if kind == "compared" else self.tools.posternd
+        config = os.path.join(self.dir, "postern.conf")
+        with open(config, "w", encoding="ascii") as f:
+            f.write(f"limits {{ connections = {CONNECTIONS_MAX}; }}\n"
+                    f'domain "{HOSTNAME}" {{ recipients = any; }}\n')
+        return [program, "--config", config, "--listen", f"smtp://{where}", "--shards", str(self.shards),
+                "--spool", os.path.join(self.dir, "spool"), "--hostname", HOSTNAME,
+                "--durability", self.name.split()[-1]]
+
+    def wait_until_ready(self, seconds=30):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if self.process.poll() is not None:
+                raise RuntimeError(f"{self.name} ended: {self.log_end()}")
+            try:
+                with socket.create_connection(("127.0.0.1", self.port), timeout=5) as s:
+                    s.recv(100)
+                    s.sendall(b"QUIT\r\n")
+                    s.recv(100)
+                    return
+            except OSError:
+                time.sleep(0.02)
+        raise RuntimeError(f"{self.name} does not listen: {self.log_end()}")
+
+    def log_end(self):
+        with open(self.log_path, "rb") as log:
+            return log.read()[-600:].decode(errors="replace")
 
     def cpu(self):
         return cpu_seconds(self.process.pid)
 
     def stop(self):
-        self.process.send_signal(signal.SIGTERM)
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
         try:
             self.process.wait(20)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        self.log.close()
         shutil.rmtree(self.dir, ignore_errors=True)
 
 
-def source(tools, port, messages, sessions, bytes_, rcpts, keep):
-    command = [tools.source, "-s", str(sessions), "-m", str(messages), "-l", str(bytes_), "-r",
-               str(rcpts), "-f", "sender@bench.example", "-t", "rcpt@mx.bench.example"]
-    if keep:
-        command.append("-d")
-    command.append(f"127.0.0.1:{port}")
-    start = time.monotonic()
-    done = subprocess.run(command, env=tools.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          timeout=300, check=False,
-                          preexec_fn=lambda: os.sched_setaffinity(0, [os.cpu_count() - 1]))
-    if done.returncode != 0:
-        raise RuntimeError("smtp-source: " + done.stdout.decode(errors="replace")[-400:])
-    return time.monotonic() - start
+class Load:
+    """What the client does: smtp-source (a command at a time) or blast (pipelined groups)."""
+
+    def __init__(self, sessions=1, bytes_=KIB, rcpts=1, keep=True, client="smtp-source"):
+        self.sessions, self.bytes, self.rcpts = sessions, bytes_, rcpts
+        self.keep, self.client = keep, client
+
+    def command(self, tools, port, messages):
+        if self.client != "smtp-source":
+            chain = ["--chain"] if self.client == "chained" else []
+            return [tools.blast, "--to", f"127.0.0.1:{port}", "--connections", str(self.sessions),
+                    "--messages", str(messages), "--bytes", str(self.bytes), "--recipients",
+                    str(self.rcpts), *chain]
+        keep = ["-d"] if self.keep else []
+        return [tools.source, "-s", str(self.sessions), "-m", str(messages), "-l", str(self.bytes),
+                "-r", str(self.rcpts), "-f", "sender@bench.example", "-t", f"rcpt@{HOSTNAME}",
+                *keep, f"127.0.0.1:{port}"]
+
+    def messages_for(self, rate, seconds):
+        """So many that a round takes about @seconds, and setting up sessions does not matter."""
+        least = self.sessions * (4 if self.keep else 1)
+        most = 200000 if self.keep else 3000  # each connection leaves a port in TIME_WAIT
+        return int(min(max(rate * seconds, least, 2), most))
+
+    def run(self, tools, server, messages):
+        """One sample: messages, seconds, and processor time of server, client and all others."""
+        busy, cpu, start = machine_busy_seconds(), server.cpu(), time.monotonic()
+        client = subprocess.Popen(self.command(tools, server.port, messages),
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                  preexec_fn=pin(CLIENT_CORE))
+        output = client.stdout.read()
+        _, status, usage = os.wait4(client.pid, 0)
+        client.returncode = os.waitstatus_to_exitcode(status)
+        client.stdout.close()
+        seconds = time.monotonic() - start
+        sample = {"messages": messages, "seconds": seconds, "server_cpu": server.cpu() - cpu,
+                  "client_cpu": usage.ru_utime + usage.ru_stime}
+        sample["other_cpu"] = max(0, machine_busy_seconds() - busy - sample["server_cpu"] -
+                                  sample["client_cpu"])
+        if client.returncode != 0:
+            raise RuntimeError(f"{self.client} against {server.name}: "
+                               f"{output.decode(errors='replace')[-300:]} {server.log_end()}")
+        return sample
 
 
-def pipelined(port, messages, bytes_, depth=1):
-    """A client of our own that pipelines: MAIL, RCPT and DATA in one segment (two round trips)."""
-    head = b"MAIL FROM:<sender@bench.example>\r\nRCPT TO:<rcpt@mx.bench.example>\r\nDATA\r\n"
-    line = b"x" * 62 + b"\r\n"
-    body = b"Subject: bench\r\n\r\n" + line * max(0, (bytes_ - 18) // 64) + b".\r\n"
-    os.sched_setaffinity(0, [os.cpu_count() - 1])
-    start = time.monotonic()
-    with socket.create_connection(("127.0.0.1", port)) as s:
-        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        s.recv(4096)
-        s.sendall(b"EHLO client.example\r\n")
-        s.recv(4096)
-        for _ in range(messages):
-            s.sendall(head)
-            got = b""
-            while b"354" not in got:
-                got += s.recv(4096)
-            s.sendall(body)
-            if not s.recv(4096).startswith(b"250"):
-                raise RuntimeError("message was not accepted")
-        s.sendall(b"QUIT\r\n")
-        s.recv(4096)
-    return time.monotonic() - start
+# --- measuring --------------------------------------------------------------------------------------
 
+class Scenario:
+    def __init__(self, group, name, servers, load, is_short=False):
+        self.group, self.name, self.servers = group, name, servers
+        self.load, self.is_short = load, is_short
 
-def measure(tools, servers, load, messages, rounds):
-    """Servers take turns; returns name -> list of (cpu seconds a message, messages a second)."""
-    results = {name: [] for name in servers}
-    for round_idx in range(rounds + 1):
-        for name, make in servers.items():
-            server = make()
-            try:
-                load(server.port, max(1, messages // 10))  # warm up: buffers, caches, first segment
-                before = server.cpu()
-                seconds = load(server.port, messages)
-                used = server.cpu() - before
-            finally:
-                server.stop()
-            if round_idx > 0:
-                results[name].append((used / messages, messages / seconds))
-    return results
-
-
-def row(name, results, anchor):
-    base = statistics.median(r[0] for r in results[anchor]) if anchor in results else None
-    out = []
-    for server, samples in results.items():
-        cpu = statistics.median(s[0] for s in samples)
-        rate = statistics.median(s[1] for s in samples)
-        spread = (max(s[0] for s in samples) - min(s[0] for s in samples)) / cpu if cpu else 0
-        out.append({"scenario": name, "server": server, "cpu_us": cpu * 1e6, "rate": rate,
-                    "cpu_spread": spread, "ratio": cpu / base if base else None,
-                    "samples": samples})
-    return out
-
-
-def idle_memory(tools, counts):
-    """Memory of the server process with so many connections that have said EHLO and wait."""
-    rows = []
-    for count in counts:
-        server = Server(tools, "posternd", "none")
-        socks = []
+    def measure(self, tools, rounds, seconds):
+        """The servers take turns; returns name -> samples."""
+        servers, samples = [], {}
         try:
-            empty = rss_bytes(server.process.pid)
-            for i in range(count):
-                s = socket.socket()
-                s.bind((f"127.0.{1 + i // 20000}.1", 0))
-                s.connect(("127.0.0.1", server.port))
-                socks.append(s)
-            for s in socks:
-                s.recv(512)
-                s.sendall(b"EHLO idle.example\r\n")
-            for s in socks:
-                s.recv(2048)
-            full = rss_bytes(server.process.pid)
-            rows.append({"connections": count, "rss_before": empty, "rss_after": full,
-                         "bytes_each": (full - empty) / count})
+            for name in self.servers:
+                servers.append(Server(tools, name))
+            messages = {}
+            for server in servers:  # warms up as well: buffers, caches, the first segment
+                load, count = self.load, self.load.messages_for(0, 0)
+                sample = load.run(tools, server, count)
+                if sample["seconds"] < RATE_PROBE_SECONDS:
+                    count = load.messages_for(count / sample["seconds"], RATE_PROBE_SECONDS)
+                    sample = load.run(tools, server, count)
+                messages[server.name] = load.messages_for(count / sample["seconds"], seconds)
+                samples[server.name] = []
+            for _ in range(rounds):
+                for server in servers:
+                    samples[server.name].append(
+                        self.load.run(tools, server, messages[server.name]))
         finally:
-            for s in socks:
-                s.close()
-            server.stop()
+            for server in servers:
+                server.stop()
+        return samples
+
+
+def summary(scenario, samples):
+    """One row a server: medians, and the ratio of processor time to that of the first server."""
+    rows = []
+    for name, taken in samples.items():
+        cpu = [s["server_cpu"] / s["messages"] for s in taken]
+        seconds = sum(s["seconds"] for s in taken)
+        rows.append({
+            "group": scenario.group, "scenario": scenario.name, "server": name,
+            "cpu_us": statistics.median(cpu) * 1e6,
+            "rate": statistics.median(s["messages"] / s["seconds"] for s in taken),
+            "busy": sum(s["server_cpu"] for s in taken) / seconds,
+            "other": sum(s["other_cpu"] for s in taken) / seconds,
+            "spread": (max(cpu) - min(cpu)) / statistics.median(cpu),
+            "bytes": scenario.load.bytes, "samples": taken,
+        })
+        rows[-1]["mib_s"] = rows[-1]["rate"] * scenario.load.bytes / MIB
+    for row in rows:
+        row["cpu_ratio"] = row["cpu_us"] / rows[0]["cpu_us"]
+        row["rate_ratio"] = row["rate"] / rows[0]["rate"]
+        floor = next((r["cpu_us"] for r in rows if r["server"] == "floor"), None)
+        row["floor_ratio"] = row["cpu_us"] / floor if floor else None
     return rows
 
 
-def scenarios(tools, short):
-    """(name, servers, load, messages): servers by name, the first is the anchor."""
-    def us(**kw):
-        return lambda: Server(tools, "posternd", **kw)
+def size_label(bytes_):
+    return f"{bytes_ // KIB} KiB" if bytes_ < MIB else f"{bytes_ // MIB} MiB"
 
-    def sink():
-        return Server(tools, "sink")
 
-    def floor():
-        return Server(tools, "floor")
-
-    scale = 0.05 if short else 1
+def scenarios(has_compare):
+    compared = ["compared none"] if has_compare else []
+    trio = ["smtp-sink", "floor", "posternd none", *compared]
+    durable = ["posternd none", "posternd os", "posternd disk",
+               *(["compared disk"] if has_compare else [])]
     out = []
 
-    def add(name, servers, messages, sessions=1, bytes_=KIB, rcpts=1, keep=True):
-        n = max(sessions, int(messages * scale), 4)
-        out.append((name, servers, lambda port, m: source(tools, port, max(m, sessions), sessions,
-                                                          bytes_, rcpts, keep), n))
+    def add(group, name, servers, is_short=False, **load):
+        out.append(Scenario(group, name, servers, Load(**load), is_short))
 
-    trio = {"smtp-sink": sink, "floor": floor, "posternd none": us()}
+    group = "smtp-source: a command at a time, nothing stored"
     for sessions in (1, 16, 100, 1000):
-        add(f"1 KiB, {sessions} kept connections", trio, 30000, sessions)
-    add("1 KiB, a connection each, 16 at a time", trio, 20000, 16, keep=False)
+        add(group, f"1 KiB, {sessions} kept", trio, sessions in (1, 16, 100), sessions=sessions)
+    for sessions in (1, 16, 100):
+        add(group, f"1 KiB, {sessions}, a connection each", trio, sessions == 16,
+            sessions=sessions, keep=False)
     for rcpts in (10, 100):
-        add(f"1 KiB, {rcpts} recipients, 16 connections", trio, 100000 // (rcpts + 3), 16,
+        add(group, f"1 KiB, {rcpts} recipients, 16 kept", trio, rcpts == 10, sessions=16,
             rcpts=rcpts)
-    for bytes_, n in ((10 * KIB, 20000), (100 * KIB, 6000), (MIB, 1500), (10 * MIB, 150)):
-        label = f"{bytes_ // KIB} KiB" if bytes_ < MIB else f"{bytes_ // MIB} MiB"
-        add(f"{label}, 4 connections", trio, n, 4, bytes_)
-    durable = {"posternd none": us(), "posternd os": us(durability="os"),
-               "posternd disk": us(durability="disk")}
+    for bytes_ in (10 * KIB, 100 * KIB, MIB, 10 * MIB):
+        add(group, f"{size_label(bytes_)}, 4 kept", trio, bytes_ == MIB, sessions=4, bytes_=bytes_)
+    group = "pipelined: two round trips a message, nothing stored"
     for sessions in (1, 16, 100, 1000):
-        add(f"durability, 1 KiB, {sessions} connections", durable, 3000 * min(sessions, 10),
-            sessions)
-    for bytes_, n in ((100 * KIB, 3000), (MIB, 400), (10 * MIB, 40)):
-        add(f"durability, {bytes_ // KIB} KiB, 16 connections", durable, max(n, 32), 16, bytes_)
-    n = max(int(20000 * scale), 100)
-    out.append(("1 KiB, 1 connection, pipelined client",
-                {"smtp-sink": sink, "floor": floor, "posternd none": us()},
-                lambda port, m: pipelined(port, m, KIB), n))
+        add(group, f"1 KiB, {sessions} kept", trio, sessions == 16, sessions=sessions,
+            client="pipelined")
+    for rcpts in (10, 100):
+        add(group, f"1 KiB, {rcpts} recipients, 16 kept", trio, sessions=16, rcpts=rcpts,
+            client="pipelined")
+    for bytes_ in (MIB, 10 * MIB):
+        add(group, f"{size_label(bytes_)}, 4 kept", trio, bytes_ == 10 * MIB, sessions=4,
+            bytes_=bytes_, client="pipelined")
+    group = "pipelined: one round trip a message (the next commands follow the dot), nothing stored"
+    add(group, "1 KiB, 16 kept", trio, sessions=16, client="chained")
+    group = "durability: none, os (page cache), disk (synced)"
+    for sessions in (1, 16, 100, 1000):
+        add(group, f"1 KiB, {sessions} kept", durable, sessions in (16, 100), sessions=sessions)
+    add(group, "1 KiB, 100 recipients, 16 kept", durable, sessions=16, rcpts=100)
+    for bytes_ in (10 * KIB, 100 * KIB, MIB, 10 * MIB):
+        add(group, f"{size_label(bytes_)}, 16 kept", durable, sessions=16, bytes_=bytes_)
+    add(group, "1 KiB, 100 kept, pipelined", durable, sessions=100, client="pipelined")
     return out
 
 
-def describe():
-    with open("/proc/cpuinfo", encoding="ascii") as info:
-        model = next((l.split(":", 1)[1].strip() for l in info if l.startswith("model name")), "?")
-    return {"cpu": model, "cores": os.cpu_count(), "kernel": platform.release(),
-            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+# --- idle connections ----------------------------------------------------------------------------------
+
+class Holder:
+    """A process that holds connections which have said EHLO and wait, from an address of its own."""
+
+    def __init__(self, port, count, address):
+        ready_out, ready_in = os.pipe()
+        release_out, self.release = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.close(self.release)
+            held = self.connect(port, count, address)
+            os.write(ready_in, str(len(held)).encode())
+            os.close(ready_in)
+            os.read(release_out, 1)
+            os._exit(0)
+        os.close(ready_in)
+        os.close(release_out)
+        self.count = int(os.read(ready_out, 100) or b"0")
+        os.close(ready_out)
+
+    @staticmethod
+    def connect(port, count, address):
+        held = []
+        try:
+            for _ in range(count):
+                s = socket.socket()
+                s.bind((address, 0))
+                s.connect(("127.0.0.1", port))
+                s.recv(512)
+                s.sendall(b"EHLO idle.example\r\n")
+                s.recv(2048)
+                held.append(s)
+        except OSError as error:
+            print(f"idle: {len(held)} of {count} connections: {error}", file=sys.stderr)
+        return held
+
+    def stop(self):
+        os.write(self.release, b"x")  # closing would not do: later holders have inherited it
+        os.close(self.release)
+        os.waitpid(self.pid, 0)
+
+
+def idle_row(tools, shards, count, rounds, seconds):
+    """Memory of the server process with idle connections, and a load beside them."""
+    load = Load(sessions=16, client="pipelined")
+    server, holders = Server(tools, "posternd none", shards), []
+    try:
+        load.run(tools, server, 5000)  # what any load touches once is touched
+        before = anonymous_bytes(server.process.pid)
+        for i in range(0, count, HOLDER_CONNECTIONS):
+            holders.append(Holder(server.port, min(HOLDER_CONNECTIONS, count - i),
+                                  f"127.0.{1 + i // HOLDER_CONNECTIONS}.1"))
+        after = anonymous_bytes(server.process.pid)
+        messages = load.messages_for(20000, seconds)
+        samples = [load.run(tools, server, messages) for _ in range(rounds)]
+    finally:
+        for holder in holders:
+            holder.stop()
+        server.stop()
+    held = sum(holder.count for holder in holders)
+    return {"connections": held, "wanted": count, "shards": shards,
+            "anonymous_before": before, "anonymous_after": after,
+            "bytes_each": (after - before) / held if held else 0, "samples": samples,
+            "cpu_us": statistics.median(s["server_cpu"] / s["messages"] for s in samples) * 1e6,
+            "rate": statistics.median(s["messages"] / s["seconds"] for s in samples)}
+
+
+def idle_rows(tools, counts, rounds, seconds):
+    """The kernel bounds a shard's file table by the limit of descriptors: as many shards as needed."""
+    room = max(tools.file_limit - SHARD_FILES_SLACK, 1)
+    # The port decides which shard a connection falls to: some get more than their part.
+    shards = 1 if max(counts) <= room else 2 + max(counts) // room
+    rows = []
+    for count in (0, *counts):
+        rows.append(idle_row(tools, shards, count, rounds, seconds))
+        rows[-1]["cpu_ratio"] = rows[-1]["cpu_us"] / rows[0]["cpu_us"]
+        print("  ".join(f"{name}: {value}" for name, value in
+                        zip(IDLE_COLUMNS, idle_cells(rows[-1]))), flush=True)
+    return rows
+
+
+# --- reports ----------------------------------------------------------------------------------------------
+
+COLUMNS = ("scenario", "server", "CPU us/msg", "ratio", "to floor", "msg/s", "MiB/s", "busy", "spread",
+           "other")
+
+
+def cells(row):
+    floor = f"{row['floor_ratio']:.2f}" if row["floor_ratio"] else "-"
+    mark = "~" if row["other"] > OTHER_DISTURBS else ""
+    return (row["scenario"], row["server"], f"{row['cpu_us']:.1f}", f"{row['cpu_ratio']:.2f}",
+            floor, f"{row['rate']:.0f}", f"{row['mib_s']:.0f}" if row["bytes"] >= 10 * KIB else "-",
+            f"{100 * row['busy']:.0f}%", f"{100 * row['spread']:.0f}%",
+            f"{mark}{100 * row['other']:.0f}%")
+
+
+IDLE_COLUMNS = ("idle connections", "shards", "anonymous memory before, KiB", "after, KiB", "bytes each",
+                "CPU us/msg of 16 working beside them", "ratio", "msg/s")
+
+
+def idle_cells(row):
+    return (str(row["connections"]), str(row["shards"]), str(row["anonymous_before"] // KIB),
+            str(row["anonymous_after"] // KIB), f"{row['bytes_each']:.0f}",
+            f"{row['cpu_us']:.1f}", f"{row['cpu_ratio']:.2f}", f"{row['rate']:.0f}")
+
+
+def aligned(values):
+    widths = (33, 15, 11, 6, 9, 8, 7, 6, 7, 6)
+    left = (0, 1)
+    return " ".join(v.ljust(w) if i in left else v.rjust(w)
+                    for i, (v, w) in enumerate(zip(values, widths)))
+
+
+def markdown_table(columns, lines, text_columns):
+    rule = ["---" if i < text_columns else "---:" for i in range(len(columns))]
+    return "\n".join("| " + " | ".join(line) + " |" for line in (columns, rule, *lines)) + "\n"
+
+
+def markdown(about, rows, idle):
+    out = [f"Measured {about['time']} on {about['cores']} cores of {about['cpu']}, Linux "
+           f"{about['kernel']}, {about['compiler']}, {about['posternd']}, Postfix {about['postfix']}, "
+           f"spool on {about['spool_file_system']}; {about['settings']}. Medians of "
+           f"{about['rounds']} alternating rounds; ratios are to the first server of each scenario; "
+           "`busy` is the server's share of its core, `other` what else ran on the machine.\n"]
+    for group in dict.fromkeys(row["group"] for row in rows):
+        lines = [cells(row) for row in rows if row["group"] == group]
+        out += [f"**{group}**\n", markdown_table(COLUMNS, lines, 2)]
+    if idle:
+        out += ["**idle connections, and 16 that work beside them (pipelined, 1 KiB)**\n",
+                markdown_table(IDLE_COLUMNS, [idle_cells(r) for r in idle], 0)]
+    return "\n".join(out)
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--build", default="build", help="folder of a release build")
+    parser.add_argument("--postfix", default=".deps/postfix", help="where it was unpacked")
+    parser.add_argument("--short", action="store_true", help="a few scenarios, under a minute")
+    parser.add_argument("--only", default="", help="scenarios ('group: name', 'idle') that match")
+    parser.add_argument("--rounds", type=int, default=0)
+    parser.add_argument("--seconds", type=float, default=0, help="of one load in a round")
+    parser.add_argument("--compare", default="", help="another posternd, measured beside ours")
+    parser.add_argument("--scratch", default="", help="spools; on the file system to be measured")
+    parser.add_argument("--json", default="", help="everything, with the raw samples")
+    parser.add_argument("--markdown", default="", help="the tables")
+    parser.add_argument("--list", action="store_true", help="names of the scenarios")
+    return parser.parse_args()
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--build", default="build")
-    parser.add_argument("--postfix", default=".deps/postfix")
-    parser.add_argument("--short", action="store_true")
-    parser.add_argument("--only", default="")
-    parser.add_argument("--rounds", type=int, default=0)
-    parser.add_argument("--json", default="")
-    args = parser.parse_args()
-    tools = Tools(os.path.abspath(args.build), os.path.abspath(args.postfix))
-    rounds = args.rounds or (1 if args.short else 3)
-    about = describe()
-    about["command"] = sys.argv
-    print(f"# {about['cpu']}, {about['cores']} cores, Linux {about['kernel']}, {about['time']}")
-    print("# server on core 0, client on the last core; medians of", rounds, "rounds after one more")
-    print(f"{'scenario':44} {'server':16} {'CPU us/msg':>11} {'ratio':>6} {'msg/s':>9} {'spread':>7}")
-    rows = []
-    for name, servers, load, messages in scenarios(tools, args.short):
-        if args.only and not re.search(args.only, name):
-            continue
-        results = measure(tools, servers, load, messages, rounds)
-        for r in row(name, results, next(iter(servers))):
-            rows.append(r)
-            ratio = f"{r['ratio']:.2f}" if r["ratio"] is not None else "-"
-            print(f"{r['scenario']:44} {r['server']:16} {r['cpu_us']:11.2f} {ratio:>6} "
-                  f"{r['rate']:9.0f} {100 * r['cpu_spread']:6.0f}%", flush=True)
+    args = parse_arguments()
+    wanted = [s for s in scenarios(bool(args.compare))
+              if (s.is_short or not args.short) and re.search(args.only, f"{s.group}: {s.name}")]
+    if args.list:
+        for s in wanted:
+            print(f"{s.group}: {s.name}")
+        return
+    tools = Tools(args, raise_file_limit())
+    rounds = args.rounds or (3 if args.short else 5)
+    seconds = args.seconds or (0.2 if args.short else 0.7)
+    about = describe(tools, args, rounds, seconds)
+    for key, value in about.items():
+        print(f"# {key}: {value}")
+    rows, group = [], None
+    for scenario in wanted:
+        if scenario.group != group:
+            group = scenario.group
+            print(f"\n== {group}\n{aligned(COLUMNS)}")
+        for row in summary(scenario, scenario.measure(tools, rounds, seconds)):
+            rows.append(row)
+            print(aligned(cells(row)), flush=True)
     idle = []
-    if not args.only or re.search(args.only, "idle"):
-        idle = idle_memory(tools, (1, 100) if args.short else (1, 1000, 18000))
-        for r in idle:
-            print(f"idle: {r['connections']:6} connections, RssAnon {r['rss_before'] // KIB} -> "
-                  f"{r['rss_after'] // KIB} KiB, {r['bytes_each']:.0f} bytes each")
+    if re.search(args.only, "idle"):
+        counts = (1, 1000) if args.short else (1, 1000, 20000)
+        print("\n== idle connections, and 16 that work beside them (pipelined, 1 KiB)")
+        idle = idle_rows(tools, counts, rounds, seconds)
+    about["load_average_at_end"] = os.getloadavg()
+    print(f"\n# load average at the end: {about['load_average_at_end']}")
     if args.json:
         with open(args.json, "w", encoding="utf-8") as out:
             json.dump({"about": about, "rows": rows, "idle": idle}, out, indent=1)
+    if args.markdown:
+        with open(args.markdown, "w", encoding="utf-8") as out:
+            out.write(markdown(about, rows, idle))
 
 
 if __name__ == "__main__":

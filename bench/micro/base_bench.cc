@@ -87,7 +87,7 @@ void log_writer_lines(benchmark::State &state)
     static ring fake;
     log_writer *w = nullptr;
     fakelog_init(&fake, wall_start);
-    if (log_writer_new(&fake, FAKELOG_FD_FIRST, 1, 256 * KIB, &w) != 0)
+    if (log_writer_new(&fake, FAKELOG_FD_FIRST, 1, 256 * KIB, 0, &w) != 0)
         state.SkipWithError("no memory");
     slice line = build_line(memory, wall_start);
     int gathered = 0;

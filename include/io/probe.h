@@ -18,6 +18,7 @@ enum probe_feature {
     PROBE_CQE32,
     PROBE_CQE_MIXED,
     PROBE_RING_FD,          /* registered ring descriptor */
+    PROBE_FILE_PEER,        /* peer address of a socket in the file table */
     PROBE_ACCEPT_MULTISHOT, /* into the file table */
     PROBE_RECV_MULTISHOT,   /* into a ring of provided buffers */
     PROBE_BUFFERS_INCREMENTAL,
@@ -31,7 +32,8 @@ enum probe_feature {
 enum probe_result {
     PROBE_ABSENT,
     PROBE_OFFERED, /* the kernel says so, or a short trial went well */
-    PROBE_WRONG    /* offered, but the self-test saw bytes lost, changed or out of order */
+    PROBE_WRONG,   /* offered, but the self-test saw bytes lost, changed or out of order */
+    PROBE_UNTRIED  /* loopback does not work here, so the trial could not be made */
 };
 
 struct probe {

@@ -29,7 +29,6 @@ enum ring_kind {
     RING_RECV,     /* res: bytes, 0 = EOF, negative errno; window holds the bytes */
     RING_SEND,     /* res: bytes sent */
     RING_SHUTDOWN,
-    RING_CLOSE,
     RING_CANCEL,
     RING_WRITE,   /* res: bytes written */
     RING_SYNC,    /* res: 0 */
@@ -102,7 +101,8 @@ void ring_send(struct ring *r, int32_t file, struct slice bytes, struct ring_tok
  */
 void ring_send_quiet(struct ring *r, int32_t file, struct slice bytes, struct ring_token token);
 void ring_shutdown_write(struct ring *r, int32_t file, struct ring_token token);
-void ring_close(struct ring *r, int32_t file, struct ring_token token);
+/* ring_close() - nothing is in flight on @file; there is no result. */
+void ring_close(struct ring *r, int32_t file);
 /* ring_cancel() - ask for the operation with token @target to end; its own result still comes. */
 void ring_cancel(struct ring *r, struct ring_token target, struct ring_token token);
 
@@ -132,7 +132,8 @@ void ring_message(struct ring *r, int target_fd, uint64_t value, uint32_t len,
                   struct ring_token token);
 
 struct ring_counters {
-    uint64_t turns, submits, completions, sq_full, cq_overflow, no_buffers, evicted;
+    uint64_t turns, submits, completions, sq_full, cq_overflow, no_buffers;
+    uint64_t failures; /* of operations that have no result */
 };
 const struct ring_counters *ring_counters(const struct ring *r);
 

@@ -53,18 +53,22 @@ struct log_writer;
  * @token_owner:  in the tokens of its operations; events with it go to log_writer_on_event()
  * @buffer_bytes: for lines that wait and lines being written, half each; LOG_WRITER_BYTES_MIN or
  *                more
+ * @wait_ns:      how long a line may wait for others, so that they are written together; 0: a write
+ *                starts in the turn in which there is something to write
  * Return: 0, -ENOMEM, or -EINVAL for a buffer that is too small
  */
 #define LOG_WRITER_BYTES_MIN ((size_t)2 * LOG_LINE_BYTES_MAX)
 MUST_CHECK int log_writer_new(struct ring *ring, int fd, uint8_t token_owner, size_t buffer_bytes,
-                              struct log_writer **ret_writer);
+                              uint64_t wait_ns, struct log_writer **ret_writer);
 /* log_writer_free() - @w may be NULL; nothing may be in flight (idle, or the ring is gone). */
 void log_writer_free(struct log_writer *w);
 /* log_writer_put() - copy a complete line (newline at its end), or drop and count it. */
 void log_writer_put(struct log_writer *w, struct slice line);
-/* log_writer_turn() - once per turn of the shard: start a write when there is something to write.
- */
+/* log_writer_turn() - once per turn of the shard: start a write when lines have waited long enough,
+ * or when they fill a good part of the buffer. */
 void log_writer_turn(struct log_writer *w);
+/* log_writer_due() - when log_writer_turn() has something to do; CLOCK_NEVER: events come first. */
+clock_ns log_writer_due(const struct log_writer *w);
 void log_writer_on_event(struct log_writer *w, const struct ring_event *ev);
 /* log_writer_is_idle() - nothing waits and nothing is in flight. */
 bool log_writer_is_idle(const struct log_writer *w);

@@ -26,15 +26,20 @@ struct map;
 MUST_CHECK int map_open(const char *path, struct map **ret_map, struct table_error *ret_error);
 void map_close(struct map *m);
 
+/* map_folds_local() - whether the local parts were folded when the map was built. */
 bool map_folds_local(const struct map *m);
+/* map_entry_count() - as the head says. */
 uint64_t map_entry_count(const struct map *m);
+/* map_class_count() - class names of the head; they are numbered from 1. */
 uint16_t map_class_count(const struct map *m);
+/* map_class_name() - borrowed from @m; @class_number 1 to map_class_count(). */
 struct slice map_class_name(const struct map *m, uint16_t class_number);
 
 /* map_txn_begin() - a read transaction, used by one thread at a time. */
 MUST_CHECK int map_txn_begin(const struct map *m, void **ret_txn);
 void map_txn_end(void *txn);
 
+/* map_find() - the class number of @key, 0 when it was listed without a class. No allocation. */
 MUST_CHECK enum table_result map_find(const struct map *m, void *txn, const struct table_key *key,
                                       uint16_t *ret_class_number);
 

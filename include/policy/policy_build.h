@@ -33,9 +33,11 @@ enum policy_build_result {
     POLICY_BUILD_NO_MEMORY,
 };
 
+/* policy_build_begin() - class "default" is there already. 0 or -ENOMEM. */
 MUST_CHECK int policy_build_begin(const struct policy_build_options *options,
                                   struct policy_build **ret_build);
-void policy_build_abort(struct policy_build *b); /* NULL is fine */
+/* policy_build_abort() - with the tables that it took over; NULL is fine. */
+void policy_build_abort(struct policy_build *b);
 
 /* policy_build_class() - class "default" replaces the built-in one, at its index. */
 MUST_CHECK enum policy_build_result

@@ -86,7 +86,9 @@ MUST_CHECK int table_new_map(const char *path, struct table **ret_table,
                              struct table_error *ret_error);
 void table_free(struct table *t);
 
+/* table_folds_local() - as the list was made, or as the map was built. */
 bool table_folds_local(const struct table *t);
+/* table_entry_count() - different addresses. */
 uint64_t table_entry_count(const struct table *t);
 
 /* Class names that entries refer to, numbered from 1; number 0 is "no class given". */

@@ -57,7 +57,7 @@ void rules_stream_give(struct rules_worker *w, struct rules_stream *st);
 /* rules_stream_feed() - called by the scan with content bytes, each once, in order. */
 void rules_stream_feed(struct rules_stream *st, enum rules_part part, struct slice bytes);
 
-/* rules_stream_end() - end of content: matches that need it are reported now. */
+/* rules_stream_end() - end of content: matches that need it are reported. By scan_finish(). */
 void rules_stream_end(struct rules_stream *st);
 
 #define RULES_HITS_MAX 32

@@ -127,7 +127,8 @@ MUST_CHECK size_t scan_feed(struct scan *s, struct slice in, struct slices *part
  * scan_finish() - close the message and get the result
  * @tail: out, last content slices that were held back (a lone CR at the end of BDAT content)
  *
- * Called once, after the end of data or after the last chunk.
+ * Called once, after the end of data or after the last chunk. Ends the rules stream, too: after it
+ * rules_stream_hits() is complete.
  */
 void scan_finish(struct scan *s, struct slices *tail, struct scan_result *ret_result);
 

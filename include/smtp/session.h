@@ -205,12 +205,17 @@ enum session_phase session_phase(const struct session *s);
 clock_ns session_phase_timeout(enum session_phase phase);
 bool session_in_transaction(const struct session *s);
 bool session_has_utf8(const struct session *s);   /* SMTPUTF8 asked on this MAIL */
+uint32_t session_error_count(const struct session *s); /* bad commands so far */
+/* session_count_replies() - count each reply that is formatted, by status: @counts is the owner's,
+ * STATUS_COUNT numbers that others may read meanwhile. */
+void session_count_replies(struct session *s, uint64_t *counts);
 bool session_is_esmtp(const struct session *s);   /* EHLO rather than HELO: Received PROTO (CORE-51) */
 
 struct session { /* private to session.c and session_reply.c */
     const struct session_config *config;
     struct scan *scan;
     struct session_entry *entries;
+    uint64_t *reply_counts;   /* or NULL */
     uint64_t chunk_left;      /* octets of the current BDAT that have not come yet */
     uint64_t chunk_total;     /* octets announced by all BDAT of this message */
     uint32_t rcpt_count;      /* |L| */

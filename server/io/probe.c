@@ -252,13 +252,13 @@ static enum probe_result trial_accept(struct trial *t)
     if (t->listen_fd < 0 || bind(t->listen_fd, (struct sockaddr *)&addr, addr_len) < 0 ||
         listen(t->listen_fd, TRIAL_STREAMS) < 0 ||
         getsockname(t->listen_fd, (struct sockaddr *)&addr, &addr_len) < 0)
-        return PROBE_ABSENT;
+        return PROBE_UNTRIED;
     io_uring_prep_multishot_accept_direct(trial_sqe(t, TRIAL_ACCEPT), t->listen_fd, NULL, NULL, 0);
     for (uint32_t i = 0; i < TRIAL_STREAMS; i++) {
         struct trial_stream *s = &t->streams[i];
         s->client_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         if (s->client_fd < 0 || connect(s->client_fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
-            return PROBE_ABSENT;
+            return PROBE_UNTRIED;
         for (uint32_t round = 0; t->accepted == i && round < TRIAL_ROUNDS_MAX; round++)
             if (trial_turn(t) != PROBE_OFFERED)
                 return PROBE_ABSENT;
@@ -355,6 +355,29 @@ static void probe_opcodes(struct probe *p)
     }
 }
 
+/* Linux 6.7 and later can. */
+static bool try_file_peer(struct io_uring *ring)
+{
+    struct sockaddr_storage addr = {.ss_family = AF_UNSPEC};
+    struct io_uring_cqe *cqe;
+    int fds[2];
+    if (io_uring_register_files_sparse(ring, 1) < 0 ||
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+        return false;
+    bool can = io_uring_register_files_update(ring, 0, fds, 1) == 1;
+    struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
+    io_uring_prep_cmd_sock(sqe, SOCKET_URING_OP_GETSOCKOPT, 0, SOL_SOCKET, SO_PEERNAME, &addr,
+                           sizeof(addr.ss_family));
+    sqe->flags |= IOSQE_FIXED_FILE;
+    if (can && io_uring_submit_and_wait(ring, 1) == 1 && io_uring_peek_cqe(ring, &cqe) == 0)
+        can = cqe->res >= 0 && addr.ss_family == AF_UNIX;
+    else
+        can = false;
+    close(fds[0]);
+    close(fds[1]);
+    return can;
+}
+
 static void probe_flags(struct probe *p, uint32_t features)
 {
     const uint32_t one = IORING_SETUP_SINGLE_ISSUER;
@@ -367,6 +390,7 @@ static void probe_flags(struct probe *p, uint32_t features)
     struct io_uring ring;
     if (ring_begin(&ring) < 0)
         return;
+    set(p, PROBE_FILE_PEER, try_file_peer(&ring));
     set(p, PROBE_RING_FD, io_uring_register_ring_fd(&ring) == 1);
     io_uring_queue_exit(&ring);
 }
@@ -402,18 +426,35 @@ static const struct {
     [PROBE_CQE32] = {"setup: 32-byte completions", false, "only zero-copy receive needs them"},
     [PROBE_CQE_MIXED] = {"setup: mixed completions", false, "only zero-copy receive needs them"},
     [PROBE_RING_FD] = {"registered ring descriptor", true, "no descriptor look-up a turn"},
+    [PROBE_FILE_PEER] = {"peer address by file index", true,
+                         "so that connections need no descriptors"},
     [PROBE_ACCEPT_MULTISHOT] = {"multishot accept, direct", true,
                                 "one request a listener; no descriptors"},
     [PROBE_RECV_MULTISHOT] = {"multishot receive, buffer ring", true,
                               "one request a connection; memory only while bytes are there"},
-    [PROBE_BUFFERS_INCREMENTAL] = {"incremental buffers", true,
-                                   "small commands share a buffer; self-test passed"},
+    [PROBE_BUFFERS_INCREMENTAL] = {"incremental buffers", false,
+                                   "self-test passed; whole buffers are as fast"},
     [PROBE_MESSAGE] = {"messages between rings", true, "commands to the shards"},
     [PROBE_SEND_ZEROCOPY] = {"zero-copy send", false, "replies are smaller than its set-up costs"},
     [PROBE_RECV_ZEROCOPY] = {"zero-copy receive", false, "needs a network card's queue"},
     [PROBE_MIN_TIMEOUT] = {"minimum wait", false, "waiting for more raises latency for nothing"},
 };
 static_assert(ARRAY_COUNT(feature_table) == PROBE_FEATURE_COUNT, "a row for each");
+
+static const char *reason(const struct probe *p, uint32_t feature)
+{
+    switch (p->features[feature]) {
+    case PROBE_UNTRIED:
+        return "loopback does not work here: no trial";
+    case PROBE_ABSENT:
+        return "not offered";
+    case PROBE_WRONG:
+        return "self-test failed: bytes lost, changed or out of order";
+    case PROBE_OFFERED:
+        break;
+    }
+    return feature_table[feature].why;
+}
 
 void probe_print(FILE *out)
 {
@@ -428,13 +469,14 @@ void probe_print(FILE *out)
     if (p.register_count > 0)
         fprintf(out, "register operations: %u\n", p.register_count);
     for (uint32_t i = 0; i < PROBE_FEATURE_COUNT; i++) {
+        static const char *const offered[] = {
+            [PROBE_UNTRIED] = "?",
+            [PROBE_ABSENT] = "no",
+            [PROBE_OFFERED] = "yes",
+            [PROBE_WRONG] = "yes",
+        };
         bool is_used = p.features[i] == PROBE_OFFERED && feature_table[i].is_used;
-        const char *why = feature_table[i].why;
-        if (p.features[i] == PROBE_ABSENT)
-            why = "not offered";
-        else if (p.features[i] == PROBE_WRONG)
-            why = "self-test failed: bytes lost, changed or out of order";
         fprintf(out, "%-31s offered: %-4s used: %-4s %s\n", feature_table[i].name,
-                p.features[i] == PROBE_ABSENT ? "no" : "yes", is_used ? "yes" : "no", why);
+                offered[p.features[i]], is_used ? "yes" : "no", reason(&p, i));
     }
 }

@@ -33,6 +33,8 @@
 #define BUFFER_GROUP 0
 #define SEND_FLAGS (MSG_WAITALL | MSG_NOSIGNAL)
 #define MESSAGE_VALUE_BITS 56
+/* user_data of operations without a result: a kind that no owner uses */
+#define NO_RESULT ((uint64_t)RING_KIND_COUNT)
 
 struct quiet { /* an operation that posts a completion only when it fails */
     struct ring_token token;
@@ -220,13 +222,12 @@ uint32_t ring_buffers_count(const struct ring *r)
 
 /* --- the turn ------------------------------------------------------------------------------- */
 
-static uint32_t gather_quiets(struct ring *r)
+static void drop_failed_quiets(struct ring *r)
 {
     /* An operation whose failure was posted is reported by that. */
     unsigned head;
     struct io_uring_cqe *cqe;
-    io_uring_for_each_cqe(&r->uring, head, cqe)
-    {
+    io_uring_for_each_cqe (&r->uring, head, cqe) {
         if (cqe->res >= 0 && (uint8_t)cqe->user_data != RING_SEND)
             continue;
         for (uint32_t i = 0; i < r->quiet_count; i++) {
@@ -236,6 +237,10 @@ static uint32_t gather_quiets(struct ring *r)
             break;
         }
     }
+}
+
+static uint32_t report_quiets(struct ring *r)
+{
     for (uint32_t i = 0; i < r->quiet_count; i++)
         r->events[i] = (struct ring_event){.token = r->quiets[i].token, .res = r->quiets[i].res};
     uint32_t count = r->quiet_count;
@@ -276,7 +281,6 @@ static void event_from(struct ring *r, const struct io_uring_cqe *cqe, struct ri
     case RING_ACCEPT:
     case RING_SEND:
     case RING_SHUTDOWN:
-    case RING_CLOSE:
     case RING_CANCEL:
     case RING_WRITE:
     case RING_SYNC:
@@ -320,19 +324,25 @@ int ring_turn(struct ring *r, uint64_t timeout_ns, const struct ring_event **ret
         return result;
     clock_read(r);
     r->counters.turns++;
-    if (io_uring_cq_has_overflow(&r->uring))
-        r->counters.cq_overflow++;
+    bool has_overflow = io_uring_cq_has_overflow(&r->uring);
+    COUNT_IF(r->counters.cq_overflow, has_overflow);
     uint32_t count = 0;
-    if (r->quiet_count > 0 && io_uring_sq_ready(&r->uring) == 0)
-        count = gather_quiets(r);
+    if (r->quiet_count > 0) {
+        drop_failed_quiets(r);
+        /* Not known yet: what was not submitted, and failures that wait behind a full queue. */
+        if (io_uring_sq_ready(&r->uring) == 0 && !has_overflow)
+            count = report_quiets(r);
+    }
     unsigned head, seen = 0;
     struct io_uring_cqe *cqe;
-    io_uring_for_each_cqe(&r->uring, head, cqe)
-    {
+    io_uring_for_each_cqe (&r->uring, head, cqe) {
         if (count == r->event_cap)
             break;
-        event_from(r, cqe, &r->events[count++]);
         seen++;
+        if (LIKELY(cqe->user_data != NO_RESULT))
+            event_from(r, cqe, &r->events[count++]);
+        else if (cqe->res < 0 && cqe->res != -ECANCELED && cqe->res != -ENOTCONN)
+            r->counters.failures++;
     }
     io_uring_cq_advance(&r->uring, seen);
     r->counters.completions += count;
@@ -387,6 +397,12 @@ static void sqe_quiet(struct ring *r, struct io_uring_sqe *sqe, struct ring_toke
     r->quiets[r->quiet_count++] = (struct quiet){token, res};
 }
 
+static void sqe_no_result(struct io_uring_sqe *sqe)
+{
+    sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+    io_uring_sqe_set_data64(sqe, NO_RESULT);
+}
+
 void ring_accept_arm(struct ring *r, int listen_fd, struct ring_token token)
 {
     struct io_uring_sqe *sqe = sqe_take(r);
@@ -412,6 +428,8 @@ void ring_peername(struct ring *r, int32_t file, struct sockaddr_storage *addr,
             addr->ss_family = AF_UNSPEC;
         io_uring_prep_nop(sqe);
         sqe_name(sqe, token, RING_PEERNAME);
+        if (r->quiet_count < r->quiet_cap)
+            sqe_quiet(r, sqe, token, 0);
         return;
     }
     io_uring_prep_cmd_sock(sqe, SOCKET_URING_OP_GETSOCKOPT, file, SOL_SOCKET, SO_PEERNAME, addr,
@@ -463,14 +481,14 @@ void ring_shutdown_write(struct ring *r, int32_t file, struct ring_token token)
     sqe_name(sqe, token, RING_SHUTDOWN);
 }
 
-void ring_close(struct ring *r, int32_t file, struct ring_token token)
+void ring_close(struct ring *r, int32_t file)
 {
     struct io_uring_sqe *sqe = sqe_take(r);
     if (r->has_direct_files)
         io_uring_prep_close_direct(sqe, (unsigned)file);
     else
         io_uring_prep_close(sqe, file);
-    sqe_name(sqe, token, RING_CLOSE);
+    sqe_no_result(sqe);
 }
 
 void ring_cancel(struct ring *r, struct ring_token target, struct ring_token token)

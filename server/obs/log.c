@@ -246,6 +246,8 @@ struct log_writer {
     struct buf gathering;
     struct buf sending;
     struct slice rest; /* of @sending: what has not been written yet */
+    uint64_t wait_ns;
+    clock_ns gathering_since; /* when the oldest line of @gathering came */
     uint64_t dropped;
     uint64_t dropped_told; /* as far as a line has said so */
     bool is_failing;       /* the last write failed */
@@ -294,7 +296,7 @@ static void use_fd(struct log_writer *w, int fd)
 }
 
 int log_writer_new(struct ring *ring, int fd, uint8_t token_owner, size_t buffer_bytes,
-                   struct log_writer **ret_writer)
+                   uint64_t wait_ns, struct log_writer **ret_writer)
 {
     if (buffer_bytes < LOG_WRITER_BYTES_MIN)
         return -EINVAL;
@@ -303,7 +305,7 @@ int log_writer_new(struct ring *ring, int fd, uint8_t token_owner, size_t buffer
     struct log_writer *w = malloc(sizeof(*w) + 2 * (half + 1));
     if (w == NULL)
         return -ENOMEM;
-    *w = (struct log_writer){.ring = ring, .token = {.owner = token_owner}};
+    *w = (struct log_writer){.ring = ring, .wait_ns = wait_ns, .token = {.owner = token_owner}};
     w->gathering = buf_over(w->memory + 1, half);
     w->sending = buf_over(w->memory + half + 2, half);
     use_fd(w, fd);
@@ -342,6 +344,8 @@ void log_writer_put(struct log_writer *w, struct slice line)
         w->dropped++;
         return;
     }
+    if (w->gathering.len == 0)
+        w->gathering_since = ring_now(w->ring);
     buf_put(&w->gathering, line);
 }
 
@@ -424,6 +428,14 @@ static void switch_blocked(struct log_writer *w)
     write_rest(w);
 }
 
+clock_ns log_writer_due(const struct log_writer *w)
+{
+    if (w->state != LOG_IDLE || w->gathering.len == 0)
+        return CLOCK_NEVER;
+    bool is_worth_it = w->gathering.len >= w->gathering.cap / 4 || w->fd_next != w->fd;
+    return is_worth_it ? w->gathering_since : w->gathering_since + w->wait_ns;
+}
+
 void log_writer_turn(struct log_writer *w)
 {
     if (w->state == LOG_BLOCKED && w->fd_next != w->fd)
@@ -431,6 +443,8 @@ void log_writer_turn(struct log_writer *w)
     if (w->state != LOG_IDLE)
         return;
     tell_dropped(w, 0);
+    if (w->gathering.len > 0 && ring_now(w->ring) < log_writer_due(w))
+        return;
     if (w->gathering.len > 0)
         batch_begin(w);
     else if (w->fd_next != w->fd)

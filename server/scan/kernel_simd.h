@@ -5,7 +5,9 @@
  * The fast path of an instruction set (frame_fast()) passes blocks in which every LF follows a CR,
  * every CR is followed by LF, no line starts with a dot and there is no NUL; there it only
  * follows line lengths. It compares each byte with the ones beside it by loading the block three
- * times, one byte apart, so no carry goes from block to block. Whatever else a block of 64 bytes
+ * times, one byte apart, so no carry goes from block to block; that is less work than shifting
+ * masks, and in 64-byte vectors it would be no faster, as every shifted load crosses a cache line.
+ * The least byte, taken as signed, tells of NUL and high bytes at once. Whatever else a block of 64 bytes
  * holds goes through frame_block(), which computes with bit masks, one bit a byte, and does not
  * branch on single bytes unless lines have to be counted around edits. A message made of nothing
  * but exceptions costs a bounded number of operations for each block.
@@ -19,6 +21,7 @@
 #include "scan/kernel.h"
 
 #define BLOCK_BYTES 64
+#define ALWAYS_INLINE inline __attribute__((always_inline))
 
 struct block_masks {
     uint64_t cr;
@@ -28,7 +31,12 @@ struct block_masks {
     uint64_t high;
 };
 
-/* Line lengths, in registers while the fast path runs. */
+/*
+ * Line lengths, in registers while the fast path runs.
+ *
+ * The length of the line in progress is all that goes from block to block, in one conditional
+ * move. Whether a line is the longest is a branch, because it hardly ever is.
+ */
 struct line_track {
     uint64_t bytes;
     uint64_t bytes_max;
@@ -87,24 +95,41 @@ static inline void line_track_gaps(struct line_track *t, uint64_t ends)
 }
 
 /*
- * line_track_block() - one block of 64 content bytes whose line ends are the set bits of @ends
+ * line_track_rest() - bytes behind the last bit of @ends, or @if_none when there is no bit
  *
- * Without a branch: in text, whether a block has a line end is a coin that no predictor knows.
+ * Whether a block has a line end is a coin that no predictor knows, so this must not branch.
+ * LZCNT sets the carry flag when there is no bit: two instructions that compilers do not find.
  */
-static inline void line_track_block(struct line_track *t, uint64_t ends)
+static ALWAYS_INLINE uint64_t line_track_rest(uint64_t ends, uint64_t if_none)
 {
-    uint64_t reached = t->bytes + 1 + (unsigned)__builtin_ctzll(ends | UINT64_C(1) << 63);
-    uint64_t seen = ends;
-    __asm__("" : "+r"(seen)); /* keeps the compiler from making one branch of both conditions */
-    uint64_t kept = seen != 0 ? 0 : t->bytes;
+    uint64_t rest;
+#if defined(__LZCNT__)
+    __asm__("lzcnt %2, %0\n\tcmovc %1, %0" : "=&r"(rest) : "r"(if_none), "r"(ends) : "cc");
+#else
+    rest = ends == 0 ? if_none : (unsigned)__builtin_clzll(ends);
+    __asm__("" : "+r"(rest)); /* not a part of any other condition */
+#endif
+    return rest;
+}
 
-    t->bytes_max = reached > t->bytes_max ? reached : t->bytes_max;
-    t->bytes = kept + (ends == 0 ? 64 : (unsigned)__builtin_clzll(ends));
+/* line_track_block() - 64 content bytes whose line ends are the set bits of @ends */
+static ALWAYS_INLINE void line_track_block(struct line_track *t, uint64_t ends)
+{
+    uint64_t with_block = t->bytes + BLOCK_BYTES;
+    uint64_t before_end = t->bytes + (ends == 0 ? 64 : (unsigned)__builtin_ctzll(ends));
+
+    if (__builtin_expect(before_end >= t->bytes_max, 0)) {
+        uint64_t reached = ends == 0 ? with_block : before_end + 1;
+        __asm__(""); /* no conditional move: it would be on the way of every block */
+        if (reached > t->bytes_max)
+            t->bytes_max = reached;
+    }
+    t->bytes = line_track_rest(ends, with_block);
     t->count += bits_count(ends);
 }
 
 /* line_track_one() - the same, with the lines that lie inside the block. */
-static inline void line_track_one(struct line_track *t, uint64_t ends)
+static ALWAYS_INLINE void line_track_one(struct line_track *t, uint64_t ends)
 {
     line_track_block(t, ends);
     if (__builtin_expect(t->bytes_max < BLOCK_BYTES, 0) && (ends & (ends - 1)) != 0)
@@ -112,7 +137,7 @@ static inline void line_track_one(struct line_track *t, uint64_t ends)
 }
 
 /* line_track_two() - two adjacent blocks. */
-static inline void line_track_two(struct line_track *t, uint64_t low, uint64_t high)
+static ALWAYS_INLINE void line_track_two(struct line_track *t, uint64_t low, uint64_t high)
 {
     line_track_block(t, low);
     line_track_block(t, high);
@@ -129,20 +154,26 @@ static inline struct line_track line_track_load(const struct scan_frame *f)
     return (struct line_track){f->line_bytes, f->line_bytes_max, f->line_count};
 }
 
-/* frame_pass() - account for @len bytes before @end in which the fast path met nothing. */
-static inline void frame_pass(struct scan_frame *f, const struct line_track *t, const uint8_t *end,
-                              size_t len)
+/* frame_pass() - account for the bytes from @start to @end, in which the fast path met nothing. */
+static inline void frame_pass(struct scan_frame *f, const struct line_track *t, const uint8_t *ptr,
+                              size_t start, size_t end)
 {
-    if (len == 0)
+    if (start == end)
         return;
     f->line_bytes = t->bytes;
     f->line_bytes_max = t->bytes_max;
     f->line_count = t->count;
-    f->content_bytes += len;
-    if (end[-1] == '\n')
+    f->content_bytes += end - start;
+    if (ptr[end - 1] == '\n')
         f->phase = SCAN_PHASE_LINE_START;
     else
-        f->phase = end[-1] == '\r' ? SCAN_PHASE_CR : SCAN_PHASE_TEXT;
+        f->phase = ptr[end - 1] == '\r' ? SCAN_PHASE_CR : SCAN_PHASE_TEXT;
+}
+
+/* The byte that may not follow a line end in the fast path: with LF, none that is not odd anyway. */
+static inline char frame_dot(const struct scan_frame *f)
+{
+    return f->is_stuffed ? '.' : '\n';
 }
 
 /* block_classify_fn - the masks of the 64 bytes at @ptr, of any alignment */
@@ -151,12 +182,11 @@ typedef struct block_masks block_classify_fn(const uint8_t *ptr);
 /*
  * frame_fast_fn - pass blocks of ordinary text from @pos on
  *
- * Shape:  0 < @pos < @len; may read ptr[pos - 1] to ptr[len - 1]
+ * Shape:  0 < @pos < @len; may read ptr[pos - 1] to ptr[len - 1]; the byte at @pos is no stuffed
+ *         dot, the phase before it is TEXT, CR or LINE_START
  * Return: offset of the first byte not passed; what was passed is given to frame_pass()
  */
 typedef size_t frame_fast_fn(struct scan_frame *f, const uint8_t *ptr, size_t pos, size_t len);
-
-#define ALWAYS_INLINE inline __attribute__((always_inline))
 
 /* What one call of frame_block() found, as masks over its bytes. */
 struct block_plan {
@@ -299,12 +329,12 @@ static ALWAYS_INLINE size_t frame_run(struct scan_frame *f, const uint8_t *ptr, 
 
     frame_begin_call(edits);
     while (pos < len && edits->count < edits->max && !edits->is_end) {
-        if (f->phase >= SCAN_PHASE_DOT) {
+        if (f->phase >= SCAN_PHASE_DOT || pos == 0) {
             frame_step(f, ptr[pos], pos, edits);
             pos++;
             continue;
         }
-        if (pos > 0 && !(ptr[pos] == '.' && f->phase == SCAN_PHASE_LINE_START)) {
+        if (!(ptr[pos] == '.' && f->phase == SCAN_PHASE_LINE_START && f->is_stuffed)) {
             pos = fast(f, ptr, pos, len);
             if (pos == len)
                 break;

@@ -562,13 +562,26 @@ int32_t rules_score(const struct rules *r, uint32_t rule_idx)
 
 /* ---- workers and streams ---- */
 
-/* rules_worker_make_room() - scratch for @r beside that for the sets before. */
+/*
+ * rules_worker_make_room() - scratch for @r beside that for the sets before
+ *
+ * Grows a copy: the library drops a scratch that it cannot grow, and live streams need theirs.
+ */
 static int rules_worker_make_room(struct rules_worker *w, const struct rules *r)
 {
-    for (unsigned part = 0; part < RULES_PART_COUNT; part++)
-        if (r->database[part] != NULL &&
-            hs_alloc_scratch(r->database[part], &w->scratch) != HS_SUCCESS)
-            return -ENOMEM;
+    hs_scratch_t *larger = NULL;
+
+    if (w->scratch != NULL && hs_clone_scratch(w->scratch, &larger) != HS_SUCCESS)
+        return -ENOMEM;
+    for (unsigned part = 0; part < RULES_PART_COUNT; part++) {
+        if (r->database[part] == NULL ||
+            hs_alloc_scratch(r->database[part], &larger) == HS_SUCCESS)
+            continue;
+        hs_free_scratch(larger);
+        return -ENOMEM;
+    }
+    hs_free_scratch(w->scratch);
+    w->scratch = larger;
     return 0;
 }
 
@@ -580,7 +593,6 @@ int rules_worker_new(struct rules *r, struct rules_worker **ret_worker)
         return -ENOMEM;
     w->stream_count_max = RULES_STREAM_COUNT_MAX;
     if (rules_worker_make_room(w, r) != 0) {
-        hs_free_scratch(w->scratch);
         mi_free(w);
         return -ENOMEM;
     }

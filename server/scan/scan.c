@@ -74,7 +74,7 @@ static bool scan_is_supported_avx2(void)
 static bool scan_is_supported_avx512(void)
 {
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           scan_has_bit_counts();
+           __builtin_cpu_supports("avx512vl") && scan_has_bit_counts();
 }
 #endif
 
@@ -312,6 +312,8 @@ void scan_finish(struct scan *s, struct slices *tail, struct scan_result *ret_re
     const struct scan_header *h = &s->header;
 
     scan_settle(s, tail);
+    if (s->rules != NULL)
+        rules_stream_end(s->rules);
     ASSERT(h->bytes <= f->content_bytes);
     ASSERT((f->bad_offset == UINT64_MAX) ==
            ((f->flags & (SCAN_FLAG_BARE_CR | SCAN_FLAG_BARE_LF | SCAN_FLAG_NUL)) == 0));

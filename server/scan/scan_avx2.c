@@ -12,6 +12,15 @@ static inline __m256i load(const uint8_t *ptr)
     return _mm256_loadu_si256((const __m256i *)(const void *)ptr);
 }
 
+/* load_once() - the same, for bytes used several times: the compiler would load them again. */
+static ALWAYS_INLINE __m256i load_once(const uint8_t *ptr)
+{
+    __m256i bytes = load(ptr);
+
+    __asm__("" : "+x"(bytes));
+    return bytes;
+}
+
 static inline uint64_t mask_of(__m256i low, __m256i high)
 {
     return (uint32_t)_mm256_movemask_epi8(low) |
@@ -38,12 +47,13 @@ static struct block_masks classify(const uint8_t *ptr)
     };
 }
 
-/* One vector: its line ends, and what is odd about it gathered into @odd. */
-static inline __m256i line_ends(const uint8_t *ptr, __m256i bytes, __m256i *odd)
+/* One vector: its line ends, and in @odd 0xFF where they are not what they should be. */
+static ALWAYS_INLINE __m256i line_ends(const uint8_t *ptr, __m256i bytes, __m256i dot,
+                                       __m256i *odd)
 {
     __m256i lf = _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8('\n'));
     __m256i after_cr = _mm256_cmpeq_epi8(load(ptr - 1), _mm256_set1_epi8('\r'));
-    __m256i before_dot = _mm256_cmpeq_epi8(load(ptr + 1), _mm256_set1_epi8('.'));
+    __m256i before_dot = _mm256_cmpeq_epi8(load(ptr + 1), dot);
     __m256i bad = _mm256_or_si256(_mm256_xor_si256(lf, after_cr), _mm256_and_si256(lf, before_dot));
 
     *odd = _mm256_or_si256(*odd, bad);
@@ -53,25 +63,29 @@ static inline __m256i line_ends(const uint8_t *ptr, __m256i bytes, __m256i *odd)
 static inline size_t fast(struct scan_frame *f, const uint8_t *ptr, size_t pos, size_t len)
 {
     struct line_track track = line_track_load(f);
-    __m256i high = _mm256_setzero_si256();
+    const __m256i zero = _mm256_setzero_si256();
+    const __m256i dot = _mm256_set1_epi8(frame_dot(f));
     size_t start = pos;
 
     for (; len - pos > 128; pos += 128) {
         const uint8_t *p = ptr + pos;
-        __m256i odd = _mm256_setzero_si256();
-        __m256i a = load(p), b = load(p + 32), c = load(p + 64), d = load(p + 96);
-        __m256i lf_a = line_ends(p, a, &odd), lf_b = line_ends(p + 32, b, &odd);
-        __m256i lf_c = line_ends(p + 64, c, &odd), lf_d = line_ends(p + 96, d, &odd);
-        __m256i least = _mm256_min_epu8(_mm256_min_epu8(a, b), _mm256_min_epu8(c, d));
-        odd = _mm256_or_si256(odd, _mm256_cmpeq_epi8(least, _mm256_setzero_si256()));
-        if (!_mm256_testz_si256(odd, odd))
-            break;
-        high = _mm256_or_si256(high, _mm256_or_si256(_mm256_or_si256(a, b), _mm256_or_si256(c, d)));
+        __m256i odd = zero;
+        __m256i a = load_once(p), b = load_once(p + 32);
+        __m256i c = load_once(p + 64), d = load_once(p + 96);
+        __m256i lf_a = line_ends(p, a, dot, &odd), lf_b = line_ends(p + 32, b, dot, &odd);
+        __m256i lf_c = line_ends(p + 64, c, dot, &odd), lf_d = line_ends(p + 96, d, dot, &odd);
+        __m256i least = _mm256_min_epi8(_mm256_min_epi8(a, b), _mm256_min_epi8(c, d));
+        __m256i good = _mm256_andnot_si256(odd, _mm256_cmpgt_epi8(least, zero));
+        if (__builtin_expect(_mm256_movemask_epi8(good) != -1, 0)) {
+            least = _mm256_min_epu8(_mm256_min_epu8(a, b), _mm256_min_epu8(c, d));
+            odd = _mm256_or_si256(odd, _mm256_cmpeq_epi8(least, zero));
+            if (!_mm256_testz_si256(odd, odd))
+                break;
+            f->flags |= SCAN_FLAG_HIGH;
+        }
         line_track_two(&track, mask_of(lf_a, lf_b), mask_of(lf_c, lf_d));
     }
-    if (_mm256_movemask_epi8(high) != 0)
-        f->flags |= SCAN_FLAG_HIGH;
-    frame_pass(f, &track, ptr + pos, pos - start);
+    frame_pass(f, &track, ptr, start, pos);
     return pos;
 }
 

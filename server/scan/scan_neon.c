@@ -47,12 +47,13 @@ static struct block_masks classify(const uint8_t *ptr)
     };
 }
 
-/* One vector: its line ends, and what is odd about it gathered into @odd. */
-static inline uint8x16_t line_ends(const uint8_t *ptr, uint8x16_t bytes, uint8x16_t *odd)
+/* One vector: its line ends, and in @odd 0xFF where they are not what they should be. */
+static ALWAYS_INLINE uint8x16_t line_ends(const uint8_t *ptr, uint8x16_t bytes, uint8x16_t dot,
+                                          uint8x16_t *odd)
 {
     uint8x16_t lf = vceqq_u8(bytes, vdupq_n_u8('\n'));
     uint8x16_t after_cr = vceqq_u8(vld1q_u8(ptr - 1), vdupq_n_u8('\r'));
-    uint8x16_t before_dot = vceqq_u8(vld1q_u8(ptr + 1), vdupq_n_u8('.'));
+    uint8x16_t before_dot = vceqq_u8(vld1q_u8(ptr + 1), dot);
 
     *odd = vorrq_u8(*odd, vorrq_u8(veorq_u8(lf, after_cr), vandq_u8(lf, before_dot)));
     return lf;
@@ -61,6 +62,7 @@ static inline uint8x16_t line_ends(const uint8_t *ptr, uint8x16_t bytes, uint8x1
 static inline size_t fast(struct scan_frame *f, const uint8_t *ptr, size_t pos, size_t len)
 {
     struct line_track track = line_track_load(f);
+    const uint8x16_t dot = vdupq_n_u8((uint8_t)frame_dot(f));
     uint8x16_t high = vdupq_n_u8(0);
     size_t start = pos;
 
@@ -69,8 +71,8 @@ static inline size_t fast(struct scan_frame *f, const uint8_t *ptr, size_t pos, 
         uint8x16_t odd = vdupq_n_u8(0);
         uint8x16_t a = vld1q_u8(p), b = vld1q_u8(p + 16);
         uint8x16_t c = vld1q_u8(p + 32), d = vld1q_u8(p + 48);
-        uint8x16_t lf_a = line_ends(p, a, &odd), lf_b = line_ends(p + 16, b, &odd);
-        uint8x16_t lf_c = line_ends(p + 32, c, &odd), lf_d = line_ends(p + 48, d, &odd);
+        uint8x16_t lf_a = line_ends(p, a, dot, &odd), lf_b = line_ends(p + 16, b, dot, &odd);
+        uint8x16_t lf_c = line_ends(p + 32, c, dot, &odd), lf_d = line_ends(p + 48, d, dot, &odd);
         uint8x16_t least = vminq_u8(vminq_u8(a, b), vminq_u8(c, d));
         odd = vorrq_u8(odd, vceqzq_u8(least));
         if (vmaxvq_u8(odd) != 0)
@@ -80,7 +82,7 @@ static inline size_t fast(struct scan_frame *f, const uint8_t *ptr, size_t pos, 
     }
     if (vmaxvq_u8(high) > 0x7f)
         f->flags |= SCAN_FLAG_HIGH;
-    frame_pass(f, &track, ptr + pos, pos - start);
+    frame_pass(f, &track, ptr, start, pos);
     return pos;
 }
 

@@ -177,6 +177,28 @@ static uint32_t reply_flags(const struct session *s)
     return flags;
 }
 
+static void count_reply(const struct session *s, enum status st)
+{
+    if (s->reply_counts != NULL)
+        __atomic_store_n(&s->reply_counts[st], s->reply_counts[st] + 1, __ATOMIC_RELAXED);
+}
+
+static bool put(const struct session *s, struct buf *out, const struct answer *a, uint32_t flags)
+{
+    bool has_put = reply_put(out, a, flags);
+    if (has_put)
+        count_reply(s, a->status);
+    return has_put;
+}
+
+static bool put_hello(const struct session *s, struct buf *out)
+{
+    bool has_put = hello_put_reply(out, s->config);
+    if (has_put)
+        count_reply(s, STATUS_OK);
+    return has_put;
+}
+
 /* Individual replies as far as they are decided; a block without entries repeats its own answer. */
 static enum put_result put_individual(struct session *s, const struct replyq_slot *slot,
                                       struct buf *out)
@@ -193,7 +215,7 @@ static enum put_result put_individual(struct session *s, const struct replyq_slo
                 return PUT_WAIT;
             a = replyq_slot_answer(slot);
         }
-        if (!reply_put(out, &a, flags))
+        if (!put(s, out, &a, flags))
             return PUT_FULL;
     }
     return PUT_DONE;
@@ -207,7 +229,7 @@ static enum put_result put_block(struct session *s, const struct replyq_slot *sl
     if (s->stage == DIALECT_HELD)
         return PUT_WAIT;
     if (s->stage == DIALECT_OPENER) {
-        if (row->opener != STATUS_NONE && !reply_put(out, &ANSWER(row->opener), flags))
+        if (row->opener != STATUS_NONE && !put(s, out, &ANSWER(row->opener), flags))
             return PUT_FULL;
         s->stage = DIALECT_INDIVIDUAL;
     }
@@ -220,7 +242,7 @@ static enum put_result put_block(struct session *s, const struct replyq_slot *sl
     if (!slot->is_ready)
         return PUT_WAIT;
     struct answer final = replyq_slot_answer(slot);
-    if (row->has_final && !reply_put(out, &final, flags))
+    if (row->has_final && !put(s, out, &final, flags))
         return PUT_FULL;
     s->stage = DIALECT_IDLE;
     s->entries = NULL;
@@ -246,7 +268,7 @@ static bool put_named(const struct session *s, const struct replyq_slot *slot, s
         BUF_PUT_LIT(&text, " closing");
     }
     a.text = buf_slice(&text);
-    return reply_put(out, &a, flags);
+    return put(s, out, &a, flags);
 }
 
 static bool put_plain(const struct session *s, const struct replyq_slot *slot, struct buf *out)
@@ -257,7 +279,7 @@ static bool put_plain(const struct session *s, const struct replyq_slot *slot, s
         flags |= REPLY_UTF8;
     if (slot->is_bare)
         flags &= ~(uint32_t)REPLY_ENHANCED;
-    return reply_put(out, &a, flags);
+    return put(s, out, &a, flags);
 }
 
 /* "250 2.0.0 N octets" (RFC 3030 4.2) */
@@ -271,7 +293,7 @@ static bool put_chunk(const struct session *s, const struct replyq_slot *slot, s
     buf_put_u64(&text, slot->number);
     BUF_PUT_LIT(&text, " octets");
     a.text = buf_slice(&text);
-    return reply_put(out, &a, reply_flags(s));
+    return put(s, out, &a, reply_flags(s));
 }
 
 static enum put_result put_slot(struct session *s, const struct replyq_slot *slot, struct buf *out)
@@ -294,7 +316,7 @@ static enum put_result put_slot(struct session *s, const struct replyq_slot *slo
         has_put = put_named(s, slot, out);
         break;
     case REPLY_KIND_EHLO:
-        has_put = hello_put_reply(out, s->config);
+        has_put = put_hello(s, out);
         break;
     case REPLY_KIND_CHUNK:
         has_put = put_chunk(s, slot, out);
@@ -431,4 +453,14 @@ bool session_eof(struct session *s, struct slice held)
     s->is_abort_due = false;
     session_set_state(s, STATE_CLOSED);
     return false;
+}
+
+uint32_t session_error_count(const struct session *s)
+{
+    return s->error_count;
+}
+
+void session_count_replies(struct session *s, uint64_t *counts)
+{
+    s->reply_counts = counts;
 }

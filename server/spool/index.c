@@ -271,13 +271,60 @@ static int tail_settle(struct index *ix, uint32_t segment_idx, struct segment_re
         is_torn = true;
     }
     ix->torn_count += is_torn;
+    seg->is_torn = is_torn;
     if (kept == ix->message_count)
         return 0;
     ix->message_count = kept;
     return table_build(ix, ix->table_size);
 }
 
-static int segment_scan(struct index *ix, uint32_t segment_idx)
+/*
+ * What a gap was: a COMMIT whose header is damaged still says whose it is. That is for the report
+ * only, the record does not count.
+ */
+static int gap_add(struct index *ix, uint32_t segment_idx, struct segment_reader *r,
+                   const struct segment_item *gap)
+{
+    uint64_t at = gap->offset;
+    uint64_t end = gap->offset + gap->length;
+    while (end - at > RECORD_ALIGN) {
+        size_t len = (size_t)(end - at - RECORD_ALIGN);
+        const uint8_t *bytes = segment_reader_bytes(r, at + RECORD_ALIGN, len);
+        if (bytes == NULL)
+            return -ENOMEM;
+        uint64_t claimed = record_commit_length(slice_of(bytes, len));
+        struct record_commit commit;
+        if (claimed > len || !record_commit_decode(slice_of(bytes, (size_t)claimed), &commit))
+            break;
+        int result = damage_add(ix, &ix->segments[segment_idx], STORE_DAMAGE_RECORD,
+                                commit.queue_id, at, record_bytes(claimed));
+        if (result < 0)
+            return result;
+        at += record_bytes(claimed);
+    }
+    if (at == end)
+        return 0;
+    return damage_add(ix, &ix->segments[segment_idx], STORE_DAMAGE_GAP, 0, at, end - at);
+}
+
+/* All records before @limit. */
+static int records_read(struct index *ix, uint32_t segment_idx, struct segment_reader *r)
+{
+    struct segment_item item;
+    int result;
+    do {
+        /* The content of settled messages is checked when it is read, that of others below. */
+        r->skip_data = true;
+        result = segment_reader_next(r, &item);
+        if (result == 0 && item.kind == SEGMENT_GAP)
+            result = gap_add(ix, segment_idx, r, &item);
+        else if (result == 0 && item.kind != SEGMENT_END)
+            result = record_add(ix, segment_idx, &item);
+    } while (result == 0 && item.kind != SEGMENT_END);
+    return result;
+}
+
+static int segment_scan_once(struct index *ix, uint32_t segment_idx, uint64_t limit)
 {
     struct index_segment *seg = &ix->segments[segment_idx];
     uint32_t message_first = ix->message_count;
@@ -290,30 +337,51 @@ static int segment_scan(struct index *ix, uint32_t segment_idx)
         segment_reader_close(&r);
         return 0;
     }
-    r.limit = u64_min(r.limit, seg->cut);
+    uint64_t file_end = r.limit;
+    r.limit = u64_min(r.limit, limit);
     seg->end = RECORD_BLOCK;
-    struct segment_item item;
-    do {
-        /* The content of settled messages is checked when it is read, that of others below. */
-        r.skip_data = true;
-        result = segment_reader_next(&r, &item);
-        seg = &ix->segments[segment_idx];
-        if (result == 0 && item.kind == SEGMENT_GAP)
-            result = damage_add(ix, seg, STORE_DAMAGE_GAP, 0, item.offset, item.length);
-        else if (result == 0 && item.kind != SEGMENT_END)
-            result = record_add(ix, segment_idx, &item);
-    } while (result == 0 && item.kind != SEGMENT_END);
-    if (result == 0 && seg->cut != UINT64_MAX && seg->is_used && seg->end < seg->cut &&
-        seg->cut <= r.limit)
+    result = records_read(ix, segment_idx, &r);
+    if (result == 0 && seg->cut != UINT64_MAX && seg->end < seg->cut) {
+        seg->is_used = true;
         result = damage_add(ix, seg, STORE_DAMAGE_GAP, 0, seg->end, seg->cut - seg->end);
+    }
     if (result == 0 && seg->settled < seg->end)
         result = tail_settle(ix, segment_idx, &r, message_first, damage_first);
+    if (result == 0 && file_end < r.header.capacity) /* a segment never has another size */
+        result = damage_add(ix, seg, STORE_DAMAGE_GAP, 0, file_end, r.header.capacity - file_end);
     if (result == 0 && !segment_reader_is_current(&r))
         ix->damage_count = damage_first; /* recycled while it was read: all in it was dead */
     for (uint32_t i = damage_first; i < ix->damage_count; i++)
         seg->is_damaged |= ix->damages[i].kind != STORE_DAMAGE_TAIL;
     segment_reader_close(&r);
     return result;
+}
+
+/*
+ * A server may be appending while a tool reads: the reader passes a place, the server writes there
+ * and further on, and the reader finds a gap before records that call it settled. So damage in a
+ * segment that is still open is looked at again, up to where the first reading got: what was
+ * settled then is all there now.
+ */
+static int segment_scan(struct index *ix, uint32_t segment_idx)
+{
+    const struct index before = *ix;
+    const struct index_segment clean = ix->segments[segment_idx];
+    int result = segment_scan_once(ix, segment_idx, clean.cut);
+    struct index_segment *seg = &ix->segments[segment_idx];
+    if (result < 0 || seg->cut != UINT64_MAX || !seg->is_damaged)
+        return result;
+    uint64_t limit = seg->end;
+    *seg = clean;
+    ix->message_count = before.message_count;
+    ix->result_count = before.result_count;
+    ix->extra_count = before.extra_count;
+    ix->damage_count = before.damage_count;
+    ix->record_count = before.record_count;
+    ix->torn_count = before.torn_count;
+    if (ix->table_size > 0)
+        result = table_build(ix, ix->table_size);
+    return result < 0 ? result : segment_scan_once(ix, segment_idx, limit);
 }
 
 /* Adds the file to the table: header, and the START record if there is one. */
@@ -350,8 +418,8 @@ static int segment_enter(struct index *ix, const char *name, uint32_t *ret_idx)
     segment_reader_close(&r);
     if (result < 0)
         return result;
-    ix->queue_floor[r.header.shard] =
-        u64_max(ix->queue_floor[r.header.shard], r.header.queue_floor);
+    uint64_t *floor = &ix->queue_floor[seg->header.shard];
+    *floor = u64_max(*floor, seg->header.queue_floor);
     *ret_idx = ix->segment_count++;
     return 0;
 }
@@ -520,8 +588,11 @@ void index_apply(struct index *ix)
 
 void index_mark(struct index *ix)
 {
-    for (uint32_t i = 0; i < ix->segment_count; i++)
+    bool has_bad = false; /* who knows which messages are in it: no result may go */
+    for (uint32_t i = 0; i < ix->segment_count; i++) {
         ix->segments[i].is_live = false;
+        has_bad |= ix->segments[i].is_bad;
+    }
     for (uint32_t i = 0; i < ix->message_count; i++) {
         const struct index_message *m = &ix->messages[i];
         if (m->is_gone)
@@ -533,6 +604,8 @@ void index_mark(struct index *ix)
     for (uint32_t i = 0; i < ix->result_count; i++) {
         const struct index_result *r = &ix->results[i];
         const struct index_message *m = r->is_applied ? index_find(ix, r->queue_id) : NULL;
+        if (m == NULL && has_bad && r->segment_idx != INDEX_CONTROL)
+            ix->segments[r->segment_idx].is_live = true;
         if (m != NULL && r->segment_idx != INDEX_CONTROL && r->segment_idx != m->segment_idx)
             ix->segments[r->segment_idx].is_live = true;
     }
@@ -569,8 +642,42 @@ static void results_compact(struct index *ix)
     index_apply(ix);
 }
 
+/* Closes the holes in the table of segments; @ret_moved: where each of them is now. */
+static void segments_compact(struct index *ix, uint32_t *ret_moved)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < ix->segment_count; i++) {
+        ret_moved[i] = ix->segments[i].is_taken ? kept : INDEX_NONE;
+        if (ix->segments[i].is_taken)
+            ix->segments[kept++] = ix->segments[i];
+    }
+    ix->segment_count = kept;
+}
+
+/* The extras of messages lie in the order of the messages, so they can move in place. */
+static void extras_move(struct index *ix, const uint32_t *moved)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < ix->message_count; i++) {
+        struct index_message *m = &ix->messages[i];
+        uint32_t first = kept;
+        for (uint32_t k = 0; k < m->extra_count; k++) {
+            uint32_t idx = moved[ix->extras[m->extra_first + k]];
+            if (idx != INDEX_NONE)
+                ix->extras[kept++] = idx;
+        }
+        m->extra_first = first;
+        m->extra_count = kept - first;
+        m->segment_idx = moved[m->segment_idx];
+    }
+    ix->extra_count = kept;
+}
+
 int index_compact(struct index *ix)
 {
+    uint32_t *moved = malloc(((size_t)ix->segment_count + 1) * sizeof(*moved));
+    if (moved == NULL)
+        return -ENOMEM;
     uint32_t kept = 0;
     for (uint32_t i = 0; i < ix->message_count; i++) {
         struct index_message m = ix->messages[i];
@@ -581,10 +688,18 @@ int index_compact(struct index *ix)
     ix->message_count = kept;
     if (is_changed) {
         int result = table_build(ix, ix->table_size);
-        if (result < 0)
+        if (result < 0) {
+            free(moved);
             return result;
+        }
     }
     results_compact(ix);
+    segments_compact(ix, moved);
+    extras_move(ix, moved);
+    for (uint32_t i = 0; i < ix->result_count; i++)
+        if (ix->results[i].segment_idx != INDEX_CONTROL)
+            ix->results[i].segment_idx = moved[ix->results[i].segment_idx];
+    free(moved);
     return 0;
 }
 

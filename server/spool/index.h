@@ -27,6 +27,7 @@ struct index_segment {
     bool is_foreign;      /* the header does not fit the name: recycling was interrupted */
     bool is_used;         /* it has records */
     bool is_damaged;      /* who knows what is lost in it: never recycled */
+    bool is_torn;         /* the last group of a crashed run in it was incomplete */
     bool is_live;         /* found by index_mark() */
 };
 
@@ -89,7 +90,8 @@ MUST_CHECK int index_add_result(struct index *ix, uint64_t queue_id,
 void index_apply(struct index *ix);
 /* index_mark() - set is_live of every segment. */
 void index_mark(struct index *ix);
-/* index_compact() - forget what was in segments whose is_taken has been cleared. */
+/* index_compact() - forget segments whose is_taken has been cleared and what was in them. Indices
+ * of segments and messages change. */
 MUST_CHECK int index_compact(struct index *ix);
 
 /* index_find() - NULL when there is no such message. */

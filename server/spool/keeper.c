@@ -61,6 +61,7 @@ struct spool_dir {
     struct control_cursor control;
     uint32_t next_seq[SHARD_COUNT_MAX];
     uint64_t open_floor[SHARD_COUNT_MAX];
+    bool is_index_partial; /* a segment could not be read: nothing may be taken for dead */
     struct stock_file *stock;
     uint32_t stock_count;
     uint32_t stock_cap;
@@ -273,8 +274,8 @@ static bool retired_collect(struct spool_dir *d, uint32_t shard)
         struct segment_file *next = oldest_first->next;
         char name[SEGMENT_NAME_BYTES];
         segment_name(oldest_first->shard, oldest_first->seq, name);
-        /* What cannot be read stays out of the index, and so is never recycled. */
         int result = index_add(&d->index, name, oldest_first->end);
+        d->is_index_partial |= result < 0;
         if (result == 0)
             d->open_floor[shard] = u64_max(d->open_floor[shard], oldest_first->open_floor);
         segment_file_free(oldest_first);
@@ -298,15 +299,34 @@ static bool control_collect(struct spool_dir *d)
     return d->index.result_count != before;
 }
 
+/* Takes away what is in the file before anything that says it is dead may go. */
+static int dead_blank(struct spool_dir *d, const struct index_segment *seg)
+{
+    if (!seg->is_used)
+        return 0;
+    struct segment_plan plan = {
+        .shard = seg->header.shard,
+        .seq = seg->header.seq,
+        .capacity = seg->header.capacity,
+        .queue_floor = d->index.queue_floor[seg->header.shard],
+        .created_at = wall_now(),
+    };
+    return segment_blank(d->dir_fd, seg->name, &plan);
+}
+
 /* Dead segments go to the stock. */
 static void dead_collect(struct spool_dir *d)
 {
+    if (d->is_index_partial)
+        return;
     index_mark(&d->index);
     for (uint32_t i = 0; i < d->index.segment_count; i++) {
         struct index_segment *seg = &d->index.segments[i];
         if (!seg->is_taken || seg->is_live || seg->is_bad || seg->is_damaged ||
             (!seg->is_foreign && seg->data_id_max >= d->open_floor[seg->header.shard]))
             continue;
+        if (dead_blank(d, seg) < 0)
+            continue; /* tried again with the next change */
         if (stock_add(d, seg->name, seg->header.capacity) < 0)
             break;
         seg->is_taken = false;
@@ -371,16 +391,13 @@ static int dir_open(struct spool_dir *d, char *ret_text, size_t text_cap)
     d->dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (d->dir_fd < 0)
         return fail(-errno, ret_text, text_cap, "cannot open %s", path);
-    if (is_new) {
-        int parent = openat(d->dir_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (parent >= 0) {
-            int result = fsync(parent) < 0 ? -errno : 0;
-            close(parent);
-            if (result < 0)
-                return fail(result, ret_text, text_cap, "cannot sync the folder of %s", path);
-        }
-    }
-    return 0;
+    /* Always: the process that made it may have been killed before it came so far. */
+    int parent = openat(d->dir_fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int result = parent >= 0 && fsync(parent) < 0 && is_new ? -errno : 0;
+    if (parent >= 0)
+        close(parent);
+    return result == 0 ? 0
+                       : fail(result, ret_text, text_cap, "cannot sync the folder of %s", path);
 }
 
 static int lock_take(struct spool_dir *d, char *ret_text, size_t text_cap)
@@ -474,14 +491,16 @@ static void start_prepare(struct spool_dir *d, const struct index_segment *seg)
     if (shard >= d->options.shard_count)
         return;
     struct record_start *start = &d->shards[shard].start;
-    if (seg->start.order < start->order && start->prev_end != 0)
+    if (seg->start.order + 1 < start->order && start->prev_end != 0)
         return;
+    /* When the last group was found whole it is on disk by now, and is settled from now on. */
+    uint64_t settled = seg->is_torn ? u64_min(seg->settled, seg->end) : seg->end;
     *start = (struct record_start){
-        .order = seg->start.order,
+        .order = seg->start.order + 1,
         .prev_generation = seg->header.generation,
         .prev_seq = seg->header.seq,
         .prev_end = (uint32_t)seg->end,
-        .prev_settled = (uint32_t)u64_min(seg->settled, seg->end),
+        .prev_settled = (uint32_t)settled,
     };
 }
 
@@ -519,13 +538,17 @@ static bool is_known(void *arg, uint64_t queue_id)
 static int recover(struct spool_dir *d, char *ret_text, size_t text_cap)
 {
     const char *path = d->options.dir;
+    bool has_bad = false;
     index_init(&d->index, d->dir_fd);
     int result = segment_remove_leftovers(d->dir_fd);
     if (result == 0)
         result = index_add_all(&d->index);
     if (result < 0)
         return fail(result, ret_text, text_cap, "cannot read the segments of %s", path);
-    result = control_compact(d->dir_fd, is_known, d);
+    for (uint32_t i = 0; i < d->index.segment_count; i++)
+        has_bad |= d->index.segments[i].is_bad;
+    if (!has_bad) /* else who knows which messages are unknown */
+        result = control_compact(d->dir_fd, is_known, d);
     if (result == -ENOSPC || result == -EDQUOT)
         result = 0; /* a smaller log can wait */
     if (result < 0)
@@ -548,8 +571,10 @@ static int shards_new(struct spool_dir *d)
     d->shards = calloc(d->options.shard_count, sizeof(*d->shards));
     if (d->shards == NULL)
         return -ENOMEM;
-    for (uint32_t i = 0; i < d->options.shard_count; i++)
+    for (uint32_t i = 0; i < d->options.shard_count; i++) {
         d->shards[i].wake_fd = -1;
+        d->shards[i].start.order = 1;
+    }
     for (uint32_t i = 0; i < d->options.shard_count; i++) {
         d->shards[i].wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
         if (d->shards[i].wake_fd < 0)

@@ -281,6 +281,23 @@ static void envelope_from(const struct commit_fixed *f, const struct slice texts
     };
 }
 
+static uint64_t fixed_length(const struct commit_fixed *f)
+{
+    uint64_t total = sizeof(*f) + (uint64_t)f->extent_count * sizeof(struct record_extent);
+    for (unsigned i = 0; i < TEXT_COUNT; i++)
+        total += f->text_len[i];
+    return total + f->rcpt_bytes;
+}
+
+uint64_t record_commit_length(struct slice bytes)
+{
+    struct commit_fixed f;
+    if (bytes.len < sizeof(f))
+        return UINT64_MAX;
+    memcpy(&f, bytes.ptr, sizeof(f));
+    return fixed_length(&f);
+}
+
 bool record_commit_decode(struct slice payload, struct record_commit *ret_commit)
 {
     struct commit_fixed f;
@@ -290,12 +307,9 @@ bool record_commit_decode(struct slice payload, struct record_commit *ret_commit
     if (f.mail_body > PARAM_BODY_BINARYMIME || f.mail_ret > PARAM_RET_HDRS ||
         (f.bits & ~(unsigned)COMMIT_BITS) != 0 || f.zero != 0 || f.queue_id == 0)
         return false;
-    uint64_t total = sizeof(f) + (uint64_t)f.extent_count * sizeof(struct record_extent);
-    uint64_t text_at = total;
-    for (unsigned i = 0; i < TEXT_COUNT; i++)
-        total += f.text_len[i];
-    if (total + f.rcpt_bytes != payload.len)
+    if (fixed_length(&f) != payload.len)
         return false;
+    uint64_t text_at = sizeof(f) + (uint64_t)f.extent_count * sizeof(struct record_extent);
     struct slice texts[TEXT_COUNT];
     for (unsigned i = 0; i < TEXT_COUNT; i++) {
         texts[i] = slice_of(payload.ptr + text_at, f.text_len[i]);

@@ -141,6 +141,9 @@ struct record_commit { /* slices point into the payload */
     uint32_t held_count;
 };
 
+/* record_commit_length() - what a COMMIT payload that begins at @bytes says of its own length. */
+uint64_t record_commit_length(struct slice bytes);
+
 /* record_commit_decode() - check all of a payload. False: it is not one. */
 MUST_CHECK bool record_commit_decode(struct slice payload, struct record_commit *ret_commit);
 struct record_extent record_commit_extent(const struct record_commit *c, uint32_t extent_idx);

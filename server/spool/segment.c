@@ -7,10 +7,13 @@
  * damaged, and never grows: a data sync of it has no metadata to write.
  *
  *     new-SS-QQQQQQQQ.tmp --fill, header, sync, rename, sync directory--> SS-QQQQQQQQ.seg
- *     SS-QQQQQQQQ.seg (dead) --new header, sync, rename, sync directory--> TT-RRRRRRRR.seg
+ *     SS-QQQQQQQQ.seg (dead) --blanked: new header, sync--> SS-QQQQQQQQ.seg, holding nothing
+ *     SS-QQQQQQQQ.seg (blank) --new header, sync, rename, sync directory--> TT-RRRRRRRR.seg
  *
- * A crash between the last two steps of the second line leaves a header that does not fit its
- * name. Only dead segments are recycled, so such a file holds nothing and may be recycled again.
+ * A dead segment is blanked at once, before anything that depends on it (results about its
+ * messages, the note that it was abandoned) may be recycled in its turn: else a crash could find
+ * the message and not its end. A crash before the rename leaves a header that does not fit its
+ * name: such a file holds nothing and may be recycled again.
  *
  * Invariant: the generation is random and new at every use, and every record header is checked
  * with it, so bytes from an earlier use (or from a message that contains a copy of a record) are
@@ -37,17 +40,30 @@ void segment_name(uint32_t shard, uint32_t seq, char ret_name[SEGMENT_NAME_BYTES
     ASSERT(len > 0 && len < SEGMENT_NAME_BYTES);
 }
 
+static bool hex_read(const char *text, size_t digits, uint32_t *ret_value)
+{
+    uint32_t value = 0;
+    for (size_t i = 0; i < digits; i++) {
+        char c = text[i];
+        if (c >= '0' && c <= '9')
+            value = value << 4 | (uint32_t)(c - '0');
+        else if (c >= 'a' && c <= 'f')
+            value = value << 4 | (uint32_t)(c - 'a' + 10);
+        else
+            return false;
+    }
+    *ret_value = value;
+    return true;
+}
+
 bool segment_name_parse(const char *name, uint32_t *ret_shard, uint32_t *ret_seq)
 {
-    unsigned shard = 0;
-    unsigned seq = 0;
-    char again[SEGMENT_NAME_BYTES];
-    if (strlen(name) != strlen("00-00000000.seg") || sscanf(name, "%x-%x.seg", &shard, &seq) != 2 ||
-        shard >= SHARD_COUNT_MAX)
+    uint32_t shard = 0;
+    uint32_t seq = 0;
+    if (strlen(name) != strlen("00-00000000.seg") || !hex_read(name, 2, &shard) || name[2] != '-' ||
+        !hex_read(name + 3, 8, &seq) || strcmp(name + 11, ".seg") != 0)
         return false;
-    segment_name(shard, seq, again);
-    if (strcmp(name, again) != 0)
-        return false;
+    static_assert(SHARD_COUNT_MAX == 256, "two digits");
     *ret_shard = shard;
     *ret_seq = seq;
     return true;
@@ -171,6 +187,16 @@ int segment_create(int dir_fd, const struct segment_plan *plan, struct segment_f
     }
     *ret_file = f;
     return 0;
+}
+
+int segment_blank(int dir_fd, const char *name, const struct segment_plan *plan)
+{
+    int fd = openat(dir_fd, name, O_RDWR | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int result = header_write(fd, plan, generation_new());
+    close(fd);
+    return result;
 }
 
 int segment_recycle(int dir_fd, const char *old_name, struct segment_plan *plan,
@@ -342,6 +368,11 @@ static int record_item(struct segment_reader *r, const struct record_header *h,
     if (record_payload_check(item->payload) != h->payload_check)
         item->kind = SEGMENT_BROKEN;
     return 0;
+}
+
+const uint8_t *segment_reader_bytes(struct segment_reader *r, uint64_t offset, size_t len)
+{
+    return window_load(r, offset, len);
 }
 
 int segment_reader_at(struct segment_reader *r, uint64_t offset, struct segment_item *ret_item)

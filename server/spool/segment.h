@@ -50,6 +50,12 @@ MUST_CHECK int segment_create(int dir_fd, const struct segment_plan *plan,
 MUST_CHECK int segment_recycle(int dir_fd, const char *old_name, struct segment_plan *plan,
                                struct segment_file **ret_file);
 
+/*
+ * segment_blank() - a new generation for the dead segment @name: whatever it holds is no record any
+ * more, even if the file is found again before it is recycled
+ */
+MUST_CHECK int segment_blank(int dir_fd, const char *name, const struct segment_plan *plan);
+
 void segment_file_free(struct segment_file *f); /* closes it; NULL is fine */
 
 /* segment_remove_leftovers() - unlink files that segment_create() did not finish. */
@@ -97,6 +103,9 @@ bool segment_reader_is_current(const struct segment_reader *r);
 
 /* segment_reader_next() - 0, or -ENOMEM; unreadable parts of the file count as damaged. */
 MUST_CHECK int segment_reader_next(struct segment_reader *r, struct segment_item *ret_item);
+
+/* segment_reader_bytes() - bytes before the limit, whatever they are; NULL without memory. */
+const uint8_t *segment_reader_bytes(struct segment_reader *r, uint64_t offset, size_t len);
 
 /* segment_reader_at() - the one record whose header stands at @offset. */
 MUST_CHECK int segment_reader_at(struct segment_reader *r, uint64_t offset,

@@ -163,7 +163,7 @@ const struct spool_recovery_stats *store_stats(const struct store *s)
 /* Opens the segment and reads the COMMIT; the payload is valid until the reader is closed. */
 static int commit_read(const struct store *s, const struct index_message *m,
                        struct segment_reader *r, struct record_commit *ret_commit,
-                       struct store_damage *ret_damage)
+                       struct slice *ret_payload, struct store_damage *ret_damage)
 {
     const struct index_segment *seg = &s->index.segments[m->segment_idx];
     struct segment_item item = {0};
@@ -173,8 +173,10 @@ static int commit_read(const struct store *s, const struct index_message *m,
     if (result < 0 && result != -EBADMSG && result != -ENOENT)
         return result;
     if (result == 0 && item.kind == SEGMENT_RECORD && item.header.type == RECORD_COMMIT &&
-        record_commit_decode(item.payload, ret_commit) && ret_commit->queue_id == m->queue_id)
+        record_commit_decode(item.payload, ret_commit) && ret_commit->queue_id == m->queue_id) {
+        *ret_payload = item.payload;
         return 0;
+    }
     *ret_damage = (struct store_damage){.kind = STORE_DAMAGE_RECORD,
                                         .queue_id = m->queue_id,
                                         .offset = m->offset,
@@ -225,22 +227,20 @@ int store_load(const struct store *s, uint32_t message_idx, struct store_message
     const struct index_message *im = &s->index.messages[s->live[message_idx]];
     struct segment_reader r;
     struct record_commit commit;
-    int result = commit_read(s, im, &r, &commit, ret_damage);
+    struct slice payload = SLICE_EMPTY;
+    int result = commit_read(s, im, &r, &commit, &payload, ret_damage);
     if (result == 0) {
         /* One block: recipients, flags, and the payload that their slices point into. */
         size_t rcpts_bytes = (commit.envelope.rcpt_count + 1) * sizeof(struct spool_rcpt);
         size_t flags_bytes = ALIGN_UP((size_t)commit.envelope.rcpt_count + 1, 16);
-        struct segment_item item;
-        result = segment_reader_at(&r, im->offset, &item);
-        uint8_t *memory =
-            result == 0 ? calloc(1, rcpts_bytes + flags_bytes + item.payload.len) : NULL;
+        uint8_t *memory = calloc(1, rcpts_bytes + flags_bytes + payload.len);
         if (memory == NULL) {
             segment_reader_close(&r);
-            return result < 0 ? result : -ENOMEM;
+            return -ENOMEM;
         }
-        uint8_t *payload = memory + rcpts_bytes + flags_bytes;
-        memcpy(payload, item.payload.ptr, item.payload.len);
-        bool is_same = record_commit_decode(slice_of(payload, item.payload.len), &commit);
+        uint8_t *copy = memory + rcpts_bytes + flags_bytes;
+        memcpy(copy, payload.ptr, payload.len);
+        bool is_same = record_commit_decode(slice_of(copy, payload.len), &commit);
         ASSERT(is_same);
         *ret_message = (struct store_message){
             .memory = memory, .is_gone = (bool *)(void *)(memory + rcpts_bytes)};
@@ -263,7 +263,8 @@ int store_content(const struct store *s, uint32_t message_idx, store_sink sink, 
     const struct index_message *im = &s->index.messages[s->live[message_idx]];
     struct segment_reader r;
     struct record_commit commit;
-    int result = commit_read(s, im, &r, &commit, ret_damage);
+    struct slice payload;
+    int result = commit_read(s, im, &r, &commit, &payload, ret_damage);
     if (result == 0)
         result = index_content(&s->index, im->segment_idx, &commit, sink, sink_arg, ret_damage);
     segment_reader_close(&r);

@@ -10,8 +10,11 @@
 #include "simring.h"
 #include "base/assert.h"
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -23,6 +26,7 @@ enum happening_kind {
     HAPPEN_RESULT,   /* an operation completes */
     HAPPEN_ARRIVE,   /* bytes reach the server */
     HAPPEN_END,      /* the client's end reaches the server */
+    HAPPEN_RESET,    /* as above, and nothing else can */
     HAPPEN_CONNECT,
 };
 
@@ -45,7 +49,8 @@ struct happening {
 
 /* What was in a file before a write that no sync has followed yet. */
 struct unsynced {
-    int fd;
+    int fd; /* ours */
+    ino_t inode;
     uint64_t offset;
     size_t len;
     uint8_t *before;
@@ -56,7 +61,7 @@ struct simpeer {
     uint64_t number;
     int32_t file;
     int listen_fd;
-    bool is_accepted, is_server_closed, is_server_shut, is_client_shut, is_end_seen, is_reset;
+    bool is_connected, is_accepted, is_server_closed, is_server_shut, is_client_shut, is_end_seen, is_reset;
     bool is_gone; /* the client's program has ended */
     bool was_cut;
     bool is_reading;
@@ -79,21 +84,23 @@ struct ring {
     uint64_t number;
     struct happening *heap;
     uint32_t heap_len;
-    struct simpeer *peers[SIM_FILES_MAX];
-    uint32_t peer_count;
+    struct simpeer **peers;
+    uint32_t peer_count, peer_cap;
     struct simpeer *files[SIM_FILES_MAX];
-    uint32_t file_count;
+    uint32_t file_top; /* no file at or above was ever used */
     struct ring_token accept_tokens[64];
     int accept_fds[64];
     uint32_t accept_count;
     struct unsynced *unsynced;
-    uint32_t unsynced_count;
+    uint32_t unsynced_count, unsynced_cap;
     uint8_t *buffers;
     uint32_t *references;
     uint32_t *free_ids;
     uint32_t buffer_count, buffer_bytes, free_count;
     struct ring_event *events;
     uint32_t event_count;
+    struct ring_event quiets[SIM_FILES_MAX]; /* results that come with the next other one */
+    uint32_t quiet_count;
     struct ring_counters counters;
 };
 
@@ -224,9 +231,11 @@ int ring_new(const struct ring_options *options, struct ring **ret_ring)
 /* @fd is synced; -1: all files. */
 static void unsynced_forget(struct ring *r, int fd)
 {
+    struct stat st = {0};
     uint32_t kept = 0;
+    ASSERT(fd < 0 || fstat(fd, &st) == 0);
     for (uint32_t i = 0; i < r->unsynced_count; i++) {
-        if (fd < 0 || r->unsynced[i].fd == fd) {
+        if (fd < 0 || r->unsynced[i].inode == st.st_ino) {
             close(r->unsynced[i].fd);
             free(r->unsynced[i].before);
         } else {
@@ -234,6 +243,30 @@ static void unsynced_forget(struct ring *r, int fd)
         }
     }
     r->unsynced_count = kept;
+}
+
+uint32_t sim_power_cut(struct ring *r, const char *dir)
+{
+    char link[64], path[512], name[512];
+    uint32_t lost = 0;
+    for (uint32_t i = r->unsynced_count; i-- > 0;) { /* the newest first */
+        const struct unsynced *u = &r->unsynced[i];
+        if (chance(r, 50))
+            continue;
+        snprintf(link, sizeof(link), "/proc/self/fd/%d", u->fd);
+        ssize_t len = readlink(link, path, sizeof(path) - 1);
+        ASSERT(len > 0);
+        path[len] = 0;
+        snprintf(name, sizeof(name), "%s/%s", dir, strrchr(path, '/') + 1);
+        int fd = open(name, O_WRONLY | O_CLOEXEC);
+        if (fd < 0)
+            continue; /* recycled meanwhile */
+        ssize_t put = pwrite(fd, u->before, u->len, (off_t)u->offset);
+        ASSERT(put == (ssize_t)u->len);
+        close(fd);
+        lost++;
+    }
+    return lost;
 }
 
 void ring_free(struct ring *r)
@@ -250,6 +283,7 @@ void ring_free(struct ring *r)
     free(r->buffers);
     free(r->references);
     free(r->free_ids);
+    free(r->peers);
     free(r->heap);
     free(r->events);
     free(r);
@@ -286,15 +320,23 @@ const struct ring_counters *ring_counters(const struct ring *r)
     return &r->counters;
 }
 
-uint32_t sim_pending(const struct ring *r)
+uint32_t sim_files_open(const struct ring *r)
 {
-    return r->heap_len;
+    uint32_t count = 0;
+    for (uint32_t f = 0; f < r->file_top; f++)
+        count += r->files[f] != NULL;
+    return count;
 }
 
 /* --- results ------------------------------------------------------------------------------------ */
 
 static struct ring_event *event_add(struct ring *r, struct ring_token token, int32_t res, bool more)
 {
+    if (r->event_count == 0) {
+        memcpy(r->events, r->quiets, r->quiet_count * sizeof(*r->quiets));
+        r->event_count = r->quiet_count;
+        r->quiet_count = 0;
+    }
     ASSERT(r->event_count < SIM_EVENTS_MAX);
     struct ring_event *ev = &r->events[r->event_count++];
     *ev = (struct ring_event){.token = token, .res = res, .more = more};
@@ -339,6 +381,19 @@ static void out_append(struct simpeer *p, struct slice bytes)
     p->out_len += bytes.len;
 }
 
+static void send_deliver(struct ring *r, struct simpeer *p, struct slice bytes)
+{
+    if (!p->is_reading)
+        p->window_left -= bytes.len;
+    if (!p->is_gone) {
+        out_append(p, bytes);
+        return;
+    }
+    /* Taken by our kernel, answered with a reset by the client's. */
+    clock_ns at = later(r, r->options.network_ns_max);
+    heap_push(r, (struct happening){.at = at, .kind = HAPPEN_RESET, .peer = p});
+}
+
 static void send_run(struct ring *r, struct simpeer *p)
 {
     if (!p->is_sending)
@@ -353,15 +408,15 @@ static void send_run(struct ring *r, struct simpeer *p)
         return; /* MSG_WAITALL: waits for room */
     if (len > 1 && chance(r, r->options.short_send_percent))
         len = 1 + rng_below(&r->rng, len - 1);
-    if (!p->is_reading)
-        p->window_left -= len;
-    out_append(p, slice_first(p->send_bytes, len));
+    send_deliver(r, p, slice_first(p->send_bytes, len));
     p->is_sending = false;
     event_add(r, p->send_token, (int32_t)len, false);
 }
 
+/* A connection that nobody accepts waits in the listening socket's queue. */
 static void accept_run(struct ring *r, struct simpeer *p)
 {
+    p->is_connected = true;
     for (uint32_t i = 0; i < r->accept_count; i++) {
         if (r->accept_fds[i] != p->listen_fd)
             continue;
@@ -369,6 +424,7 @@ static void accept_run(struct ring *r, struct simpeer *p)
             if (r->files[f] != NULL)
                 continue;
             r->files[f] = p;
+            r->file_top = r->file_top > f ? r->file_top : f + 1;
             p->file = (int32_t)f;
             p->is_accepted = true;
             event_add(r, r->accept_tokens[i], p->file, true);
@@ -377,22 +433,69 @@ static void accept_run(struct ring *r, struct simpeer *p)
     }
 }
 
+/* What lies under the write is kept until a sync: a power cut may bring it back. */
+static void unsynced_add(struct ring *r, int fd, uint64_t offset, size_t len)
+{
+    struct stat st;
+    if (r->unsynced_count == r->unsynced_cap) {
+        r->unsynced_cap = 2 * r->unsynced_cap + 16;
+        r->unsynced = realloc(r->unsynced, r->unsynced_cap * sizeof(*r->unsynced));
+        ASSERT(r->unsynced != NULL);
+    }
+    struct unsynced *u = &r->unsynced[r->unsynced_count++];
+    *u = (struct unsynced){.fd = dup(fd), .offset = offset, .len = len, .before = calloc(1, len)};
+    ASSERT(u->fd >= 0 && u->before != NULL && fstat(fd, &st) == 0);
+    u->inode = st.st_ino;
+    ssize_t got = pread(fd, u->before, len, (off_t)offset);
+    ASSERT(got >= 0);
+}
+
+static size_t iov_bytes(const struct iovec *iov, uint32_t iov_count)
+{
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < iov_count; i++)
+        bytes += iov[i].iov_len;
+    return bytes;
+}
+
+/* The first @len bytes of the vector. */
+static ssize_t write_some(const struct happening *h, size_t len)
+{
+    size_t done = 0;
+    for (uint32_t i = 0; i < h->iov_count && done < len; i++) {
+        size_t part = size_min(h->iov[i].iov_len, len - done);
+        if (pwrite(h->fd, h->iov[i].iov_base, part, (off_t)(h->offset + done)) != (ssize_t)part)
+            return -errno;
+        done += part;
+    }
+    return (ssize_t)done;
+}
+
 static void write_run(struct ring *r, const struct happening *h)
 {
+    size_t want = iov_bytes(h->iov, h->iov_count);
+    size_t len = want;
     int32_t res = h->res;
+    if (len > 1 && chance(r, r->options.short_write_percent))
+        len = 1 + rng_below(&r->rng, len - 1);
     if (res == 0) {
-        ssize_t done = pwritev(h->fd, h->iov, (int)h->iov_count, (off_t)h->offset);
-        res = done < 0 ? -errno : (int32_t)done;
+        unsynced_add(r, h->fd, h->offset, len);
+        res = (int32_t)write_some(h, len);
     }
     event_add(r, h->token, res, false);
     if (h->sync_token.kind != RING_SYNC)
         return;
-    size_t want = 0;
-    for (uint32_t i = 0; i < h->iov_count; i++)
-        want += h->iov[i].iov_len;
-    bool is_broken = res < 0 || (size_t)res < want;
-    int32_t sync = is_broken ? -ECANCELED : (chance(r, r->options.sync_error_percent) ? -EIO : 0);
-    event_add(r, h->sync_token, sync, false);
+    if (res < 0 || (size_t)res < want)
+        event_add(r, h->sync_token, -ECANCELED, false);
+    else
+        ring_datasync(r, h->fd, h->sync_token);
+}
+
+static void sync_run(struct ring *r, const struct happening *h)
+{
+    if (h->res == 0)
+        unsynced_forget(r, h->fd);
+    event_add(r, h->token, h->res, false);
 }
 
 static void happen(struct ring *r, struct happening h)
@@ -400,13 +503,17 @@ static void happen(struct ring *r, struct happening h)
     struct simpeer *p = h.peer;
     switch (h.kind) {
     case HAPPEN_CONNECT:
-        accept_run(r, p);
+        if (!p->is_accepted)
+            accept_run(r, p);
         break;
     case HAPPEN_ARRIVE:
         p->in_arrived += h.len;
         if (p->is_accepted && !p->is_server_closed)
             recv_run(r, p);
         break;
+    case HAPPEN_RESET:
+        p->is_reset = true;
+        /* fall through */
     case HAPPEN_END:
         p->is_end_seen = true;
         if (p->is_accepted && !p->is_server_closed) {
@@ -421,6 +528,8 @@ static void happen(struct ring *r, struct happening h)
             recv_run(r, p);
         else if (h.token.kind == RING_WRITE && h.iov != NULL)
             write_run(r, &h);
+        else if (h.token.kind == RING_SYNC)
+            sync_run(r, &h);
         else
             event_add(r, h.token, h.res, false);
         break;
@@ -454,6 +563,10 @@ void ring_accept_arm(struct ring *r, int listen_fd, struct ring_token token)
     ASSERT(r->accept_count < ARRAY_COUNT(r->accept_fds));
     r->accept_fds[r->accept_count] = listen_fd;
     r->accept_tokens[r->accept_count++] = token;
+    for (uint32_t i = 0; i < r->peer_count; i++)
+        if (r->peers[i]->is_connected && !r->peers[i]->is_accepted)
+            heap_push(r, (struct happening){
+                             .at = r->now, .kind = HAPPEN_CONNECT, .peer = r->peers[i]});
 }
 
 void ring_peername(struct ring *r, int32_t file, struct sockaddr_storage *addr,
@@ -489,10 +602,25 @@ void ring_send(struct ring *r, int32_t file, struct slice bytes, struct ring_tok
                                     .kind = HAPPEN_RESULT, .token = token, .peer = p});
 }
 
-/* The same here: results of quiet operations may come late, and these do. */
+/* Sends what fits now; the result comes with the next thing that completes. */
+static int32_t send_quiet(struct ring *r, int32_t file, struct slice bytes, struct ring_token token)
+{
+    struct simpeer *p = r->files[file];
+    ASSERT(p != NULL && !p->is_sending && !p->is_server_shut && bytes.len > 0);
+    ASSERT(r->quiet_count < ARRAY_COUNT(r->quiets));
+    size_t len = p->is_reading ? bytes.len : size_min(bytes.len, p->window_left);
+    if (len > 1 && chance(r, r->options.short_send_percent))
+        len = 1 + rng_below(&r->rng, len - 1);
+    int32_t res = p->is_reset ? -EPIPE : (len == 0 ? -EAGAIN : (int32_t)len);
+    if (res > 0)
+        send_deliver(r, p, slice_first(bytes, len));
+    r->quiets[r->quiet_count++] = (struct ring_event){.token = token, .res = res};
+    return res;
+}
+
 void ring_send_quiet(struct ring *r, int32_t file, struct slice bytes, struct ring_token token)
 {
-    ring_send(r, file, bytes, token);
+    (void)send_quiet(r, file, bytes, token);
 }
 
 void ring_shutdown_write(struct ring *r, int32_t file, struct ring_token token)
@@ -502,19 +630,19 @@ void ring_shutdown_write(struct ring *r, int32_t file, struct ring_token token)
     schedule_result(r, token, 0, r->options.network_ns_max);
 }
 
-void ring_close(struct ring *r, int32_t file, struct ring_token token)
+void ring_close(struct ring *r, int32_t file)
 {
     struct simpeer *p = r->files[file];
     ASSERT(p != NULL && !p->is_recv_armed && !p->is_sending);
     p->is_server_closed = true;
+    p->was_cut = p->in_taken < p->in_arrived;
     r->files[file] = NULL;
-    schedule_result(r, token, 0, 0);
 }
 
 void ring_cancel(struct ring *r, struct ring_token target, struct ring_token token)
 {
     int32_t res = -ENOENT;
-    for (uint32_t f = 0; f < SIM_FILES_MAX; f++) {
+    for (uint32_t f = 0; f < r->file_top; f++) {
         struct simpeer *p = r->files[f];
         if (p != NULL && p->is_recv_armed && memcmp(&p->recv_token, &target, sizeof(target)) == 0) {
             p->is_recv_armed = false;
@@ -568,9 +696,11 @@ void ring_writev_sync(struct ring *r, int fd, const struct iovec *iov, uint32_t 
 
 void ring_datasync(struct ring *r, int fd, struct ring_token token)
 {
-    (void)fd;
-    int32_t res = chance(r, r->options.sync_error_percent) ? -EIO : 0;
-    schedule_result(r, token, res, r->options.disk_ns_max);
+    heap_push(r, (struct happening){.at = later(r, r->options.disk_ns_max),
+                                    .kind = HAPPEN_RESULT,
+                                    .token = token,
+                                    .res = chance(r, r->options.sync_error_percent) ? -EIO : 0,
+                                    .fd = fd});
 }
 
 void ring_write_stream(struct ring *r, int fd, struct slice bytes, struct ring_token token)
@@ -601,7 +731,11 @@ void ring_message(struct ring *r, int target_fd, uint64_t value, uint32_t len,
 struct simpeer *simpeer_connect(struct ring *r, int listen_fd)
 {
     struct simpeer *p = calloc(1, sizeof(*p));
-    ASSERT(p != NULL && r->peer_count < SIM_FILES_MAX);
+    if (r->peer_count == r->peer_cap) {
+        r->peer_cap = 2 * r->peer_cap + 64;
+        r->peers = realloc(r->peers, r->peer_cap * sizeof(struct simpeer *));
+    }
+    ASSERT(p != NULL && r->peers != NULL);
     p->ring = r;
     p->number = ++r->number;
     p->file = -1;
@@ -638,12 +772,17 @@ void simpeer_shutdown(struct simpeer *p)
     heap_push(p->ring, (struct happening){.at = p->in_last, .kind = HAPPEN_END, .peer = p});
 }
 
+void simpeer_close(struct simpeer *p)
+{
+    p->is_gone = true;
+    simpeer_shutdown(p);
+}
+
 void simpeer_reset(struct simpeer *p)
 {
     p->is_client_shut = true;
-    p->is_reset = true;
-    p->in_last = u64_max(p->in_last, p->ring->now) + 100;
-    heap_push(p->ring, (struct happening){.at = p->ring->now + 100, .kind = HAPPEN_END, .peer = p});
+    p->is_gone = true;
+    heap_push(p->ring, (struct happening){.at = p->ring->now + 100, .kind = HAPPEN_RESET, .peer = p});
 }
 
 void simpeer_set_reading(struct simpeer *p, bool is_reading, size_t window)
@@ -668,4 +807,24 @@ bool simpeer_is_ended(const struct simpeer *p)
 bool simpeer_is_closed(const struct simpeer *p)
 {
     return p->is_server_closed;
+}
+
+bool simpeer_was_cut(const struct simpeer *p)
+{
+    return p->was_cut;
+}
+
+size_t simpeer_unread(const struct simpeer *p)
+{
+    return p->in_len - p->in_taken;
+}
+
+void simpeer_forget(struct simpeer *p)
+{
+    ASSERT(p->is_server_closed && !p->is_recv_armed && !p->is_sending);
+    free(p->in);
+    free(p->out);
+    p->in = NULL;
+    p->out = NULL;
+    p->out_len = 0;
 }

@@ -33,12 +33,10 @@ void sim_set_faults(struct ring *r, uint32_t write_error_percent, uint32_t sync_
 /* sim_set_disk() - how long operations on files take at most, from now on. */
 void sim_set_disk(struct ring *r, uint64_t disk_ns_max);
 /*
- * sim_power_cut() - what was written and not synced since is lost, or kept by chance
- *
- * The files are put back accordingly; call it when nobody writes to them any more. Return: number
- * of writes that were lost.
+ * sim_power_cut() - in @dir, a copy of the spool's folder: each write that no sync has followed is
+ * lost by chance. Return: how many were.
  */
-uint32_t sim_power_cut(struct ring *r);
+uint32_t sim_power_cut(struct ring *r, const char *dir);
 
 struct simpeer; /* one client, from its connect to its end */
 
@@ -70,7 +68,6 @@ size_t simpeer_unread(const struct simpeer *p);
 /* simpeer_forget() - the test is done with a closed peer; its memory is used again. */
 void simpeer_forget(struct simpeer *p);
 
-/* sim_pending() - operations in flight, for "everything is home" checks. */
-uint32_t sim_pending(const struct ring *r);
-
+/* sim_files_open() - accepted connections whose file the server has not closed. */
+uint32_t sim_files_open(const struct ring *r);
 #endif

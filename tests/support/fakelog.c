@@ -34,6 +34,11 @@ static struct fakelog_op *add_op(struct ring *r, int fd, struct ring_token token
     return op;
 }
 
+clock_ns ring_now(const struct ring *r)
+{
+    return r->now;
+}
+
 wall_us ring_wall(const struct ring *r)
 {
     return r->wall;

@@ -5,7 +5,8 @@
  *
  * A sector enters the table with what was on it before the first write since the last sync, and
  * leaves it with a sync of its file that succeeds. After a sync that fails, the kernel takes the
- * pages for clean: no later sync writes them, so their sectors stay in the table for good.
+ * pages for clean: no later sync writes them, so their sectors stay in the table until they are
+ * written again.
  */
 #include "fakering.h"
 #include "base/assert.h"
@@ -88,6 +89,11 @@ void fakering_fault(struct ring *r, const struct fakering_fault *fault)
     r->faults[r->fault_count++] = *fault;
 }
 
+void fakering_fault_clear(struct ring *r)
+{
+    r->fault_count = 0;
+}
+
 uint32_t fakering_waiting(const struct ring *r)
 {
     return r->op_count;
@@ -164,8 +170,10 @@ void ring_poll_arm(struct ring *r, int fd, uint32_t poll_mask, struct ring_token
 static void sector_remember(struct ring *r, int fd, ino_t inode, uint64_t offset)
 {
     for (size_t i = 0; i < r->sector_count; i++)
-        if (r->sectors[i].inode == inode && r->sectors[i].offset == offset)
+        if (r->sectors[i].inode == inode && r->sectors[i].offset == offset) {
+            r->sectors[i].is_limbo = false; /* dirty again: the next sync writes it */
             return;
+        }
     if (r->sector_count == r->sector_cap) {
         r->sector_cap = r->sector_cap == 0 ? 1024 : 2 * r->sector_cap;
         r->sectors = realloc(r->sectors, r->sector_cap * sizeof(*r->sectors));
@@ -280,14 +288,23 @@ bool fakering_poll_fire(struct ring *r, struct ring_event *ret_event)
 
 /* --- the power cut --------------------------------------------------------------------------- */
 
+/* Blocks of zeros become holes: a filled segment is mostly that, and there are many images. */
 static int copy_file(int from, int to)
 {
+    static const uint8_t zeros[4096];
     static uint8_t buffer[1 << 20];
+    off_t offset = 0;
     ssize_t got;
-    while ((got = read(from, buffer, sizeof(buffer))) > 0)
-        if (write(to, buffer, (size_t)got) != got)
-            return -errno;
-    return got < 0 ? -errno : 0;
+    while ((got = read(from, buffer, sizeof(buffer))) > 0) {
+        for (ssize_t at = 0; at < got; at += (ssize_t)sizeof(zeros)) {
+            size_t len = size_min(sizeof(zeros), (size_t)(got - at));
+            if (memcmp(buffer + at, zeros, len) != 0 &&
+                pwrite(to, buffer + at, len, offset + at) != (ssize_t)len)
+                return -errno;
+        }
+        offset += got;
+    }
+    return got < 0 || ftruncate(to, offset) < 0 ? -errno : 0;
 }
 
 static int cut_file(const struct ring *r, ino_t inode, int to, enum fakering_cut cut,
@@ -322,8 +339,8 @@ static int image_file(struct ring *r, int from_dir, int to_dir, const char *name
     return result;
 }
 
-int fakering_image(struct ring *r, const char *from_dir, const char *to_dir,
-                   enum fakering_cut cut, uint64_t seed)
+int fakering_image(struct ring *r, const char *from_dir, const char *to_dir, enum fakering_cut cut,
+                   uint64_t seed)
 {
     struct rng rng;
     rng_init(&rng, seed);

@@ -35,6 +35,7 @@ struct ring *fakering_new(void);
 void fakering_free(struct ring *r);
 void fakering_advance(struct ring *r, uint64_t ns);
 void fakering_fault(struct ring *r, const struct fakering_fault *fault);
+void fakering_fault_clear(struct ring *r); /* forget all faults */
 
 /* fakering_step() - carry out the oldest waiting operation. False: there is none. */
 bool fakering_step(struct ring *r, struct ring_event *ret_event);
@@ -54,7 +55,7 @@ enum fakering_cut {
  * fakering_image() - what is in @from_dir after a power cut now, as a new directory @to_dir
  * Return: number of sectors that could be lost, or negative errno
  */
-int fakering_image(struct ring *r, const char *from_dir, const char *to_dir,
-                   enum fakering_cut cut, uint64_t seed);
+int fakering_image(struct ring *r, const char *from_dir, const char *to_dir, enum fakering_cut cut,
+                   uint64_t seed);
 
 #endif

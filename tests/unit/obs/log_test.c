@@ -210,7 +210,7 @@ static int setup(void **state)
     struct fixture *f = malloc(sizeof(*f));
     assert_non_null(f);
     fakelog_init(&f->ring, WALL);
-    assert_int_equal(log_writer_new(&f->ring, FD_A, OWNER, LOG_WRITER_BYTES_MIN, &f->w), 0);
+    assert_int_equal(log_writer_new(&f->ring, FD_A, OWNER, LOG_WRITER_BYTES_MIN, 0, &f->w), 0);
     *state = f;
     return 0;
 }
@@ -359,6 +359,37 @@ static void put_numbered(struct fixture *f, unsigned n)
     line[len] = '.';
     line[LINE_BYTES - 1] = '\n';
     log_writer_put(f->w, slice_of(line, LINE_BYTES));
+}
+
+#define WAIT_NS (10 * NS_PER_MS)
+
+/* Lines wait for each other, but not for longer than was asked for, and not when there are many. */
+static void test_writer_gathers(void **state)
+{
+    struct fixture *f = *state;
+    log_writer_free(f->w);
+    assert_int_equal(log_writer_new(&f->ring, FD_A, OWNER, LOG_WRITER_BYTES_MIN, WAIT_NS, &f->w),
+                     0);
+    assert_true(log_writer_due(f->w) == CLOCK_NEVER);
+    put(f, "a\n");
+    clock_ns began = f->ring.now;
+    f->ring.now += WAIT_NS - 1;
+    put(f, "b\n");
+    log_writer_turn(f->w);
+    assert_null(fakelog_op(&f->ring, RING_WRITE));
+    assert_true(log_writer_due(f->w) == began + WAIT_NS);
+    assert_false(log_writer_is_idle(f->w));
+    f->ring.now += 1;
+    log_writer_turn(f->w);
+    assert_int_equal(write_len(f), 4);
+    assert_true(log_writer_due(f->w) == CLOCK_NEVER);
+    complete(f, RING_WRITE, 4);
+    char line[LOG_WRITER_BYTES_MIN / 8];
+    memset(line, 'x', sizeof(line));
+    line[sizeof(line) - 1] = '\n';
+    log_writer_put(f->w, slice_of(line, sizeof(line)));
+    log_writer_turn(f->w);
+    assert_int_equal(write_len(f), sizeof(line));
 }
 
 /* A slow sink: lines that find no room are counted, and a line says so before the next one. */
@@ -558,7 +589,7 @@ static void test_writer_new_checks(void **state)
 {
     struct fixture *f = *state;
     struct log_writer *w = NULL;
-    assert_int_equal(log_writer_new(&f->ring, FD_A, OWNER, LOG_WRITER_BYTES_MIN - 1, &w), -EINVAL);
+    assert_int_equal(log_writer_new(&f->ring, FD_A, OWNER, LOG_WRITER_BYTES_MIN - 1, 0, &w), -EINVAL);
     assert_null(w);
     log_writer_free(NULL);
 }
@@ -635,7 +666,7 @@ static void test_writer_random(void **state)
         random_run(f, seed);
         f->ring.sinks[0].len = 0;
         log_writer_free(f->w);
-        assert_int_equal(log_writer_new(&f->ring, FD_A, OWNER, LOG_WRITER_BYTES_MIN, &f->w), 0);
+        assert_int_equal(log_writer_new(&f->ring, FD_A, OWNER, LOG_WRITER_BYTES_MIN, 0, &f->w), 0);
     }
 }
 
@@ -669,6 +700,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_writer_stale_poll, setup, teardown),
         cmocka_unit_test_setup_teardown(test_writer_line_before_notice, setup, teardown),
         cmocka_unit_test_setup_teardown(test_writer_poll_fails, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_writer_gathers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_writer_drops, setup, teardown),
         cmocka_unit_test_setup_teardown(test_writer_tells_when_quiet, setup, teardown),
         cmocka_unit_test_setup_teardown(test_writer_error, setup, teardown),

@@ -55,45 +55,46 @@ static void tree_expect(const char *text, const char *want)
     region_free(&memory);
 }
 
+static const struct {
+    const char *text, *want;
+} good_rows[] = {
+    {"", "{}"},
+    {"\n\n # nothing\n/* at\nall */\n", "{}"},
+    {"\xEF\xBB\xBF"
+     "a = b",
+     "{1:a=b}"},
+    {"a = b;", "{1:a=b}"},
+    {"a b;", "{1:a=b}"},
+    {"a: b,", "{1:a=b}"},
+    {"a:b c", "{1:a:b=c}"},
+    {"a = b\nc = d\r\ne f", "{1:a=b 2:c=d 3:e=f}"},
+    {"a = b; c = d", "{1:a=b 1:c=d}"},
+    {"a =\n b", "{1:a=b}"},
+    {"\"a\" = \"b c\"", "{1:a='b c'}"},
+    {"a = \"\\\"\\\\\\n\\t\xC3\xA4\"", "{1:a='\"\\\n\t\xC3\xA4'}"},
+    {"a = \"\"", "{1:a=''}"},
+    {"a = \"#;{}[]/*\"", "{1:a='#;{}[]/*'}"},
+    {"u = smtp://127.0.0.1:25;", "{1:u=smtp://127.0.0.1:25}"},
+    {"a = b # c\nd = e", "{1:a=b 2:d=e}"},
+    {"a = b#c\nd = e", "{1:a=b 2:d=e}"},
+    {"a = b /* c */; /**/ d = e", "{1:a=b 1:d=e}"},
+    {"a = []", "{1:a=[]}"},
+    {"a = [b]", "{1:a=[b]}"},
+    {"a [b, \"c\",\n d,]; e = f", "{1:a=[b 'c' d] 2:e=f}"},
+    {"a = [[b], c]", "{1:a=[[b] c]}"},
+    {"s { a = b }", "{1:s={1:a=b}}"},
+    {"s = { a = b; }; c = d", "{1:s={1:a=b} 1:c=d}"},
+    {"s \"x y\" {\n a b\n c d }", "{1:s=<x y>{2:a=b 3:c=d}}"},
+    {"s x\n{ }\nt\n{\n}", "{1:s=<x>{} 3:t={}}"},
+    {"s { t { u = v } }", "{1:s={1:t={1:u=v}}}"},
+    {"a b { }\na c { }", "{1:a=<b>{} 2:a=<c>{}}"},
+};
+
 static void good_text(void **state)
 {
     (void)state;
-    static const struct {
-        const char *text, *want;
-    } rows[] = {
-        {"", "{}"},
-        {"\n\n # nothing\n/* at\nall */\n", "{}"},
-        {"\xEF\xBB\xBF"
-         "a = b",
-         "{1:a=b}"},
-        {"a = b;", "{1:a=b}"},
-        {"a b;", "{1:a=b}"},
-        {"a: b,", "{1:a=b}"},
-        {"a:b c", "{1:a:b=c}"},
-        {"a = b\nc = d\r\ne f", "{1:a=b 2:c=d 3:e=f}"},
-        {"a = b; c = d", "{1:a=b 1:c=d}"},
-        {"a =\n b", "{1:a=b}"},
-        {"\"a\" = \"b c\"", "{1:a='b c'}"},
-        {"a = \"\\\"\\\\\\n\\t\xC3\xA4\"", "{1:a='\"\\\n\t\xC3\xA4'}"},
-        {"a = \"\"", "{1:a=''}"},
-        {"a = \"#;{}[]/*\"", "{1:a='#;{}[]/*'}"},
-        {"u = smtp://127.0.0.1:25;", "{1:u=smtp://127.0.0.1:25}"},
-        {"a = b # c\nd = e", "{1:a=b 2:d=e}"},
-        {"a = b#c\nd = e", "{1:a=b 2:d=e}"},
-        {"a = b /* c */; /**/ d = e", "{1:a=b 1:d=e}"},
-        {"a = []", "{1:a=[]}"},
-        {"a = [b]", "{1:a=[b]}"},
-        {"a [b, \"c\",\n d,]; e = f", "{1:a=[b 'c' d] 2:e=f}"},
-        {"a = [[b], c]", "{1:a=[[b] c]}"},
-        {"s { a = b }", "{1:s={1:a=b}}"},
-        {"s = { a = b; }; c = d", "{1:s={1:a=b} 1:c=d}"},
-        {"s \"x y\" {\n a b\n c d }", "{1:s=<x y>{2:a=b 3:c=d}}"},
-        {"s x\n{ }\nt\n{\n}", "{1:s=<x>{} 3:t={}}"},
-        {"s { t { u = v } }", "{1:s={1:t={1:u=v}}}"},
-        {"a b { }\na c { }", "{1:a=<b>{} 2:a=<c>{}}"},
-    };
-    for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
-        tree_expect(rows[i].text, rows[i].want);
+    for (size_t i = 0; i < ARRAY_COUNT(good_rows); i++)
+        tree_expect(good_rows[i].text, good_rows[i].want);
 }
 
 static void bad_text_names_the_line(void **state)

@@ -189,6 +189,8 @@ static void usage_is_status_2(void **state)
     assert_non_null(strstr(said_err, "usage: posternctl map build"));
     assert_int_equal(CTL("--help"), 0);
     assert_non_null(strstr(said_out, "usage: posternctl map build"));
+    assert_int_equal(CTL("build", "--help"), 0);
+    assert_non_null(strstr(said_out, "usage: posternctl map build"));
 }
 
 static void open_fails(const char *path, const char *reason)
@@ -375,8 +377,8 @@ static void map_of_100000_entries(void **state)
     fclose(out);
     write_file(in_folder("source"), text, len);
     free(text);
-    assert_int_equal(
-        CTL("build", "--from", in_folder("source"), "--to", in_folder("large.lmdb")), 0);
+    assert_int_equal(CTL("build", "--from", in_folder("source"), "--to", in_folder("large.lmdb")),
+                     0);
     assert_non_null(strstr(said_out, "100000 recipients, 1 classes"));
     struct policy *p = policy_with_map(in_folder("large.lmdb"), POLICY_BUILD_OK);
     for (int i = 1; i <= COUNT; i += 7) {

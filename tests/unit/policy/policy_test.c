@@ -86,8 +86,10 @@ static struct policy *make_policy(bool with_postmaster_class)
     struct policy_class c = policy_class_default();
     add_class(b, (struct policy_class){.score_reject = 500, .score_defer = POLICY_SCORE_OFF},
               "strict");
-    add_class(b, (struct policy_class){.size_max = 1000, .score_reject = POLICY_SCORE_OFF,
-                                       .score_defer = POLICY_SCORE_OFF},
+    add_class(b,
+              (struct policy_class){.size_max = 1000,
+                                    .score_reject = POLICY_SCORE_OFF,
+                                    .score_defer = POLICY_SCORE_OFF},
               "small");
     add_class(b, c, "lax");
     c.action = POLICY_REJECT;
@@ -380,7 +382,10 @@ static void one_class_at_rcpt(void **state)
 /* --- verdicts ------------------------------------------------------------------------------- */
 
 /* A static slice: a compound literal is no constant. */
-#define TEXT(text) {(const uint8_t *)(text), sizeof(text) - 1}
+#define TEXT(text)                                                                                 \
+    {                                                                                              \
+        (const uint8_t *)(text), sizeof(text) - 1                                                  \
+    }
 
 static const struct answer reply_own = {STATUS_REFUSED_POLICY, 554, {5, 7, 0}, TEXT("Own")};
 static const struct answer reply_defer = {STATUS_DEFERRED_POLICY, 450, {0}, TEXT("Later")};
@@ -389,94 +394,95 @@ static const struct answer reply_size = {STATUS_TOO_BIG_FOR_RCPT, 552, {0}, TEXT
 
 #define OFF POLICY_SCORE_OFF
 
+static const struct verdict_row {
+    uint64_t size_max;
+    int32_t score_reject, score_defer;
+    uint32_t flags_reject;
+    enum policy_action class_action;
+    uint64_t bytes;
+    uint32_t flags;
+    int32_t score;
+    enum policy_action action;
+    enum status status;
+    const char *reason;
+} verdict_rows[] = {
+    {0, OFF, OFF, 0, POLICY_ACCEPT, 1, 0, 0, POLICY_ACCEPT, STATUS_STORED, "accept"},
+    {0, OFF, OFF, 0, POLICY_DISCARD, 1, 0, 0, POLICY_DISCARD, STATUS_STORED, "discard"},
+    {0, OFF, OFF, 0, POLICY_QUARANTINE, 1, 0, 0, POLICY_QUARANTINE, STATUS_STORED, "quarantine"},
+    {0, OFF, OFF, 0, POLICY_REJECT, 1, 0, 0, POLICY_REJECT, STATUS_REFUSED_POLICY, "reject"},
+    {0, OFF, OFF, 0, POLICY_DEFER, 1, 0, 0, POLICY_DEFER, STATUS_DEFERRED_POLICY, "defer"},
+    /* size: up to and with the limit */
+    {100, OFF, OFF, 0, POLICY_ACCEPT, 100, 0, 0, POLICY_ACCEPT, STATUS_STORED, "accept"},
+    {100, OFF, OFF, 0, POLICY_ACCEPT, 101, 0, 0, POLICY_REJECT, STATUS_TOO_BIG_FOR_RCPT, "size"},
+    {100, 0, 0, SCAN_FLAG_NUL, POLICY_DEFER, 101, SCAN_FLAG_NUL, 0, POLICY_REJECT,
+     STATUS_TOO_BIG_FOR_RCPT, "size"},
+    /* flags: only those named, each with its reply */
+    {0, OFF, OFF, SCAN_FLAG_HIGH, POLICY_ACCEPT, 1, SCAN_FLAG_NUL, 0, POLICY_ACCEPT, STATUS_STORED,
+     "accept"},
+    {0, OFF, OFF, SCAN_FLAG_HIGH, POLICY_ACCEPT, 1, SCAN_FLAG_HIGH, 0, POLICY_REJECT,
+     STATUS_REFUSED_POLICY, "flags"},
+    {0, OFF, OFF, SCAN_FLAG_NUL, POLICY_ACCEPT, 1, SCAN_FLAG_NUL, 0, POLICY_REJECT,
+     STATUS_BAD_LINE_ENDING, "flags"},
+    {0, OFF, OFF, SCAN_FLAG_BARE_LF, POLICY_ACCEPT, 1, SCAN_FLAG_BARE_LF, 0, POLICY_REJECT,
+     STATUS_BAD_LINE_ENDING, "flags"},
+    {0, OFF, OFF, SCAN_FLAG_BARE_CR, POLICY_ACCEPT, 1, SCAN_FLAG_BARE_CR, 0, POLICY_REJECT,
+     STATUS_BAD_LINE_ENDING, "flags"},
+    {0, OFF, OFF, SCAN_FLAG_LONG_LINE, POLICY_ACCEPT, 1, SCAN_FLAG_LONG_LINE, 0, POLICY_REJECT,
+     STATUS_LINE_IN_MESSAGE_TOO_LONG, "flags"},
+    {0, OFF, OFF, SCAN_FLAG_LOOP, POLICY_ACCEPT, 1, SCAN_FLAG_LOOP, 0, POLICY_REJECT, STATUS_LOOP,
+     "flags"},
+    {0, 100, OFF, SCAN_FLAG_LOOP, POLICY_ACCEPT, 1, SCAN_FLAG_LOOP, 100, POLICY_REJECT, STATUS_LOOP,
+     "flags"},
+    /* scores: at and above the threshold */
+    {0, 500, 300, 0, POLICY_ACCEPT, 1, 0, 299, POLICY_ACCEPT, STATUS_STORED, "accept"},
+    {0, 500, 300, 0, POLICY_ACCEPT, 1, 0, 300, POLICY_DEFER, STATUS_DEFERRED_POLICY, "score"},
+    {0, 500, 300, 0, POLICY_ACCEPT, 1, 0, 499, POLICY_DEFER, STATUS_DEFERRED_POLICY, "score"},
+    {0, 500, 300, 0, POLICY_ACCEPT, 1, 0, 500, POLICY_REJECT, STATUS_REFUSED_POLICY, "score"},
+    {0, 500, OFF, 0, POLICY_ACCEPT, 1, 0, INT32_MAX, POLICY_REJECT, STATUS_REFUSED_POLICY, "score"},
+    {0, OFF, OFF, 0, POLICY_ACCEPT, 1, 0, INT32_MAX, POLICY_ACCEPT, STATUS_STORED, "accept"},
+    {0, -100, OFF, 0, POLICY_ACCEPT, 1, 0, -101, POLICY_ACCEPT, STATUS_STORED, "accept"},
+    {0, 500, OFF, 0, POLICY_QUARANTINE, 1, 0, 500, POLICY_REJECT, STATUS_REFUSED_POLICY, "score"},
+};
+
+static void verdict_check(const struct verdict_row *row)
+{
+    struct policy_class c = {.size_max = row->size_max,
+                             .score_reject = row->score_reject,
+                             .score_defer = row->score_defer,
+                             .flags_reject = row->flags_reject,
+                             .action = row->class_action};
+    const struct scan_result scan = {.content_bytes = row->bytes, .flags = row->flags};
+    const struct rules_hits hits = {.score = row->score};
+    struct policy_verdict v = policy_verdict(&c, &scan, &hits);
+    assert_int_equal(v.action, row->action);
+    assert_int_equal(v.answer.status, row->status);
+    assert_string_equal(v.reason, row->reason);
+    assert_int_equal(v.answer.text.len, 0);
+    /* the same with texts of its own */
+    c.reject_reply = reply_own;
+    c.defer_reply = reply_defer;
+    c.accept_reply = reply_accept;
+    c.size_reply = reply_size;
+    v = policy_verdict(&c, &scan, &hits);
+    const struct answer *want = &reply_accept;
+    if (strcmp(row->reason, "size") == 0)
+        want = &reply_size;
+    else if (row->action == POLICY_REJECT)
+        want = &reply_own;
+    else if (row->action == POLICY_DEFER)
+        want = &reply_defer;
+    assert_int_equal(v.action, row->action);
+    assert_true(policy_answer_is_alike(&v.answer, want));
+}
+
 static void verdict_is_the_first_test_that_applies(void **state)
 {
     (void)state;
-    static const struct {
-        uint64_t size_max;
-        int32_t score_reject, score_defer;
-        uint32_t flags_reject;
-        enum policy_action class_action;
-        uint64_t bytes;
-        uint32_t flags;
-        int32_t score;
-        enum policy_action action;
-        enum status status;
-        const char *reason;
-    } rows[] = {
-        {0, OFF, OFF, 0, POLICY_ACCEPT, 1, 0, 0, POLICY_ACCEPT, STATUS_STORED, "accept"},
-        {0, OFF, OFF, 0, POLICY_DISCARD, 1, 0, 0, POLICY_DISCARD, STATUS_STORED, "discard"},
-        {0, OFF, OFF, 0, POLICY_QUARANTINE, 1, 0, 0, POLICY_QUARANTINE, STATUS_STORED,
-         "quarantine"},
-        {0, OFF, OFF, 0, POLICY_REJECT, 1, 0, 0, POLICY_REJECT, STATUS_REFUSED_POLICY, "reject"},
-        {0, OFF, OFF, 0, POLICY_DEFER, 1, 0, 0, POLICY_DEFER, STATUS_DEFERRED_POLICY, "defer"},
-        /* size: up to and with the limit */
-        {100, OFF, OFF, 0, POLICY_ACCEPT, 100, 0, 0, POLICY_ACCEPT, STATUS_STORED, "accept"},
-        {100, OFF, OFF, 0, POLICY_ACCEPT, 101, 0, 0, POLICY_REJECT, STATUS_TOO_BIG_FOR_RCPT,
-         "size"},
-        {100, 0, 0, SCAN_FLAG_NUL, POLICY_DEFER, 101, SCAN_FLAG_NUL, 0, POLICY_REJECT,
-         STATUS_TOO_BIG_FOR_RCPT, "size"},
-        /* flags: only those named, each with its reply */
-        {0, OFF, OFF, SCAN_FLAG_HIGH, POLICY_ACCEPT, 1, SCAN_FLAG_NUL, 0, POLICY_ACCEPT,
-         STATUS_STORED, "accept"},
-        {0, OFF, OFF, SCAN_FLAG_HIGH, POLICY_ACCEPT, 1, SCAN_FLAG_HIGH, 0, POLICY_REJECT,
-         STATUS_REFUSED_POLICY, "flags"},
-        {0, OFF, OFF, SCAN_FLAG_NUL, POLICY_ACCEPT, 1, SCAN_FLAG_NUL, 0, POLICY_REJECT,
-         STATUS_BAD_LINE_ENDING, "flags"},
-        {0, OFF, OFF, SCAN_FLAG_BARE_LF, POLICY_ACCEPT, 1, SCAN_FLAG_BARE_LF, 0, POLICY_REJECT,
-         STATUS_BAD_LINE_ENDING, "flags"},
-        {0, OFF, OFF, SCAN_FLAG_BARE_CR, POLICY_ACCEPT, 1, SCAN_FLAG_BARE_CR, 0, POLICY_REJECT,
-         STATUS_BAD_LINE_ENDING, "flags"},
-        {0, OFF, OFF, SCAN_FLAG_LONG_LINE, POLICY_ACCEPT, 1, SCAN_FLAG_LONG_LINE, 0, POLICY_REJECT,
-         STATUS_LINE_IN_MESSAGE_TOO_LONG, "flags"},
-        {0, OFF, OFF, SCAN_FLAG_LOOP, POLICY_ACCEPT, 1, SCAN_FLAG_LOOP, 0, POLICY_REJECT,
-         STATUS_LOOP, "flags"},
-        {0, 100, OFF, SCAN_FLAG_LOOP, POLICY_ACCEPT, 1, SCAN_FLAG_LOOP, 100, POLICY_REJECT,
-         STATUS_LOOP, "flags"},
-        /* scores: at and above the threshold */
-        {0, 500, 300, 0, POLICY_ACCEPT, 1, 0, 299, POLICY_ACCEPT, STATUS_STORED, "accept"},
-        {0, 500, 300, 0, POLICY_ACCEPT, 1, 0, 300, POLICY_DEFER, STATUS_DEFERRED_POLICY, "score"},
-        {0, 500, 300, 0, POLICY_ACCEPT, 1, 0, 499, POLICY_DEFER, STATUS_DEFERRED_POLICY, "score"},
-        {0, 500, 300, 0, POLICY_ACCEPT, 1, 0, 500, POLICY_REJECT, STATUS_REFUSED_POLICY, "score"},
-        {0, 500, OFF, 0, POLICY_ACCEPT, 1, 0, INT32_MAX, POLICY_REJECT, STATUS_REFUSED_POLICY,
-         "score"},
-        {0, OFF, OFF, 0, POLICY_ACCEPT, 1, 0, INT32_MAX, POLICY_ACCEPT, STATUS_STORED, "accept"},
-        {0, -100, OFF, 0, POLICY_ACCEPT, 1, 0, -101, POLICY_ACCEPT, STATUS_STORED, "accept"},
-        {0, 500, OFF, 0, POLICY_QUARANTINE, 1, 0, 500, POLICY_REJECT, STATUS_REFUSED_POLICY,
-         "score"},
-    };
-    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
-        struct policy_class c = {.size_max = rows[i].size_max,
-                                 .score_reject = rows[i].score_reject,
-                                 .score_defer = rows[i].score_defer,
-                                 .flags_reject = rows[i].flags_reject,
-                                 .action = rows[i].class_action};
-        const struct scan_result scan = {.content_bytes = rows[i].bytes, .flags = rows[i].flags};
-        const struct rules_hits hits = {.score = rows[i].score};
-        struct policy_verdict v = policy_verdict(&c, &scan, &hits);
-            assert_int_equal(v.action, rows[i].action);
-        assert_int_equal(v.answer.status, rows[i].status);
-        assert_string_equal(v.reason, rows[i].reason);
-        assert_int_equal(v.answer.text.len, 0);
-        /* the same with texts of its own */
-        c.reject_reply = reply_own;
-        c.defer_reply = reply_defer;
-        c.accept_reply = reply_accept;
-        c.size_reply = reply_size;
-        v = policy_verdict(&c, &scan, &hits);
-        const struct answer *want = &reply_accept;
-        if (strcmp(rows[i].reason, "size") == 0)
-            want = &reply_size;
-        else if (rows[i].action == POLICY_REJECT)
-            want = &reply_own;
-        else if (rows[i].action == POLICY_DEFER)
-            want = &reply_defer;
-        assert_int_equal(v.action, rows[i].action);
-        assert_true(policy_answer_is_alike(&v.answer, want));
-    }
+    for (size_t i = 0; i < ARRAY_COUNT(verdict_rows); i++)
+        verdict_check(&verdict_rows[i]);
 }
 
-/* Issue item 5: a strict one, a lax postmaster and one with a small limit, one message. */
+/* A strict one, a lax postmaster and one with a small limit, one message. */
 static void three_recipients_three_answers_from_one_scan(void **state)
 {
     (void)state;

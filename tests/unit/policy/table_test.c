@@ -35,8 +35,8 @@ static void key_of_impossible_length_is_refused(void **state)
     char text[TABLE_KEY_BYTES_MAX + 10];
     struct table_key key;
     memset(text, 'a', sizeof(text));
-    assert_true(table_key_make(slice_of(text, TABLE_KEY_BYTES_MAX - 6), SLICE_LIT("b.org"), true,
-                               &key));
+    assert_true(
+        table_key_make(slice_of(text, TABLE_KEY_BYTES_MAX - 6), SLICE_LIT("b.org"), true, &key));
     assert_int_equal(key.len, TABLE_KEY_BYTES_MAX);
     for (size_t len = TABLE_KEY_BYTES_MAX - 5; len < sizeof(text); len++)
         assert_false(table_key_make(slice_of(text, len), SLICE_LIT("b.org"), true, &key));
@@ -79,7 +79,9 @@ static void lines_are_parsed(void **state)
         {"alice@[192.0.2.1", TABLE_LINE_BAD, "not an address", ""},
         {"\"alice@x.org", TABLE_LINE_BAD, "not an address", ""},
         {"\"\"@x.org", TABLE_LINE_BAD, "not an address", ""},
-        {"ali\x01" "ce", TABLE_LINE_BAD, "not an address: 'ali?ce'", ""},
+        {"ali\x01"
+         "ce",
+         TABLE_LINE_BAD, "not an address: 'ali?ce'", ""},
         {"smtp:alice", TABLE_LINE_BAD, "not an address", ""},
     };
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
@@ -111,8 +113,7 @@ static void line_with_nul_or_too_long_is_refused(void **state)
                      TABLE_LINE_BAD);
     assert_non_null(strstr(error.reason, "line too long"));
     /* RFC 5321 4.5.3.1.1: a local part has at most 64 octets. */
-    assert_int_equal(table_line_parse(slice_of(text, 64), true, &parsed, &error),
-                     TABLE_LINE_ENTRY);
+    assert_int_equal(table_line_parse(slice_of(text, 64), true, &parsed, &error), TABLE_LINE_ENTRY);
     assert_int_equal(table_line_parse(slice_of(text, 65), true, &parsed, &error), TABLE_LINE_BAD);
 }
 

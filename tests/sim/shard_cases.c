@@ -1,0 +1,841 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * shard_cases.c - a whole shard on the simulated ring: one scenario after another.
+ *
+ * What random clients would seldom do: bad input of every kind, limits, deadlines, scarce buffers,
+ * a store that fails, drain and reload in every state. Beside whoever misbehaves, a bystander sends
+ * a message and must succeed; at the end of each case everything is home.
+ *
+ * Usage: shard_cases [CASE]
+ */
+#include "simworld.h"
+#include "../support/testscan.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SECONDS(n) ((uint64_t)(n) * NS_PER_S)
+
+/* --- clients ---------------------------------------------------------------------------------------- */
+
+static struct simpeer *dial(struct simworld *w, enum simworld_listener l)
+{
+    return simpeer_connect(w->ring, w->listen_fds[l]);
+}
+
+static void say(struct simpeer *p, const char *text)
+{
+    simpeer_send(p, slice_str(text));
+}
+
+/* @count bytes of lines that are legal content. */
+static void say_lines(struct simpeer *p, size_t count)
+{
+    static const char line[] = "0123456789012345678901234567890123456789012345678901234567\r\n";
+    uint8_t *bytes = malloc(count);
+    for (size_t i = 0; i < count; i++)
+        bytes[i] = (uint8_t)line[i % (sizeof(line) - 1)];
+    simpeer_send(p, slice_of(bytes, count - count % (sizeof(line) - 1)));
+    free(bytes);
+}
+
+#define CODES_MAX 4096
+struct codes {
+    uint16_t at[CODES_MAX];
+    uint32_t count;
+};
+
+/* The replies so far, one code each; the form of every line is checked. */
+static struct codes codes_of(struct simworld *w, const struct simpeer *p)
+{
+    struct codes codes = {.count = 0};
+    struct slice left = simpeer_received(p);
+    while (left.len > 0) {
+        size_t end = slice_find(left, '\n');
+        CHECK_PEER(w, p, end < left.len || !simpeer_is_closed(p));
+        if (end == left.len)
+            break;
+        CHECK_PEER(w, p, end >= 4 && left.ptr[end - 1] == '\r' && end < REPLY_LINE_BYTES_MAX);
+        CHECK_PEER(w, p, left.ptr[3] == ' ' || left.ptr[3] == '-');
+        uint16_t code = (uint16_t)((left.ptr[0] - '0') * 100 + (left.ptr[1] - '0') * 10 +
+                                   (left.ptr[2] - '0'));
+        CHECK_PEER(w, p, code >= 200 && code < 600 && codes.count < CODES_MAX);
+        if (left.ptr[3] == ' ')
+            codes.at[codes.count++] = code;
+        left = slice_from(left, end + 1);
+    }
+    return codes;
+}
+
+static uint16_t last_code(struct simworld *w, const struct simpeer *p)
+{
+    struct codes codes = codes_of(w, p);
+    return codes.count > 0 ? codes.at[codes.count - 1] : 0;
+}
+
+static uint32_t count_code(struct simworld *w, const struct simpeer *p, uint16_t code)
+{
+    struct codes codes = codes_of(w, p);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < codes.count; i++)
+        count += codes.at[i] == code;
+    return count;
+}
+
+/* Until @count replies are there, at most @ns. */
+static void await(struct simworld *w, const struct simpeer *p, uint32_t count, uint64_t ns)
+{
+    clock_ns end = ring_now(w->ring) + ns;
+    while (codes_of(w, p).count < count && ring_now(w->ring) < end)
+        simworld_turn(w);
+    CHECK_PEER(w, p, codes_of(w, p).count >= count);
+}
+
+static void await_closed(struct simworld *w, const struct simpeer *p, uint64_t ns)
+{
+    clock_ns end = ring_now(w->ring) + ns;
+    while (!simpeer_is_closed(p) && ring_now(w->ring) < end)
+        simworld_turn(w);
+    CHECK_PEER(w, p, simpeer_is_closed(p));
+}
+
+/* Until nobody but the spool's and the log's own business is going on. */
+static void await_home(struct simworld *w, uint64_t ns)
+{
+    clock_ns end = ring_now(w->ring) + ns;
+    while ((w->shard.conn_count > 0 || pool_used_count(&w->shard.txns) > 0) &&
+           ring_now(w->ring) < end)
+        simworld_turn(w);
+    simworld_check_home(w);
+}
+
+/* A well-behaved client's whole session in one go, beside whatever goes on. */
+static struct simpeer *bystander_begin(struct simworld *w)
+{
+    struct simpeer *p = dial(w, SIMWORLD_SMTP);
+    say(p, "EHLO by.example\r\nMAIL FROM:<by@by.example>\r\nRCPT TO:<any@mx.example>\r\nDATA\r\n"
+           "Subject: bystander\r\n\r\nhello\r\n.\r\nQUIT\r\n");
+    return p;
+}
+
+static void bystander_end(struct simworld *w, struct simpeer *p, uint64_t ns)
+{
+    static const uint16_t expected[] = {220, 250, 250, 250, 354, 250, 221};
+    await(w, p, ARRAY_COUNT(expected), ns);
+    simpeer_shutdown(p);
+    struct codes codes = codes_of(w, p);
+    for (uint32_t i = 0; i < ARRAY_COUNT(expected); i++)
+        CHECK_PEER(w, p, codes.at[i] == expected[i]);
+}
+
+static void bystander(struct simworld *w, uint64_t ns)
+{
+    struct simpeer *p = bystander_begin(w);
+    bystander_end(w, p, ns);
+    await_closed(w, p, SECONDS(1));
+}
+
+static void envelope(struct simpeer *p, bool is_lmtp)
+{
+    say(p, is_lmtp ? "LHLO c.example\r\n" : "EHLO c.example\r\n");
+    say(p, "MAIL FROM:<c@c.example>\r\nRCPT TO:<any@mx.example>\r\n");
+}
+
+static void finish(struct simworld *w)
+{
+    bystander(w, SECONDS(5));
+    await_home(w, SECONDS(5));
+    simworld_drain(w, SECONDS(5));
+    simworld_end(w);
+    simworld_remove(w);
+}
+
+static void begin(struct simworld *w)
+{
+    struct simworld_setup setup = simworld_setup(1);
+    simworld_begin(w, &setup);
+}
+
+/* --- disconnected at every byte -------------------------------------------------------------------- */
+
+struct dialogue {
+    const char *name;
+    enum simworld_listener listener;
+    const char *text;      /* '#' stands for the number of the run, five digits */
+    const char *after_end; /* what follows the end of the message in @text */
+    const uint16_t codes[16];
+};
+
+#define HEADER "Message-ID: <run-#####@sim.example>\r\nSubject: cut\r\n\r\n..dots\r\nbye\r\n"
+
+static const struct dialogue dialogues[] = {
+    {"smtp", SIMWORLD_SMTP,
+     "EHLO c.example\r\nMAIL FROM:<c@c.example>\r\nRCPT TO:<any@mx.example>\r\n"
+     "RCPT TO:<strict@mx.example>\r\nRCPT TO:<no@elsewhere.example>\r\nDATA\r\n" HEADER
+     ".\r\nQUIT\r\n",
+     "QUIT\r\n", {220, 250, 250, 250, 250, 550, 354, 250, 221}},
+    {"lmtp", SIMWORLD_LMTP,
+     "LHLO c.example\r\nMAIL FROM:<c@c.example>\r\nRCPT TO:<any@mx.example>\r\n"
+     "RCPT TO:<no@elsewhere.example>\r\nRCPT TO:<small@mx.example>\r\nDATA\r\n" HEADER
+     ".\r\nQUIT\r\n",
+     "QUIT\r\n", {220, 250, 250, 250, 550, 250, 354, 250, 250, 221}},
+    {"prdr", SIMWORLD_SMTP,
+     "EHLO c.example\r\nMAIL FROM:<c@c.example> PRDR\r\nRCPT TO:<any@mx.example>\r\n"
+     "RCPT TO:<strict@mx.example>\r\nDATA\r\n" HEADER SIMWORLD_EVIL_TEXT "\r\n.\r\nQUIT\r\n",
+     "QUIT\r\n", {220, 250, 250, 250, 250, 354, 353, 250, 550, 250, 221}},
+    {"bdat", SIMWORLD_SMTP,
+     "EHLO c.example\r\nMAIL FROM:<c@c.example>\r\nRCPT TO:<any@mx.example>\r\n"
+     "BDAT 10\r\nMessage-IDBDAT 56 LAST\r\n: <run-#####@sim.example>\r\nSubject: cut\r\n\r\n"
+     "..dots\r\nbye\r\nQUIT\r\n",
+     "QUIT\r\n", {220, 250, 250, 250, 250, 250, 221}},
+    {"lmtp-bdat", SIMWORLD_LMTP,
+     "LHLO c.example\r\nMAIL FROM:<c@c.example>\r\nRCPT TO:<any@mx.example>\r\n"
+     "RCPT TO:<small@mx.example>\r\n"
+     "BDAT 66 LAST\r\nMessage-ID: <run-#####@sim.example>\r\nSubject: cut\r\n\r\n"
+     "..dots\r\nbye\r\nNOOP\r\nQUIT\r\n",
+     "NOOP\r\nQUIT\r\n", {220, 250, 250, 250, 250, 250, 250, 250, 221}},
+    {"prdr-bdat", SIMWORLD_SMTP,
+     "EHLO c.example\r\nMAIL FROM:<c@c.example> PRDR\r\nRCPT TO:<any@mx.example>\r\n"
+     "RCPT TO:<small@mx.example>\r\n"
+     "BDAT 66 LAST\r\nMessage-ID: <run-#####@sim.example>\r\nSubject: cut\r\n\r\n"
+     "..dots\r\nbye\r\nQUIT\r\n",
+     "QUIT\r\n", {220, 250, 250, 250, 250, 250, 221}},
+};
+
+enum cut { CUT_END, CUT_CLOSE, CUT_RESET, CUT_COUNT };
+
+struct run {
+    bool may_be_there; /* its last byte was sent */
+    bool must_be_there;
+};
+
+static void text_make(const struct dialogue *d, uint32_t run, char *ret_text)
+{
+    char digits[8];
+    snprintf(digits, sizeof(digits), "%05u", run % 100000);
+    const char *digit = digits;
+    for (const char *at = d->text; *at != 0; at++)
+        *ret_text++ = *at == '#' ? *digit++ : *at;
+    *ret_text = 0;
+}
+
+/* Which replies there may be: those of the dialogue from its start on, and then, when it was broken
+ * off, at most what is due to a message that could not be completed. */
+static void check_replies(struct simworld *w, const struct dialogue *d, const struct simpeer *p,
+                          bool is_whole, struct run *r)
+{
+    struct codes codes = codes_of(w, p);
+    uint32_t due = 0;
+    while (due < ARRAY_COUNT(d->codes) && d->codes[due] != 0)
+        due++;
+    CHECK_PEER(w, p, codes.count <= due);
+    for (uint32_t i = 0; i < codes.count; i++)
+        CHECK_PEER(w, p, codes.at[i] == d->codes[i]);
+    CHECK_PEER(w, p, !is_whole || codes.count == due);
+    uint32_t tail = 0; /* replies to what follows the message */
+    for (const char *at = d->after_end; (at = strchr(at, '\n')) != NULL; at++)
+        tail++;
+    r->must_be_there = codes.count >= due - tail;
+    if (d->listener == SIMWORLD_LMTP) /* each reply counts by itself */
+        r->must_be_there |= codes.count >= due - tail - 1;
+}
+
+static void run_cut(struct simworld *w, const struct dialogue *d, size_t at, enum cut cut,
+                    bool is_late, uint32_t number, struct run *r)
+{
+    char text[2048];
+    text_make(d, number, text);
+    size_t len = strlen(text);
+    struct simpeer *p = dial(w, d->listener);
+    simpeer_send(p, slice_of((const uint8_t *)text, at));
+    if (is_late)
+        simworld_run(w, 30 * NS_PER_MS);
+    if (cut == CUT_END)
+        simpeer_shutdown(p);
+    else if (cut == CUT_CLOSE)
+        simpeer_close(p);
+    else
+        simpeer_reset(p);
+    await_home(w, SECONDS(1));
+    CHECK_PEER(w, p, simpeer_is_closed(p) || at == 0);
+    r->may_be_there = at >= len - strlen(d->after_end);
+    check_replies(w, d, p, at == len && (cut == CUT_END || is_late), r);
+    if (is_late && at < len) /* what was complete was answered */
+        CHECK_PEER(w, p, !r->may_be_there || r->must_be_there);
+    if (simpeer_is_closed(p))
+        simpeer_forget(p);
+}
+
+/* What is in the store against what was said. */
+static void check_runs(struct simworld *w, const struct run *runs, uint32_t run_count)
+{
+    uint8_t *seen = calloc(run_count, 1);
+    struct store_message m;
+    struct store_damage damage;
+    for (uint32_t i = 0; i < store_count(w->store); i++) {
+        CHECK_WORLD(w, store_load(w->store, i, &m, &damage) == 0);
+        struct slice id = m.envelope.message_id;
+        if (id.len == sizeof("<run-#####@sim.example>") - 1) {
+            char digits[6] = "";
+            memcpy(digits, id.ptr + 5, 5);
+            uint32_t number = (uint32_t)strtoul(digits, NULL, 10);
+            CHECK_WORLD(w, number < run_count && ++seen[number] == 1);
+        }
+        store_message_free(&m);
+    }
+    for (uint32_t i = 0; i < run_count; i++) {
+        CHECK_WORLD(w, !seen[i] || runs[i].may_be_there);
+        CHECK_WORLD(w, seen[i] || !runs[i].must_be_there);
+    }
+    free(seen);
+}
+
+static void cut_everywhere(struct simworld *w)
+{
+    struct simworld_setup setup = simworld_setup(7);
+    setup.sim.short_send_percent = 10;
+    static struct run runs[100000];
+    uint32_t number = 0;
+    simworld_begin(w, &setup);
+    for (size_t d = 0; d < ARRAY_COUNT(dialogues); d++)
+        for (size_t at = 0; at <= strlen(dialogues[d].text); at++)
+            for (int how = 0; how < 2 * CUT_COUNT; how++) {
+                run_cut(w, &dialogues[d], at, (enum cut)(how / 2), how % 2 == 1, number,
+                        &runs[number]);
+                if (++number % 200 == 0)
+                    bystander(w, SECONDS(1));
+            }
+    await_home(w, SECONDS(5));
+    simworld_drain(w, SECONDS(5));
+    simworld_end(w);
+    check_runs(w, runs, number);
+    simworld_remove(w);
+}
+
+/* --- slow, mute and noisy clients --------------------------------------------------------------------- */
+
+/* One byte a second, all of it. */
+static void say_slowly(struct simworld *w, struct simpeer *p, const char *text)
+{
+    for (size_t i = 0; text[i] != 0; i++) {
+        simpeer_send(p, slice_of((const uint8_t *)text + i, 1));
+        simworld_run(w, SECONDS(1));
+        /* A slow typist holds no receive buffer. */
+        CHECK_PEER(w, p, ring_buffers_free(w->ring) == ring_buffers_count(w->ring));
+    }
+}
+
+/* Slow but within the limits: it is served. */
+static void slow_typist(struct simworld *w)
+{
+    struct simworld_setup setup = simworld_setup(1);
+    setup.listener.bytes_per_second_min = 0;
+    simworld_begin(w, &setup);
+    struct simpeer *p = dial(w, SIMWORLD_SMTP);
+    say_slowly(w, p, "EHLO c.example\r\nMAIL FROM:<c@c.example>\r\nRCPT TO:<any@mx.example>\r\n"
+                     "DATA\r\nSubject: slow\r\n\r\nhello\r\n.\r\n");
+    await(w, p, 6, SECONDS(1));
+    CHECK_PEER(w, p, last_code(w, p) == 250);
+    say_slowly(w, p, "MAIL FROM:<c@c.example>\r\nRCPT TO:<any@mx.example>\r\n"
+                     "BDAT 20 LAST\r\nSubject: s\r\n\r\nhi..\r\nQUIT\r\n");
+    await_closed(w, p, SECONDS(5));
+    CHECK_PEER(w, p, count_code(w, p, 421) == 0 && last_code(w, p) == 221);
+    finish(w);
+}
+
+static void command_timeout(struct simworld *w)
+{
+    begin(w);
+    struct simpeer *p = dial(w, SIMWORLD_SMTP);
+    for (int i = 0; i < 70 && !simpeer_is_ended(p); i++) {
+        simpeer_send(p, SLICE_LIT("x"));
+        simworld_run(w, SECONDS(1));
+    }
+    CHECK_PEER(w, p, last_code(w, p) == 421 && simpeer_is_ended(p));
+    await_closed(w, p, SECONDS(3));
+    CHECK_WORLD(w, simworld_metric(w, METRIC_CONNS_TIMED_OUT) == 1);
+    CHECK_WORLD(w, simworld_logged(w, "reason=timeout") == 1);
+    finish(w);
+}
+
+static void content_timeouts(struct simworld *w)
+{
+    begin(w);
+    struct simpeer *dripping = dial(w, SIMWORLD_SMTP);
+    struct simpeer *silent = dial(w, SIMWORLD_LMTP);
+    struct simpeer *dropped = dial(w, SIMWORLD_SMTP); /* within the octets of a refused BDAT */
+    struct simpeer *endless = dial(w, SIMWORLD_SMTP);
+    envelope(dripping, false);
+    say(dripping, "DATA\r\n");
+    envelope(silent, true);
+    say(silent, "DATA\r\nSubject: x\r\n");
+    say(dropped, "EHLO c.example\r\nBDAT 1000\r\nabc");
+    envelope(endless, false);
+    say(endless, "DATA\r\n");
+    for (int i = 0; i < 700; i++) {
+        if (!simpeer_is_ended(dripping))
+            simpeer_send(dripping, SLICE_LIT("x"));
+        if (!simpeer_is_ended(endless))
+            say(endless, "0123456789012345678901234567890\r\n");
+        simworld_run(w, SECONDS(1));
+        if (i == 29)
+            CHECK_PEER(w, silent, !simpeer_is_ended(silent));
+    }
+    await_closed(w, endless, SECONDS(1));
+    CHECK_PEER(w, dripping, last_code(w, dripping) == 421);
+    CHECK_PEER(w, silent, last_code(w, silent) == 421);
+    CHECK_PEER(w, dropped, last_code(w, dropped) == 421);
+    CHECK_PEER(w, endless, last_code(w, endless) == 421);
+    CHECK_WORLD(w, simworld_metric(w, METRIC_CONNS_TOO_SLOW) >= 1);
+    CHECK_WORLD(w, simworld_metric(w, METRIC_CONNS_TOO_SLOW) +
+                           simworld_metric(w, METRIC_CONNS_TIMED_OUT) == 4);
+    CHECK_WORLD(w, simworld_metric(w, METRIC_TXNS_ABORTED) == 3);
+    finish(w);
+}
+
+static void session_timeout(struct simworld *w)
+{
+    begin(w);
+    struct simpeer *p = dial(w, SIMWORLD_SMTP);
+    say(p, "EHLO c.example\r\n");
+    for (int i = 0; i < 130 && !simpeer_is_ended(p); i++) {
+        say(p, "NOOP\r\n");
+        simworld_run(w, SECONDS(30));
+    }
+    CHECK_PEER(w, p, last_code(w, p) == 421);
+    CHECK_WORLD(w, ring_now(w->ring) < SECONDS(3640));
+    finish(w);
+}
+
+/* Clients that never read what they are told, and pipeline for ever. */
+static void mute(struct simworld *w)
+{
+    struct simpeer *peers[8];
+    begin(w);
+    for (size_t i = 0; i < ARRAY_COUNT(peers); i++) {
+        peers[i] = dial(w, i % 2 == 0 ? SIMWORLD_SMTP : SIMWORLD_LMTP);
+        simpeer_set_reading(peers[i], false, 100 * i);
+        for (int k = 0; k < 100000; k += 1000)
+            for (int n = 0; n < 1000; n++)
+                if (n == 0)
+                    say(peers[i], "NOOP 01234567890123456789012345678901234567890123456789\r\n"
+                                  "VRFY 01234567890123456789012345678901234567890123456789\r\n"
+                                  "HELP 01234567890123456789012345678901234567890123456789\r\n");
+        simworld_run(w, 10 * NS_PER_MS);
+        bystander(w, SECONDS(2));
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(peers); i++)
+        await_closed(w, peers[i], SECONDS(40));
+    CHECK_WORLD(w, simworld_metric(w, METRIC_CONNS_STUCK) == ARRAY_COUNT(peers));
+    CHECK_WORLD(w, simworld_logged(w, "replies not read") == ARRAY_COUNT(peers));
+    finish(w);
+}
+
+/* The same with so much input that it could take every receive buffer. */
+static void mute_flood(struct simworld *w)
+{
+    struct simpeer *peers[6];
+    begin(w);
+    for (size_t i = 0; i < ARRAY_COUNT(peers); i++) {
+        peers[i] = dial(w, SIMWORLD_SMTP);
+        simpeer_set_reading(peers[i], false, 0);
+        for (int k = 0; k < 10000; k++)
+            say(peers[i], "NOOP 01234567890123456789012345678901234567890123456789\r\n"
+                          "NOOP 01234567890123456789012345678901234567890123456789\r\n");
+    }
+    simworld_run(w, SECONDS(1));
+    for (int i = 0; i < 10; i++)
+        bystander(w, SECONDS(2));
+    for (size_t i = 0; i < ARRAY_COUNT(peers); i++)
+        await_closed(w, peers[i], SECONDS(60));
+    finish(w);
+}
+
+static void garbage(struct simworld *w)
+{
+    struct rng rng;
+    static uint8_t bytes[200000];
+    rng_init(&rng, 5);
+    begin(w);
+    for (int i = 0; i < 40; i++) {
+        struct simpeer *p = dial(w, i % 2 == 0 ? SIMWORLD_SMTP : SIMWORLD_LMTP);
+        struct simpeer *by = bystander_begin(w);
+        for (size_t k = 0; k < sizeof(bytes); k++)
+            bytes[k] = i % 4 < 2 ? (uint8_t)rng_next(&rng) : "\r\n.AE HLO\0"[rng_below(&rng, 10)];
+        if (i % 3 == 0)
+            say(p, i % 2 == 0 ? "EHLO x\r\n" : "LHLO x\r\n");
+        simpeer_send(p, slice_of(bytes, sizeof(bytes)));
+        bystander_end(w, by, SECONDS(2));
+        await_closed(w, p, SECONDS(5));
+        CHECK_PEER(w, p, last_code(w, p) == 421 || last_code(w, p) / 100 == 5);
+    }
+    finish(w);
+}
+
+/* --- too much ------------------------------------------------------------------------------------------ */
+
+static void oversize(struct simworld *w)
+{
+    begin(w);
+    struct simpeer *p = dial(w, SIMWORLD_SMTP);
+    say(p, "EHLO c.example\r\n");
+    for (int i = 0; i < 100; i++) /* a command line of 5000 bytes */
+        say(p, "01234567890123456789012345678901234567890123456789");
+    say(p, "\r\nNOOP\r\nMAIL FROM:<c@c.example> SIZE=99999999\r\n");
+    await(w, p, 5, SECONDS(1));
+    CHECK_PEER(w, p, codes_of(w, p).at[2] == 500 && codes_of(w, p).at[3] == 250);
+    CHECK_PEER(w, p, last_code(w, p) == 552);
+    say(p, "MAIL FROM:<c@c.example>\r\n");
+    for (int i = 0; i < 150; i++)
+        say(p, "RCPT TO:<any@mx.example>\r\n");
+    await(w, p, 156, SECONDS(5));
+    CHECK_PEER(w, p, count_code(w, p, 452) == 50); /* rcpt_max */
+    say(p, "DATA\r\nSubject: big\r\n\r\n");
+    say_lines(p, SIMWORLD_SIZE_MAX + 100000);
+    say(p, "\r\n.\r\nNOOP\r\n");
+    await(w, p, 159, SECONDS(20));
+    CHECK_PEER(w, p, codes_of(w, p).at[157] == 552 && last_code(w, p) == 250);
+    say(p, "MAIL FROM:<c@c.example>\r\nRCPT TO:<any@mx.example>\r\nDATA\r\n");
+    for (int i = 0; i < 1500; i++) /* a line of 75000 bytes: longer than a receive buffer */
+        say(p, "01234567890123456789012345678901234567890123456789");
+    say(p, "\r\n.\r\nQUIT\r\n");
+    await_closed(w, p, SECONDS(20));
+    CHECK_PEER(w, p, last_code(w, p) == 221 && count_code(w, p, 221) == 1);
+    finish(w);
+}
+
+/* Large bodies from many clients through few receive buffers. */
+static void scarce_buffers(struct simworld *w)
+{
+    struct simpeer *peers[24];
+    struct simworld_setup setup = simworld_setup(3);
+    setup.limits.buffer_count = 8;
+    setup.limits.chunk_count_max = 128;
+    setup.sim.disk_ns_max = 20 * NS_PER_MS;
+    simworld_begin(w, &setup);
+    for (size_t i = 0; i < ARRAY_COUNT(peers); i++) {
+        peers[i] = dial(w, SIMWORLD_SMTP);
+        envelope(peers[i], false);
+        say(peers[i], "DATA\r\nSubject: big\r\n\r\n");
+        say_lines(peers[i], 900000);
+        say(peers[i], ".\r\nQUIT\r\n");
+    }
+    for (int i = 0; i < 5; i++)
+        bystander(w, SECONDS(20));
+    for (size_t i = 0; i < ARRAY_COUNT(peers); i++) {
+        await_closed(w, peers[i], SECONDS(60));
+        CHECK_PEER(w, peers[i], count_code(w, peers[i], 250) == 4 && last_code(w, peers[i]) == 221);
+    }
+    CHECK_WORLD(w, simworld_metric(w, METRIC_BUFFERS_EMPTY) > 0);
+    CHECK_WORLD(w, simworld_metric(w, METRIC_EVACUATIONS) > 0);
+    finish(w);
+}
+
+/* A message in many small pieces holds receive buffers for a short while only. */
+static void evacuation(struct simworld *w)
+{
+    begin(w);
+    struct simpeer *peers[15];
+    for (size_t i = 0; i < ARRAY_COUNT(peers); i++) {
+        peers[i] = dial(w, SIMWORLD_SMTP);
+        envelope(peers[i], false);
+        say(peers[i], "DATA\r\nSubject: pinned\r\n\r\n");
+        say_lines(peers[i], 60000);
+    }
+    simworld_run(w, SECONDS(2));
+    CHECK_WORLD(w, ring_buffers_free(w->ring) == ring_buffers_count(w->ring));
+    CHECK_WORLD(w, simworld_metric(w, METRIC_EVACUATIONS) > 0);
+    bystander(w, SECONDS(1));
+    for (size_t i = 0; i < ARRAY_COUNT(peers); i++) {
+        say(peers[i], ".\r\nQUIT\r\n");
+        await_closed(w, peers[i], SECONDS(5));
+        CHECK_PEER(w, peers[i], last_code(w, peers[i]) == 221);
+    }
+    finish(w);
+}
+
+static void too_many_connections(struct simworld *w)
+{
+    struct simworld_setup setup = simworld_setup(1);
+    struct simpeer *peers[6];
+    setup.listener.conn_count_max = 3;
+    setup.limits.conn_count_max = 4;
+    simworld_begin(w, &setup);
+    for (int i = 0; i < 4; i++) {
+        peers[i] = dial(w, SIMWORLD_SMTP);
+        simworld_run(w, 10 * NS_PER_MS);
+    }
+    CHECK_PEER(w, peers[2], last_code(w, peers[2]) == 220);
+    CHECK_PEER(w, peers[3], last_code(w, peers[3]) == 421 && simpeer_is_ended(peers[3]));
+    peers[4] = dial(w, SIMWORLD_LMTP); /* the shard's limit: the one told 421 is lingering */
+    simworld_run(w, 10 * NS_PER_MS);
+    CHECK_WORLD(w, simworld_metric(w, METRIC_CONNS_REFUSED) == 2);
+    for (int i = 0; i < 3; i++) {
+        say(peers[i], "QUIT\r\n");
+        await_closed(w, peers[i], SECONDS(3));
+    }
+    simpeer_shutdown(peers[3]);
+    await_closed(w, peers[3], SECONDS(3));
+    peers[5] = dial(w, SIMWORLD_SMTP);
+    await(w, peers[5], 1, SECONDS(2));
+    CHECK_PEER(w, peers[5], last_code(w, peers[5]) == 220);
+    simpeer_reset(peers[5]);
+    await_home(w, SECONDS(2));
+    finish(w);
+}
+
+/* --- the store ------------------------------------------------------------------------------------------ */
+
+static void store_full(struct simworld *w)
+{
+    struct simworld_setup setup = simworld_setup(1);
+    setup.segment_bytes = MIB;
+    simworld_begin(w, &setup);
+    simworld_run(w, SECONDS(1));
+    simworld_set_space(0);
+    uint32_t full = 0;
+    struct simpeer *p = dial(w, SIMWORLD_SMTP);
+    say(p, "EHLO c.example\r\n");
+    await(w, p, 2, SECONDS(1));
+    for (int i = 0; i < 12; i++) { /* what is made already is used up, then it is full */
+        uint32_t before = codes_of(w, p).count;
+        say(p, "MAIL FROM:<c@c.example>\r\n");
+        await(w, p, before + 1, SECONDS(5));
+        if (last_code(w, p) == 452) {
+            full++;
+            continue;
+        }
+        say(p, "RCPT TO:<any@mx.example>\r\nRCPT TO:<discard@mx.example>\r\nDATA\r\n");
+        await(w, p, before + 4, SECONDS(5));
+        if (last_code(w, p) == 452) {
+            full++;
+            say(p, "RSET\r\n");
+            await(w, p, before + 5, SECONDS(5));
+            continue;
+        }
+        say(p, "Subject: fill\r\n\r\n");
+        say_lines(p, 600000);
+        say(p, ".\r\n");
+        await(w, p, before + 5, SECONDS(20));
+        CHECK_PEER(w, p, last_code(w, p) == 250 || last_code(w, p) == 452);
+        full += last_code(w, p) == 452;
+    }
+    CHECK_PEER(w, p, full > 2);
+    simworld_set_space(UINT64_MAX);
+    simworld_run(w, SECONDS(1));
+    say(p, "QUIT\r\n");
+    await_closed(w, p, SECONDS(5));
+    finish(w);
+}
+
+/* Every write, or every sync, fails for a while: 4xx for all of the group, and no crumbs. */
+static void store_broken(struct simworld *w)
+{
+    for (int how = 0; how < 2; how++) {
+        struct simpeer *peers[10];
+        begin(w);
+        sim_set_faults(w->ring, how == 0 ? 60 : 0, how == 0 ? 0 : 60);
+        for (size_t i = 0; i < ARRAY_COUNT(peers); i++) {
+            peers[i] = dial(w, i % 2 == 0 ? SIMWORLD_SMTP : SIMWORLD_LMTP);
+            envelope(peers[i], i % 2 != 0);
+            say(peers[i], "RCPT TO:<discard@mx.example>\r\nDATA\r\nSubject: x\r\n\r\nhello\r\n.\r\n");
+            say(peers[i], "MAIL FROM:<c@c.example>\r\nRCPT TO:<any@mx.example>\r\nDATA\r\n");
+            say_lines(peers[i], 300000);
+            say(peers[i], ".\r\nQUIT\r\n");
+        }
+        for (size_t i = 0; i < ARRAY_COUNT(peers); i++)
+            await_closed(w, peers[i], SECONDS(20));
+        sim_set_faults(w->ring, 0, 0);
+        await_home(w, SECONDS(5));
+        simworld_drain(w, SECONDS(5));
+        simworld_end(w);
+        simworld_remove(w);
+    }
+}
+
+/* The keeper makes no segments: a decision does not come, and nobody waits for ever. */
+static void decision_timeout(struct simworld *w)
+{
+    struct simworld_setup setup = simworld_setup(1);
+    setup.segment_bytes = MIB;
+    simworld_begin(w, &setup);
+    simworld_run(w, SECONDS(1));
+    w->is_keeper_asleep = true;
+    struct simpeer *peers[8];
+    for (size_t i = 0; i < ARRAY_COUNT(peers); i++) {
+        peers[i] = dial(w, i % 2 == 0 ? SIMWORLD_SMTP : SIMWORLD_LMTP);
+        envelope(peers[i], i % 2 != 0);
+        say(peers[i], "DATA\r\nSubject: x\r\n\r\n");
+        say_lines(peers[i], 600000);
+        say(peers[i], ".\r\n");
+    }
+    simworld_run(w, SECONDS(400));
+    for (size_t i = 0; i < ARRAY_COUNT(peers); i++)
+        await_closed(w, peers[i], SECONDS(1));
+    CHECK_WORLD(w, w->shard.conn_count == 0);
+    CHECK_WORLD(w, simworld_metric(w, METRIC_CONNS_TIMED_OUT) > 0);
+    w->is_keeper_asleep = false;
+    await_home(w, SECONDS(10));
+    finish(w);
+}
+
+/* The disk takes its time: senders wait, within limits, and are not blamed for it. */
+static void slow_store(struct simworld *w)
+{
+    struct simworld_setup setup = simworld_setup(1);
+    struct simpeer *peers[12];
+    setup.sim.disk_ns_max = SECONDS(20);
+    setup.limits.buffer_count = 32;
+    simworld_begin(w, &setup);
+    for (size_t i = 0; i < ARRAY_COUNT(peers); i++) {
+        peers[i] = dial(w, SIMWORLD_SMTP);
+        envelope(peers[i], false);
+        say(peers[i], "DATA\r\nSubject: big\r\n\r\n");
+        for (int k = 0; k < 15000; k++) /* each dot makes one more part */
+            say(peers[i], "..23456789012345678901234567890\r\n..\r\n");
+        say(peers[i], ".\r\nQUIT\r\n");
+    }
+    simworld_run(w, SECONDS(1));
+    sim_set_disk(w->ring, SECONDS(20));
+    for (size_t i = 0; i < ARRAY_COUNT(peers); i++) {
+        await_closed(w, peers[i], SECONDS(600));
+        CHECK_PEER(w, peers[i], count_code(w, peers[i], 250) == 4 && last_code(w, peers[i]) == 221);
+    }
+    sim_set_disk(w->ring, NS_PER_MS);
+    finish(w);
+}
+
+/* --- drain and reload ----------------------------------------------------------------------------------- */
+
+static void drain_make(struct simworld *w, struct simpeer *peers[8])
+{
+    static const char *const says[8] = {
+        "", "EHLO c.example\r\n", "EHLO c.example\r\nMAIL FROM:<c@c.example>\r\n",
+        "EHLO c.example\r\nMAIL FROM:<c@c.example>\r\nRCPT TO:<any@mx.example>\r\n",
+        "EHLO c.example\r\nMAIL FROM:<c@c.example>\r\nRCPT TO:<any@mx.example>\r\nDATA\r\n",
+        "EHLO c.example\r\nMAIL FROM:<c@c.example>\r\nRCPT TO:<any@mx.example>\r\nDATA\r\nx\r\n.\r\n",
+        "EHLO c.example\r\nMAIL FROM:<c@c.example>\r\nRCPT TO:<any@mx.example>\r\nBDAT 5\r\nab",
+        "EHLO c.example\r\nBDAT 5\r\nab"};
+    for (int i = 0; i < 8; i++) {
+        peers[i] = dial(w, SIMWORLD_SMTP);
+        say(peers[i], says[i]);
+    }
+}
+
+static void drain(struct simworld *w)
+{
+    for (int how = 0; how < 3; how++) {
+        struct simpeer *peers[8];
+        begin(w);
+        if (how == 2)
+            sim_set_disk(w->ring, 200 * NS_PER_MS);
+        drain_make(w, peers);
+        simworld_run(w, how == 0 ? SECONDS(1) : 5 * NS_PER_MS);
+        shard_drain(&w->shard, ring_now(w->ring) + SECONDS(5));
+        simworld_run(w, 500 * NS_PER_MS);
+        if (!simpeer_is_ended(peers[4])) /* what was begun may be finished */
+            say(peers[4], "hello\r\n.\r\nMAIL FROM:<c@c.example>\r\n");
+        simworld_drain(w, SECONDS(5));
+        for (int i = 0; i < 8; i++)
+            CHECK_PEER(w, peers[i], simpeer_received(peers[i]).len == 0 ||
+                                        last_code(w, peers[i]) == 421);
+        CHECK_PEER(w, peers[5], count_code(w, peers[5], 354) == 0 ||
+                                    count_code(w, peers[5], 250) == 4);
+        if (how == 0)
+            CHECK_PEER(w, peers[4], count_code(w, peers[4], 250) == 4);
+        simworld_check_home(w);
+        simworld_end(w);
+        simworld_remove(w);
+    }
+}
+
+/* The deadline comes while a commit is under way: no reply would be true. */
+static void drain_forced(struct simworld *w)
+{
+    struct simworld_setup setup = simworld_setup(1);
+    struct simpeer *peers[8];
+    simworld_begin(w, &setup);
+    sim_set_disk(w->ring, SECONDS(30));
+    drain_make(w, peers);
+    simworld_run(w, SECONDS(1));
+    shard_drain(&w->shard, ring_now(w->ring));
+    while (!w->shard.is_stopped) {
+        simworld_turn(w);
+        CHECK_WORLD(w, ring_now(w->ring) < SECONDS(100));
+    }
+    CHECK_PEER(w, peers[5], last_code(w, peers[5]) == 354);
+    for (int i = 0; i < 8; i++)
+        CHECK_PEER(w, peers[i], i == 5 || last_code(w, peers[i]) == 421);
+    simworld_check_home(w);
+    simworld_end(w);
+    CHECK_WORLD(w, store_count(w->store) == 1);
+    simworld_remove(w);
+}
+
+/* A transaction keeps the policy that it began with. */
+static void reload(struct simworld *w)
+{
+    begin(w);
+    struct simpeer *p = dial(w, SIMWORLD_SMTP);
+    envelope(p, false);
+    await(w, p, 4, SECONDS(1));
+    simworld_replace(w, true);
+    say(p, "RCPT TO:<strict@mx.example>\r\nDATA\r\nhello\r\n");
+    await(w, p, 6, SECONDS(1));
+    simworld_replace(w, true);
+    say(p, ".\r\nMAIL FROM:<c@c.example>\r\nRCPT TO:<any@mx.example>\r\n");
+    await(w, p, 9, SECONDS(1));
+    CHECK_PEER(w, p, codes_of(w, p).at[4] == 250 && codes_of(w, p).at[6] == 250);
+    CHECK_PEER(w, p, last_code(w, p) == 550);
+    simworld_replace(w, false);
+    say(p, "RCPT TO:<any@mx.example>\r\nRSET\r\n");
+    say(p, "MAIL FROM:<c@c.example>\r\nRCPT TO:<any@mx.example>\r\nQUIT\r\n");
+    await_closed(w, p, SECONDS(3));
+    CHECK_PEER(w, p, codes_of(w, p).at[9] == 550 && codes_of(w, p).at[12] == 250);
+    finish(w);
+}
+
+/* --- table ------------------------------------------------------------------------------------------------ */
+
+static const struct {
+    const char *name;
+    void (*run)(struct simworld *w);
+} cases[] = {
+    {"slow_typist", slow_typist},
+    {"command_timeout", command_timeout},
+    {"content_timeouts", content_timeouts},
+    {"session_timeout", session_timeout},
+    {"mute", mute},
+    {"mute_flood", mute_flood},
+    {"garbage", garbage},
+    {"oversize", oversize},
+    {"scarce_buffers", scarce_buffers},
+    {"evacuation", evacuation},
+    {"too_many_connections", too_many_connections},
+    {"store_full", store_full},
+    {"store_broken", store_broken},
+    {"decision_timeout", decision_timeout},
+    {"slow_store", slow_store},
+    {"drain", drain},
+    {"drain_forced", drain_forced},
+    {"reload", reload},
+    {"cut_everywhere", cut_everywhere},
+};
+
+int main(int argc, char **argv)
+{
+    static struct simworld w;
+    uint32_t count = 0;
+    if (testscan_init() < 0)
+        return 77;
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        if (argc > 1 && strcmp(argv[1], cases[i].name) != 0)
+            continue;
+        printf("%s\n", cases[i].name);
+        fflush(stdout);
+        cases[i].run(&w);
+        count++;
+    }
+    printf("%u cases passed\n", count);
+    return count > 0 ? 0 : 1;
+}
