@@ -8,7 +8,8 @@
  *
  * Input: a received window is fed to the session at once. What cannot be consumed because an answer
  * is outstanding is held, in order; the multishot receive is cancelled when more than
- * CONN_HELD_MAX windows wait and armed again when they are consumed (back pressure). The incomplete
+ * CONN_HELD_MAX windows wait and armed again when they are consumed (back pressure); where receive
+ * buffers run short, what waits moves into chunks. The incomplete
  * end of a command line moves into a chunk, so that no receive buffer is held by a slow typist.
  * Output: at the end of a turn everything that is ready leaves in one send; while one is in flight,
  * the rest waits. Deadlines: a complete command, content progress, and the peer taking our replies
@@ -30,6 +31,10 @@
 /* After QUIT was answered the client usually closes at once; meeting his end is cheaper than
  * cancelling our receive, so he gets this long before we close. */
 #define QUIT_WAIT_NS (50 * NS_PER_MS)
+#define STUCK_NS_SCARCE NS_PER_S /* for the peer to take replies while receive buffers are scarce  \
+                                  */
+#define OPEN_REPLIES_NS NS_PER_S /* for a decision, before its dialect says that it takes longer   \
+                                  */
 #define OURS_CHECK_NS (5 * NS_PER_S) /* how often a wait for ourselves is looked at */
 
 static void conn_process(struct shard *sh, struct conn *c);
@@ -101,6 +106,7 @@ void conn_open(struct shard *sh, struct listener *l, int32_t file)
     c->state = CONN_OPEN;
     list_init(&c->dirty);
     list_init(&c->waiting);
+    list_init(&c->holding);
     timer_init(&c->timer, SHARD_OWNER_CONN);
     l->conn_count++;
     sh->conn_count++;
@@ -113,6 +119,7 @@ void conn_open(struct shard *sh, struct listener *l, int32_t file)
     if (l->options->conn_count_max > 0 && l->conn_count > l->options->conn_count_max) {
         metrics_add(&sh->metrics, METRIC_CONNS_REFUSED, 1);
         session_refuse(&c->session, ANSWER(STATUS_TOO_MANY_CONNS));
+        c->end_reason = "too many connections";
     } else if (sh->is_draining) {
         session_refuse(&c->session, ANSWER(STATUS_SHUTTING_DOWN));
     }
@@ -140,6 +147,7 @@ static void held_drop(struct shard *sh, struct conn *c)
     }
     c->held_last = NULL;
     c->held_count = 0;
+    list_remove(&c->holding);
 }
 
 static void conn_check_drained(struct shard *sh, struct conn *c)
@@ -215,10 +223,14 @@ static void conn_finish(struct shard *sh, struct conn *c)
         return;
     }
     if (session_has_quit(&c->session)) {
-        if (ring_now(sh->ring) >= c->deadline)
+        clock_ns now = ring_now(sh->ring);
+        if (now >= c->deadline) {
             conn_release(sh, c);
-        else
-            c->state = CONN_LINGERING; /* the deadline was set when the answer was sent */
+            return;
+        }
+        c->state = CONN_LINGERING; /* the deadline was set when the answer was sent ... */
+        if (c->deadline > now + LINGER_NS)
+            set_deadline(sh, c, now + LINGER_NS); /* ... unless he took it slowly */
         return;
     }
     /* Closing with unread input would reset the connection and may take our last reply with it. */
@@ -355,6 +367,13 @@ static void content_begin(struct shard *sh, struct conn *c)
     c->rate_check_at = c->content_since + c->listener->options->content_grace_ns;
 }
 
+/* A decision is under way in a dialect that can show a sign of life before it is there. */
+static bool may_open_replies(const struct conn *c)
+{
+    return c->txn != NULL && c->txn->state == TXN_COMMITTING && !c->txn->has_one_reply &&
+           !c->txn->is_opened;
+}
+
 /* The next moment at which something must have happened, after progress was made. */
 static void deadline_after_progress(struct shard *sh, struct conn *c)
 {
@@ -369,6 +388,8 @@ static void deadline_after_progress(struct shard *sh, struct conn *c)
         due = u64_min(due, c->rate_check_at);
         due = u64_min(due, c->content_since + o->content_ns_max);
     }
+    if (may_open_replies(c))
+        due = u64_min(due, c->txn->phases.end + OPEN_REPLIES_NS);
     if (c->is_sending)
         due = u64_min(due, c->send_since + o->send_ns_max);
     set_deadline(sh, c, u64_min(due, c->opened_at + sh->options.limits.session_ns_max));
@@ -563,11 +584,60 @@ static void held_pop(struct shard *sh, struct conn *c)
 {
     struct held_window *h = c->held_first;
     c->held_first = h->next;
-    if (c->held_first == NULL)
+    if (c->held_first == NULL) {
         c->held_last = NULL;
+        list_remove(&c->holding);
+    }
     c->held_count--;
     window_unpin(&h->window);
     pool_give(&sh->held, h);
+}
+
+/* Moves what waits in @h out of its receive buffer; false when there is no room. */
+static bool held_move(struct shard *sh, struct conn *c, struct held_window *h)
+{
+    while (h->window.source != &sh->chunks.source) {
+        struct held_window *rest = NULL;
+        struct chunk *k = chunk_take_spare(&sh->chunks);
+        if (k == NULL)
+            return false;
+        if (h->window.bytes.len > CHUNK_ROOM_MAX && (rest = pool_take(&sh->held)) == NULL) {
+            chunk_unref(&sh->chunks, k);
+            return false;
+        }
+        struct slice copy = chunk_append(k, h->window.bytes);
+        struct window moved = chunk_window(&sh->chunks, k, copy);
+        if (rest == NULL) {
+            window_unpin(&h->window);
+            h->window = moved;
+            return true;
+        }
+        *rest = *h;
+        window_consume(&rest->window, copy.len);
+        *h = (struct held_window){.next = rest, .window = moved};
+        if (c->held_last == h)
+            c->held_last = rest;
+        c->held_count++;
+        h = rest;
+    }
+    return true;
+}
+
+bool conn_evacuate(struct shard *sh, struct conn *c)
+{
+    for (struct held_window *h = c->held_first; h != NULL; h = h->next) {
+        if (held_move(sh, c, h))
+            continue;
+        /* Who reads no replies must not hold what others need. */
+        if (c->is_sending && ring_now(sh->ring) - c->send_since >= STUCK_NS_SCARCE) {
+            metrics_add(&sh->metrics, METRIC_CONNS_STUCK, 1);
+            conn_drop(sh, c, "replies not read");
+            return true;
+        }
+        return false;
+    }
+    metrics_add(&sh->metrics, METRIC_EVACUATIONS, 1);
+    return true;
 }
 
 /* The peer has ended his side and everything that he sent was read: a message that is not complete
@@ -593,8 +663,11 @@ static void conn_process(struct shard *sh, struct conn *c)
             break;
         }
         held_pop(sh, c);
-        if (kind == EV_CLOSE)
+        if (kind == EV_CLOSE) {
             c->state = CONN_FLUSHING;
+            if (!session_has_quit(&c->session) && !sh->is_draining)
+                c->end_reason = "refused";
+        }
         if (c->txn != NULL && c->txn->message.writes_pending > TXN_WRITES_PENDING_MAX) {
             c->is_stalled = true;
             wait_on(c, &sh->stalled);
@@ -602,6 +675,8 @@ static void conn_process(struct shard *sh, struct conn *c)
         }
     }
     c->is_processing = false;
+    if (c->held_count > 0 && list_is_empty(&c->holding))
+        list_push(&sh->holding, &c->holding);
     drop_unfinished(sh, c);
     if (c->has_progress) {
         c->progress_at = ring_now(sh->ring);
@@ -719,6 +794,7 @@ void conn_on_event(struct shard *sh, const struct ring_event *ev)
     case RING_MESSAGE:
     case RING_MESSAGE_SENT:
     case RING_POLL:
+    case RING_CONNECT:
     case RING_KIND_COUNT:
         UNREACHABLE();
     }
@@ -757,7 +833,7 @@ static bool is_too_slow(struct conn *c, clock_ns now)
     return is_slow;
 }
 
-/* The peer waits for a decision, or for us to take what he sends: none of his clocks runs. */
+/* The peer waits for a decision, or for us to take what he sends: he is not to blame. */
 static bool waits_for_us(const struct conn *c)
 {
     return session_phase(&c->session) == SESSION_PHASE_DECISION || !list_is_empty(&c->waiting);
@@ -772,6 +848,15 @@ static void on_deadline_ours(struct shard *sh, struct conn *c, clock_ns now)
         metrics_add(&sh->metrics, METRIC_CONNS_TIMED_OUT, 1);
         conn_drop(sh, c, "reply budget ended");
         return;
+    }
+    if (c->is_in_content && now - c->content_since >= c->listener->options->content_ns_max) {
+        metrics_add(&sh->metrics, METRIC_CONNS_TIMED_OUT, 1);
+        conn_end_now(sh, c, ANSWER(STATUS_TIMEOUT), "store or memory too slow");
+        return;
+    }
+    if (may_open_replies(c) && now - c->txn->phases.end >= OPEN_REPLIES_NS) {
+        txn_open_replies(c->txn);
+        mark_dirty(sh, c);
     }
     c->progress_at = now;
     c->content_bytes = 0;
@@ -824,8 +909,12 @@ void conn_on_timer(struct shard *sh, struct conn *c)
 
 void conn_drain(struct shard *sh, struct conn *c, bool is_forced)
 {
-    if (c->state != CONN_OPEN)
+    if (c->state != CONN_OPEN) {
+        clock_ns last = ring_now(sh->ring) + LINGER_NS;
+        if (is_forced && c->state < CONN_DRAINING && c->deadline > last)
+            set_deadline(sh, c, last);
         return;
+    }
     if (is_forced || c->txn == NULL)
         conn_end_now(sh, c, ANSWER(STATUS_SHUTTING_DOWN), is_forced ? "shutdown" : NULL);
 }

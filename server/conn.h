@@ -28,36 +28,37 @@ enum conn_state {
 
 struct conn {
     struct session session;
-    struct list dirty;    /* on shard->dirty: has output to send at the end of the turn */
-    struct list waiting;  /* on shard->starved, shard->stalled or shard->drained */
-    struct timer timer;   /* fires at or before @deadline; lazily re-armed */
+    struct list dirty;   /* on shard->dirty: has output to send at the end of the turn */
+    struct list waiting; /* on shard->starved, shard->stalled or shard->drained */
+    struct list holding; /* on shard->holding: input waits in receive buffers */
+    struct timer timer;  /* fires at or before @deadline; lazily re-armed */
     clock_ns deadline;
     clock_ns opened_at;
-    clock_ns progress_at;   /* last complete command, or content byte */
+    clock_ns progress_at; /* last complete command, or content byte */
     clock_ns send_since;
     clock_ns content_since;
     clock_ns rate_check_at;
     uint64_t content_bytes; /* received since the last check of the rate */
     struct listener *listener;
     struct txn *txn;
-    struct chunk *carry;  /* an incomplete command line */
-    struct chunk *out;    /* replies being sent */
+    struct chunk *carry; /* an incomplete command line */
+    struct chunk *out;   /* replies being sent */
     struct held_window *held_first;
     struct held_window *held_last;
     int32_t file;
     uint32_t out_sent;
     uint16_t generation;
-    uint16_t ops_count;   /* operations in flight */
+    uint16_t ops_count; /* operations in flight */
     uint16_t held_count;
-    uint8_t state;        /* enum conn_state */
+    uint8_t state; /* enum conn_state */
     uint8_t helo_len;
     bool is_recv_armed : 1;
     bool is_recv_cancelled : 1;
     bool is_sending : 1;
     bool is_eof : 1;
     bool is_lost : 1;
-    bool is_processing : 1; /* inside conn_process(): answers given now are picked up by it */
-    bool is_blocked : 1;    /* session wants an answer first */
+    bool is_processing : 1;    /* inside conn_process(): answers given now are picked up by it */
+    bool is_blocked : 1;       /* session wants an answer first */
     bool is_carry_blocked : 1; /* c->carry holds a complete line that waits for it */
     bool is_stalled : 1;       /* on shard->stalled: the spool has to catch up first */
     bool has_progress : 1;
@@ -76,8 +77,11 @@ void conn_on_timer(struct shard *sh, struct conn *c);
 void conn_resume(struct shard *sh, struct conn *c);
 /* conn_rearm() - receive buffers are free again, or the spool has caught up. */
 void conn_rearm(struct shard *sh, struct conn *c);
-/* conn_drop() - close without another word: no reply would be true, or nobody is there to read it. */
+/* conn_drop() - close without another word: no reply would be true, or nobody is there to read it.
+ */
 void conn_drop(struct shard *sh, struct conn *c, const char *reason);
+/* conn_evacuate() - free the receive buffers in which its input waits; false: some are left. */
+MUST_CHECK bool conn_evacuate(struct shard *sh, struct conn *c);
 /* conn_flush() - send what is ready (end of the turn). */
 void conn_flush(struct shard *sh, struct conn *c);
 /* conn_close() - nothing is in flight any more (end of the turn): the file and the slot go back. */

@@ -88,8 +88,8 @@ int listener_bind(const struct listener_options *o, bool reuse_port, char *ret_t
         return fd;
     if (fd >= 0)
         close(fd);
-    snprintf(ret_text, text_cap, "%.*s: %s: %s (%s)", (int)o->name.len,
-             (const char *)o->name.ptr, step, err_text(result), err_name(result));
+    snprintf(ret_text, text_cap, "%.*s: %s: %s (%s)", (int)o->name.len, (const char *)o->name.ptr,
+             step, err_text(result), err_name(result));
     return result;
 }
 
@@ -104,20 +104,32 @@ static struct ring_token listener_token(struct shard *sh, const struct listener 
     };
 }
 
+static bool has_slot(const struct shard *sh)
+{
+    return pool_used_count(&sh->conns) < sh->options.limits.conn_count_max;
+}
+
+bool listener_may_arm(const struct shard *sh, const struct listener *l)
+{
+    return l->fd >= 0 && !l->is_armed && !sh->is_draining && has_slot(sh);
+}
+
 void listener_arm(struct shard *sh, struct listener *l)
 {
-    if (l->fd < 0 || l->is_armed || sh->is_draining)
+    if (!listener_may_arm(sh, l))
         return;
     l->is_armed = true;
+    l->is_disarming = false;
     l->generation++;
     ring_accept_arm(sh->ring, l->fd, listener_token(sh, l, RING_ACCEPT));
 }
 
 static void listener_disarm(struct shard *sh, struct listener *l)
 {
-    if (l->is_armed)
-        ring_cancel(sh->ring, listener_token(sh, l, RING_ACCEPT),
-                    listener_token(sh, l, RING_CANCEL));
+    if (!l->is_armed || l->is_disarming)
+        return;
+    l->is_disarming = true;
+    ring_cancel(sh->ring, listener_token(sh, l, RING_ACCEPT), listener_token(sh, l, RING_CANCEL));
 }
 
 void listener_close(struct shard *sh, struct listener *l)
@@ -138,16 +150,18 @@ void listener_on_event(struct shard *sh, const struct ring_event *ev)
         l->is_armed = false;
     if (ev->res < 0) {
         /* ENFILE, EMFILE, ENOBUFS, ENOMEM: the file table or the machine is full for now. */
-        if (!l->is_armed)
+        if (!l->is_armed && ev->res != -ECANCELED)
             l->retry_at = ring_now(sh->ring) + ACCEPT_RETRY_NS;
         return;
     }
-    if (pool_used_count(&sh->conns) >= sh->options.limits.conn_count_max) {
+    if (!has_slot(sh)) { /* accepted before the cancel arrived */
         metrics_add(&sh->metrics, METRIC_CONNS_REFUSED, 1);
         ring_close(sh->ring, ev->res);
     } else {
         conn_open(sh, l, ev->res);
     }
+    for (uint32_t i = 0; !has_slot(sh) && i < sh->options.listener_count; i++)
+        listener_disarm(sh, &sh->listeners[i]);
     if (!l->is_armed)
         listener_arm(sh, l);
 }

@@ -16,29 +16,30 @@ struct shard;
 struct ring_event;
 
 struct listener_options { /* read-only while the server runs */
-    struct slice name;          /* for logs and records */
+    struct slice name;    /* for logs and records */
     struct session_config session;
     struct sockaddr_storage address;
     socklen_t address_len;
-    const char *unix_path;      /* NULL: TCP */
-    uint32_t unix_mode;         /* permissions of the socket; 0: what the umask leaves */
+    const char *unix_path; /* NULL: TCP */
+    uint32_t unix_mode;    /* permissions of the socket; 0: what the umask leaves */
     enum policy_mixed mixed;
     enum policy_on_refusal on_refusal;
-    uint32_t conn_count_max;    /* per shard; 0: the shard's limit only */
-    clock_ns command_ns_max;    /* for a complete next command (RFC 5321 4.5.3.2.7: 5 minutes) */
-    clock_ns block_ns_max;      /* between content bytes */
-    clock_ns content_ns_max;    /* from 354 to the end of data */
-    clock_ns send_ns_max;       /* for the peer to take our replies */
+    uint32_t conn_count_max;       /* per shard; 0: the shard's limit only */
+    clock_ns command_ns_max;       /* for a complete next command (RFC 5321 4.5.3.2.7: 5 minutes) */
+    clock_ns block_ns_max;         /* between content bytes */
+    clock_ns content_ns_max;       /* from 354 to the end of data */
+    clock_ns send_ns_max;          /* for the peer to take our replies */
     uint64_t bytes_per_second_min; /* of content, after content_grace_ns; 0: no limit */
     clock_ns content_grace_ns;
 };
 
 struct listener {
     const struct listener_options *options;
-    int fd;          /* -1: not listening */
+    int fd; /* -1: not listening */
     uint16_t generation;
     uint32_t conn_count;
     bool is_armed;
+    bool is_disarming;
     clock_ns retry_at; /* after an accept that failed for lack of resources */
 };
 
@@ -46,6 +47,8 @@ struct listener {
  * Return: descriptor, or a negative errno with @ret_text filled. */
 MUST_CHECK int listener_bind(const struct listener_options *o, bool reuse_port, char *ret_text,
                              size_t text_cap);
+/* listener_may_arm() - it listens, is not armed, and there is a slot for one more connection. */
+bool listener_may_arm(const struct shard *sh, const struct listener *l);
 void listener_arm(struct shard *sh, struct listener *l);
 /* listener_close() - for good: no new connection, and those that wait in the kernel are reset. */
 void listener_close(struct shard *sh, struct listener *l);

@@ -427,11 +427,9 @@ static void reload(struct process *p)
 
 static void print_counters(const struct process *p)
 {
-    static uint8_t memory[64 * KIB];
-    struct metrics sum;
+    static uint8_t memory[SERVER_COUNTERS_BYTES_MAX];
     struct buf out = buf_over(memory, sizeof(memory));
-    server_metrics(p->server, &sum);
-    metrics_print(&sum, &out);
+    server_counters_print(p->server, &out);
     log_direct(STDERR_FILENO, buf_slice(&out));
 }
 

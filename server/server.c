@@ -29,6 +29,7 @@ enum command {
     COMMAND_REPLACE = 1u << 0,
     COMMAND_LOG_FD = 1u << 1,
     COMMAND_DRAIN = 1u << 2,
+    COMMAND_COUNTERS = 1u << 3,
 };
 
 enum worker_state { WORKER_STARTING, WORKER_RUNNING, WORKER_FAILED, WORKER_ENDED };
@@ -41,6 +42,10 @@ struct worker {
     struct shard *shard;
     int *listen_fds; /* handed to the shard */
     bool has_mail;   /* main thread's: the shard is a target of the mailbox */
+    /* written by the shard before it acknowledges COMMAND_COUNTERS: */
+    struct spool_counters spool_counters;
+    struct ring_counters ring_counters;
+    uint64_t log_dropped;
     /* under server->lock: */
     enum worker_state state;
     uint32_t pending; /* commands not acknowledged */
@@ -95,6 +100,11 @@ static void run_commands(struct worker *w)
     }
     if (commands & COMMAND_LOG_FD)
         shard_set_log_fd(sh, w->server->log_fd);
+    if (commands & COMMAND_COUNTERS) {
+        w->spool_counters = *spool_counters(sh->spool);
+        w->ring_counters = *ring_counters(sh->ring);
+        w->log_dropped = log_writer_dropped(sh->log);
+    }
     if (commands & COMMAND_DRAIN)
         shard_drain(sh, ring_now(sh->ring) + w->server->drain_ns);
     /* A descriptor may be closed after the acknowledgement: not while a write is in flight. */
@@ -384,11 +394,52 @@ void server_set_log_fd(struct server *s, int fd)
     (void)command_all(s, COMMAND_LOG_FD);
 }
 
-void server_metrics(struct server *s, struct metrics *ret_sum)
+static void put_counter(struct buf *out, const char *name, uint64_t value)
 {
-    memset(ret_sum, 0, sizeof(*ret_sum));
+    BUF_PUT_LIT(out, "postern_");
+    buf_put(out, slice_str(name));
+    buf_put_byte(out, ' ');
+    buf_put_u64(out, value);
+    buf_put_byte(out, '\n');
+}
+
+/* Sums @field of the @counters blocks of all workers. */
+#define PUT_SUM(out, s, name, field)                                                               \
+    do {                                                                                           \
+        uint64_t total = 0;                                                                        \
+        for (uint32_t i = 0; i < (s)->worker_count; i++)                                           \
+            total += (s)->workers[i].field;                                                        \
+        put_counter((out), (name), total);                                                         \
+    } while (0)
+
+void server_counters_print(struct server *s, struct buf *out)
+{
+    struct metrics sum = {0};
+    (void)command_all(s, COMMAND_COUNTERS);
     for (uint32_t i = 0; i < s->worker_count; i++)
-        metrics_sum(ret_sum, &s->workers[i].shard->metrics);
+        metrics_sum(&sum, &s->workers[i].shard->metrics);
+    metrics_print(&sum, out);
+    PUT_SUM(out, s, "log_lines_dropped_total", log_dropped);
+    PUT_SUM(out, s, "spool_groups_total", spool_counters.groups);
+    PUT_SUM(out, s, "spool_commits_total", spool_counters.commits);
+    PUT_SUM(out, s, "spool_aborts_total", spool_counters.aborts);
+    PUT_SUM(out, s, "spool_bytes_written_total", spool_counters.bytes_written);
+    PUT_SUM(out, s, "spool_syncs_total", spool_counters.syncs);
+    PUT_SUM(out, s, "spool_write_errors_total", spool_counters.write_errors);
+    PUT_SUM(out, s, "spool_sync_errors_total", spool_counters.sync_errors);
+    PUT_SUM(out, s, "spool_segments_used_total", spool_counters.segments_used);
+    PUT_SUM(out, s, "spool_segments_recycled_total", spool_counters.segments_recycled);
+    PUT_SUM(out, s, "spool_segments_abandoned_total", spool_counters.segments_abandoned);
+    PUT_SUM(out, s, "spool_full_refusals_total", spool_counters.full_refusals);
+    PUT_SUM(out, s, "spool_results_lost_total", spool_counters.results_lost);
+    PUT_SUM(out, s, "spool_stale_events_total", spool_counters.stale_events);
+    PUT_SUM(out, s, "ring_turns_total", ring_counters.turns);
+    PUT_SUM(out, s, "ring_submits_total", ring_counters.submits);
+    PUT_SUM(out, s, "ring_completions_total", ring_counters.completions);
+    PUT_SUM(out, s, "ring_sq_full_total", ring_counters.sq_full);
+    PUT_SUM(out, s, "ring_cq_overflow_total", ring_counters.cq_overflow);
+    PUT_SUM(out, s, "ring_buffers_empty_total", ring_counters.no_buffers);
+    PUT_SUM(out, s, "ring_failures_total", ring_counters.failures);
 }
 
 bool server_has_failed(struct server *s)

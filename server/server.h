@@ -12,7 +12,7 @@ struct server;
 struct server_options {
     struct shard_options shard; /* the same for all but shard_idx */
     uint32_t shard_count;
-    bool pins_threads;          /* one core each, when there are enough */
+    bool pins_threads; /* one core each, when there are enough */
 };
 
 /*
@@ -29,8 +29,10 @@ MUST_CHECK int server_replace(struct server *s, struct policy *policy, struct ru
 /* server_set_log_fd() - all shards write to @fd; returns when none uses the old one any more. */
 void server_set_log_fd(struct server *s, int fd);
 
-/* server_metrics() - sum over the shards, which go on counting meanwhile. */
-void server_metrics(struct server *s, struct metrics *ret_sum);
+/* server_counters_print() - every counter, summed over the shards, as metrics_print() has them;
+ * SERVER_COUNTERS_BYTES_MAX suffice. Waits until each shard has told those that only it can read. */
+#define SERVER_COUNTERS_BYTES_MAX (METRICS_PRINT_BYTES_MAX + 4 * KIB)
+void server_counters_print(struct server *s, struct buf *out);
 
 /* server_has_failed() - a shard ended because its ring failed; the process should drain and exit.
  * Such a shard sends the process SIGTERM, so that somebody asks. */

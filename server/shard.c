@@ -9,7 +9,8 @@
  *
  * Back pressure: receives that ended for lack of buffers are armed again when a quarter of the
  * buffers is free; when fewer than an eighth are free, or bytes have been pinned for longer than
- * PINNED_NS_MAX, the transactions that pin them hand them to the spool, oldest first.
+ * PINNED_NS_MAX, the transactions that pin them hand them to the spool, oldest first, and input
+ * that waits in buffers moves into chunks.
  */
 #include "shard.h"
 #include "base/assert.h"
@@ -24,6 +25,8 @@
 #define SQ_ENTRIES 4096
 #define CQ_ENTRIES 16384
 #define PINNED_NS_MAX (500 * NS_PER_MS)
+#define STARVED_CHECK_NS (100 * NS_PER_MS) /* who holds buffers is looked at that often, at least  \
+                                            */
 /* Lines of a busy shard leave together: a write to a file costs a switch to a kernel worker. */
 #define LOG_WAIT_NS (10 * NS_PER_MS)
 
@@ -50,7 +53,8 @@ static int pools_init(struct shard *sh)
     sh->listeners = calloc(sh->options.listener_count + 1, sizeof(*sh->listeners));
     sh->epoch = calloc(1, sizeof(*sh->epoch));
     sh->conn_generations = calloc(limits->conn_count_max, sizeof(*sh->conn_generations));
-    if (sh->conn_generations == NULL || sh->rcpt_scratch == NULL || sh->listeners == NULL || sh->epoch == NULL)
+    if (sh->conn_generations == NULL || sh->rcpt_scratch == NULL || sh->listeners == NULL ||
+        sh->epoch == NULL)
         result = -ENOMEM;
     return result;
 }
@@ -65,6 +69,7 @@ int shard_init(struct shard *sh, const struct shard_options *options, char *ret_
     list_init(&sh->starved);
     list_init(&sh->stalled);
     list_init(&sh->drained);
+    list_init(&sh->holding);
     list_init(&sh->pinned);
     int result = pools_init(sh);
     if (result < 0)
@@ -81,8 +86,8 @@ int shard_init(struct shard *sh, const struct shard_options *options, char *ret_
     if (result < 0)
         return fail(result, "io_uring", ret_text, text_cap);
     timer_wheel_init(&sh->timers, ring_now(sh->ring));
-    result = spool_new(options->spool_dir, options->shard_idx, sh->ring, SHARD_OWNER_SPOOL,
-                       &sh->spool);
+    result =
+        spool_new(options->spool_dir, options->shard_idx, sh->ring, SHARD_OWNER_SPOOL, &sh->spool);
     if (result < 0)
         return fail(result, "spool", ret_text, text_cap);
     result = log_writer_new(sh->ring, options->log_fd, SHARD_OWNER_LOG, options->log_buffer_bytes,
@@ -180,7 +185,8 @@ void shard_set_log_fd(struct shard *sh, int fd)
     log_writer_set_fd(sh->log, fd);
 }
 
-/* --- the turn ----------------------------------------------------------------------------------- */
+/* --- the turn -----------------------------------------------------------------------------------
+ */
 
 static void on_mail(struct shard *sh, struct mail mail)
 {
@@ -255,6 +261,20 @@ static void run_pinned(struct shard *sh)
     }
 }
 
+/* Input that waits for an answer, or for its client to read replies, gives up its buffers. */
+static void run_holding(struct shard *sh)
+{
+    uint32_t low = ring_buffers_count(sh->ring) / 8 + 1;
+    struct list again;
+    struct list *entry;
+    list_init(&again);
+    while (ring_buffers_free(sh->ring) < low && (entry = list_pop(&sh->holding)) != NULL)
+        if (!conn_evacuate(sh, CONTAINER_OF(entry, struct conn, holding)))
+            list_push(&again, entry);
+    while ((entry = list_pop(&again)) != NULL)
+        list_push(&sh->holding, entry);
+}
+
 static void run_waiting(struct shard *sh)
 {
     uint32_t quarter = ring_buffers_count(sh->ring) / 4;
@@ -285,7 +305,7 @@ static void run_listeners(struct shard *sh)
 {
     for (uint32_t i = 0; i < sh->options.listener_count; i++) {
         struct listener *l = &sh->listeners[i];
-        if (!l->is_armed && l->fd >= 0 && ring_now(sh->ring) >= l->retry_at)
+        if (listener_may_arm(sh, l) && ring_now(sh->ring) >= l->retry_at)
             listener_arm(sh, l);
     }
 }
@@ -300,8 +320,8 @@ static void run_drain(struct shard *sh)
             if (pool_is_taken(&sh->conns, i))
                 conn_drain(sh, pool_at(&sh->conns, i), true);
     }
-    sh->is_stopped = sh->conn_count == 0 && spool_is_idle(sh->spool) && pool_used_count(&sh->txns) == 0 &&
-                     log_writer_is_idle(sh->log);
+    sh->is_stopped = sh->conn_count == 0 && spool_is_idle(sh->spool) &&
+                     pool_used_count(&sh->txns) == 0 && log_writer_is_idle(sh->log);
 }
 
 static uint64_t wait_ns(const struct shard *sh, uint64_t wait_ns_max)
@@ -313,11 +333,13 @@ static uint64_t wait_ns(const struct shard *sh, uint64_t wait_ns_max)
         due = u64_min(due, t->pinned_since + PINNED_NS_MAX);
     }
     for (uint32_t i = 0; i < sh->options.listener_count; i++)
-        if (!sh->listeners[i].is_armed && sh->listeners[i].fd >= 0 && !sh->is_draining)
+        if (listener_may_arm(sh, &sh->listeners[i]))
             due = u64_min(due, sh->listeners[i].retry_at);
     if (!list_is_empty(&sh->dirty) ||
         (!list_is_empty(&sh->speechless) && chunk_is_free(&sh->chunks)))
         return 0;
+    if (!list_is_empty(&sh->starved))
+        due = u64_min(due, now + STARVED_CHECK_NS);
     if (sh->is_draining)
         due = u64_min(due, u64_max(sh->drain_deadline, now + 10 * NS_PER_MS));
     uint64_t left = due == CLOCK_NEVER ? CLOCK_NEVER : (due > now ? due - now : 0);
@@ -334,6 +356,7 @@ int shard_turn(struct shard *sh, uint64_t wait_ns_max)
         dispatch(sh, &events[i]);
     run_timers(sh);
     run_pinned(sh);
+    run_holding(sh);
     run_outcomes(sh);
     spool_turn(sh->spool);
     run_outcomes(sh);

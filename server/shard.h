@@ -44,11 +44,11 @@ struct shard_epoch {
 #define SHARD_FILE_SLACK 256
 
 struct shard_limits {
-    uint32_t conn_count_max;    /* connections open at once on this shard */
+    uint32_t conn_count_max; /* connections open at once on this shard */
     uint32_t txn_count_max;
-    uint32_t chunk_count_max;   /* CHUNK_BYTES each */
-    uint32_t buffer_count;      /* receive buffers, power of two */
-    clock_ns session_ns_max;    /* whole session */
+    uint32_t chunk_count_max; /* CHUNK_BYTES each */
+    uint32_t buffer_count;    /* receive buffers, power of two */
+    clock_ns session_ns_max;  /* whole session */
 };
 
 struct shard_options {
@@ -89,19 +89,20 @@ struct shard {
     struct pool rcpt_tables[TXN_RCPT_TABLE_COUNT];
     struct chunk_pool chunks;
     uint8_t log_scratch[LOG_LINE_BYTES_MAX]; /* one line, used within one call */
-    struct spool_rcpt *rcpt_scratch; /* RCPT_COUNT_HARD_MAX entries, used within one call */
+    struct spool_rcpt *rcpt_scratch;         /* RCPT_COUNT_HARD_MAX entries, used within one call */
 
-    struct list dirty;   /* connections with something to send at the end of the turn */
+    struct list dirty;      /* connections with something to send at the end of the turn */
     struct list speechless; /* connections whose replies wait for a chunk (through conn.dirty) */
-    struct list starved; /* connections whose receive ended for lack of buffers */
-    struct list drained; /* connections with nothing in flight, to be closed */
-    struct list stalled; /* connections that wait for the spool to write */
-    struct list pinned;  /* transactions that hold receive buffers, oldest first */
+    struct list starved;    /* connections whose receive ended for lack of buffers */
+    struct list drained;    /* connections with nothing in flight, to be closed */
+    struct list stalled;    /* connections that wait for the spool to write */
+    struct list holding;    /* connections whose input waits in receive buffers, oldest first */
+    struct list pinned;     /* transactions that hold receive buffers, oldest first */
     uint32_t conn_count;
     bool is_draining;
     bool is_drain_forced;
-    bool is_stopped;       /* drained: nothing is left to do */
-    uint32_t commands;     /* raised by SHARD_MAIL_COMMAND; cleared by whoever carries them out */
+    bool is_stopped;   /* drained: nothing is left to do */
+    uint32_t commands; /* raised by SHARD_MAIL_COMMAND; cleared by whoever carries them out */
     clock_ns drain_deadline;
 };
 

@@ -276,8 +276,7 @@ static void part_copy(struct shard *sh, struct txn *t, struct slice bytes)
     part_add(t, copy, &w);
 }
 
-void txn_body(struct shard *sh, struct txn *t, const struct slices *parts,
-                       const struct window *w)
+void txn_body(struct shard *sh, struct txn *t, const struct slices *parts, const struct window *w)
 {
     if (t->size_max > 0 && scan_content_bytes(&t->scan) > t->size_max && !t->is_dropping)
         content_give_up(sh, t, ANSWER(STATUS_TOO_BIG));
@@ -410,6 +409,29 @@ static void verdicts_fail(struct txn *t, struct answer failure)
         t->is_mixed |= policy_mix(t->verdicts, t->rcpt_count, POLICY_REFUSAL_QUARANTINE);
 }
 
+static void entries_begin(struct txn *t, struct session *s)
+{
+    session_set_entries(s, t->entries);
+    for (uint32_t i = 0; i < t->rcpt_count; i++)
+        t->entries[i] = (struct session_entry){.rcpt_code = t->rcpts[i].rcpt_code};
+}
+
+void txn_open_replies(struct txn *t)
+{
+    ASSERT(t->state == TXN_COMMITTING && t->conn != NULL);
+    if (t->is_opened || t->has_one_reply)
+        return;
+    struct session *s = &t->conn->session;
+    t->is_opened = true;
+    entries_begin(t, s);
+    for (uint32_t i = 0; i < t->rcpt_count; i++) {
+        const struct policy_verdict *v = &t->verdicts[i];
+        if (!verdict_is_stored(v) && v->action != POLICY_DISCARD)
+            session_refuse_rcpt(s, i, v->answer);
+    }
+    session_open_block(s);
+}
+
 /* Fills every slot and lets the dialect go on. @failure: what stored recipients get when the spool
  * did not store. */
 static void txn_reply(struct shard *sh, struct txn *t, struct answer failure)
@@ -430,10 +452,12 @@ static void txn_reply(struct shard *sh, struct txn *t, struct answer failure)
         return;
     }
     struct session *s = &t->conn->session;
-    session_set_entries(s, t->entries);
+    if (!t->is_opened)
+        entries_begin(t, s);
     for (uint32_t i = 0; i < t->rcpt_count; i++) {
         const struct policy_verdict *v = &t->verdicts[i];
-        t->entries[i] = (struct session_entry){.rcpt_code = t->rcpts[i].rcpt_code};
+        if (t->entries[i].fate != SESSION_FATE_OPEN)
+            continue;
         if (verdict_is_stored(v))
             session_accept_rcpt(s, i, accept_answer(t, v), &t->message.proof);
         else if (v->action == POLICY_DISCARD)
@@ -446,7 +470,8 @@ static void txn_reply(struct shard *sh, struct txn *t, struct answer failure)
 }
 
 /* The Received field; the client's address and the names were checked when they were read. */
-static struct slice txn_trace(struct shard *sh, struct txn *t, const struct conn *c, struct buf *out)
+static struct slice txn_trace(struct shard *sh, struct txn *t, const struct conn *c,
+                              struct buf *out)
 {
     struct trace_info info = {
         .helo = conn_helo(c),

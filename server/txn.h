@@ -68,6 +68,7 @@ struct txn {
     bool spool_begun;
     bool is_dropping;    /* content is read on but not stored; store_answer says why */
     bool is_draining;    /* aborted, the spool still borrows memory */
+    bool is_opened;      /* the block of replies was opened before the outcome was known */
     bool is_replied;     /* nothing more to say to the client */
     bool has_one_reply;  /* plain SMTP: all verdicts must be alike */
     bool is_mixed;       /* verdicts were rewritten to fit one reply (policy_mix) */
@@ -121,12 +122,12 @@ struct txn *txn_new(struct shard *sh, struct conn *c, const struct session_event
 /* txn_rcpt() - decide a RCPT and, when accepted, add it. */
 struct answer txn_rcpt(struct shard *sh, struct txn *t, const struct session_event *ev);
 
-/* txn_begin_content() - reserve a place in the spool and prepare the scan; STATUS_NONE when content may come. */
+/* txn_begin_content() - reserve a place in the spool and prepare the scan; STATUS_NONE when content
+ * may come. */
 struct answer txn_begin_content(struct shard *sh, struct txn *t);
 
 /* txn_body() - body slices of one event; @w is the window that they point into (or static). */
-void txn_body(struct shard *sh, struct txn *t, const struct slices *parts,
-                       const struct window *w);
+void txn_body(struct shard *sh, struct txn *t, const struct slices *parts, const struct window *w);
 
 /* txn_settle() - the window that the last parts point into is about to be given up by the
  * connection while the message is unfinished: copy small shares, stream large bodies on. */
@@ -137,6 +138,10 @@ void txn_evacuate(struct shard *sh, struct txn *t);
 
 /* txn_end() - content complete: decide every recipient; commit or refuse. */
 void txn_end(struct shard *sh, struct txn *t, const struct session_event *ev);
+
+/* txn_open_replies() - the outcome takes a while: where the dialect has a reply for each recipient,
+ * show a sign of life (PRDR-17) and answer those who are refused whatever the outcome (LMTP-11). */
+void txn_open_replies(struct txn *t);
 
 /* txn_on_outcome() - the spool says what became of it. */
 void txn_on_outcome(struct shard *sh, struct txn *t);

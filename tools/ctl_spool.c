@@ -9,8 +9,10 @@
 #include "ctl_spool_call.h"
 #include "ctl_text.h"
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 static const char usage_spool[] =
     "usage: posternctl spool VERB --spool DIR [...]\n"
@@ -268,6 +270,16 @@ static int options_parse(struct spool_call *call, const struct verb *verb, int a
     return words < 0 ? EXIT_USAGE : EXIT_OK;
 }
 
+/* For the wrong directory "no messages" would be the wrong answer. A server that stores nothing
+ * (durability none) makes a key and no segments. */
+static bool is_spool(const struct spool_call *call)
+{
+    char path[PATH_MAX];
+    int len = snprintf(path, sizeof(path), "%s/key", call->dir);
+    return store_stats(call->store)->segments > 0 ||
+           (len > 0 && (size_t)len < sizeof(path) && access(path, F_OK) == 0);
+}
+
 static int verb_run(struct spool_call *call, const struct verb *verb, int argc, char **argv)
 {
     char text[512];
@@ -288,10 +300,9 @@ static int verb_run(struct spool_call *call, const struct verb *verb, int argc, 
         fputc('\n', call->ctl->err);
         return EXIT_FAILED;
     }
-    /* Every spool has segments from its first start on: an empty answer would be a wrong one. */
-    status = store_stats(call->store)->segments > 0
+    status = is_spool(call)
                  ? verb->run(call)
-                 : ctl_failed(call->ctl, call->dir, "no spool is there (no segment files)");
+                 : ctl_failed(call->ctl, call->dir, "is no spool (it has no segments and no key)");
     store_close(call->store);
     return status;
 }

@@ -169,7 +169,7 @@ class Tree:
 
     def resolve(self, source, name):
         """The path that #include "name" means in this file, or None for a foreign header."""
-        for folder in (Path(source.path).parent, Path("include"), Path("server")):
+        for folder in (Path(source.path).parent, Path("include"), Path("server"), Path("tools")):
             path = normal(folder / name)
             if path in self.paths:
                 return path

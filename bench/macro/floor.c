@@ -38,6 +38,8 @@
 struct conn {
     int32_t file;
     bool is_open;
+    bool is_receiving;
+    bool is_cancelled; /* the receive */
     bool is_sending;
     bool is_ended; /* the peer's end, or our QUIT: close when nothing is being sent */
     bool is_dirty;
@@ -168,13 +170,20 @@ static void feed(struct program *p, struct conn *c, struct slice in)
 
 /* --- ring results ---------------------------------------------------------------------------- */
 
+/* Nothing may be in flight on a file that is closed. */
 static void close_if_ended(struct program *p, struct conn *c)
 {
     if (!c->is_ended || c->is_sending || c->out_len > 0 || !c->is_open)
         return;
-    c->is_open = false;
-    c->generation++;
+    if (c->is_receiving) {
+        if (!c->is_cancelled)
+            ring_cancel(p->ring, token_of(p, c, RING_RECV), token_of(p, c, RING_CANCEL));
+        c->is_cancelled = true;
+        return;
+    }
     ring_close(p->ring, c->file);
+    c->is_open = false;
+    c->generation++; /* whatever still comes for it is dropped */
 }
 
 static void flush(struct program *p, struct conn *c)
@@ -184,9 +193,19 @@ static void flush(struct program *p, struct conn *c)
     if (c->out_len > 0) {
         c->sending = c->out_len;
         c->is_sending = true;
-        ring_send_quiet(p->ring, c->file, slice_of(c->out, c->sending), token_of(p, c, RING_SEND));
+        struct slice bytes = slice_of(c->out, c->sending);
+        if (c->is_ended) /* closing waits for the result */
+            ring_send(p->ring, c->file, bytes, token_of(p, c, RING_SEND));
+        else
+            ring_send_quiet(p->ring, c->file, bytes, token_of(p, c, RING_SEND));
     }
     close_if_ended(p, c);
+}
+
+static void recv_arm(struct program *p, struct conn *c)
+{
+    c->is_receiving = true;
+    ring_recv_arm(p->ring, c->file, token_of(p, c, RING_RECV));
 }
 
 static void on_accept(struct program *p, const struct ring_event *ev)
@@ -203,24 +222,25 @@ static void on_accept(struct program *p, const struct ring_event *ev)
     c->is_open = true;
     c->is_dirty = is_dirty;
     c->generation = generation;
-    ring_recv_arm(p->ring, c->file, token_of(p, c, RING_RECV));
+    recv_arm(p, c);
     say(p, c, SLICE_LIT("220 mx.bench.example ESMTP\r\n"));
 }
 
 static void on_recv(struct program *p, struct conn *c, const struct ring_event *ev)
 {
     struct window w = ev->window;
+    c->is_receiving = ev->more;
     if (ev->res > 0) {
         feed(p, c, w.bytes);
         window_unpin(&w);
-    } else if (ev->res != -ENOBUFS) {
-        c->is_ended = true;
-        c->out_len = c->is_sending ? c->out_len : 0;
-        close_if_ended(p, c);
-        return;
+    } else if (ev->res != -ENOBUFS && !c->is_ended) {
+        c->is_ended = true; /* nobody reads what was not sent yet */
+        c->out_len = c->is_sending ? c->sending : 0;
     }
-    if (!ev->more && !c->is_ended)
-        ring_recv_arm(p->ring, c->file, token_of(p, c, RING_RECV));
+    if (c->is_ended)
+        close_if_ended(p, c);
+    else if (!c->is_receiving)
+        recv_arm(p, c);
 }
 
 static void on_send(struct program *p, struct conn *c, int32_t res)
@@ -228,7 +248,7 @@ static void on_send(struct program *p, struct conn *c, int32_t res)
     size_t sent = res > 0 ? (size_t)res : 0;
     if (res < 0 && res != -EAGAIN) {
         c->is_ended = true;
-        sent = c->out_len;
+        sent = c->out_len; /* dropped */
     }
     c->out_len -= (uint16_t)sent;
     memmove(c->out, c->out + sent, c->out_len);

@@ -21,7 +21,6 @@ Usage: run.py [--build DIR] [--postfix DIR] [--short] [--only REGEX] [--rounds N
 """
 
 import argparse
-import glob
 import json
 import os
 import platform
@@ -36,6 +35,8 @@ import sys
 import tempfile
 import time
 
+from mta import children_cpu_seconds, library_path, postfix_prepare, postfix_root
+
 KIB, MIB = 1024, 1024 * 1024
 HOSTNAME = "mx.bench.example"
 FILES_WANTED = 131072          # descriptors: idle connections, on both sides
@@ -45,7 +46,7 @@ SHARD_FILES_SLACK = 1000       # descriptors of a process that are not connectio
 OTHER_DISTURBS = 0.10
 SERVER_CORE = 0
 CLIENT_CORE = os.cpu_count() - 1
-RATE_PROBE_SECONDS = 0.15      # the load that finds out how many messages fill a round
+RATE_PROBE_SECONDS = 0.1       # the loads that find out how many messages fill a round
 
 
 # --- the machine ---------------------------------------------------------------------------------
@@ -116,10 +117,8 @@ def postfix_version(tools):
     if not tools.postconf:
         return "?"
     root = os.path.dirname(os.path.dirname(os.path.dirname(tools.postconf)))
-    libraries = [os.path.join(root, "usr/lib/postfix"),
-                 *glob.glob(os.path.join(root, "usr/lib/*-linux-gnu"))]
     line = first_line([tools.postconf, "-d", "mail_version"],
-                      {**os.environ, "LD_LIBRARY_PATH": ":".join(libraries)})
+                      {**os.environ, "LD_LIBRARY_PATH": library_path(root)})
     return line.rsplit(" ", 1)[-1] if line.startswith("mail_version = ") else "?"
 
 
@@ -160,6 +159,7 @@ class Tools:
         path = os.path.join(postfix, "bin") + ":/usr/sbin:/usr/bin:/sbin"
         self.source = shutil.which("smtp-source", path=path)
         self.sink = shutil.which("smtp-sink", path=path)
+        self.mta_root = postfix_root(postfix)
         self.postconf = shutil.which("postconf",
                                      path=os.path.join(postfix, "usr/sbin") + ":/usr/sbin")
         if not self.source or not self.sink:
@@ -191,9 +191,16 @@ class Server:
         self.dir = tempfile.mkdtemp(prefix="server-", dir=tools.scratch)
         self.log_path = os.path.join(self.dir, "log")
         os.chmod(self.dir, 0o755)
+        self.is_mta = name == "postfix"
+        environment = None
+        if self.is_mta:  # many processes, on all cores
+            command, environment = postfix_prepare(tools.mta_root, self.dir, self.port, HOSTNAME)
+        else:
+            command = self.command()
         with open(self.log_path, "wb") as log:
-            self.process = subprocess.Popen(self.command(), stdout=log, stderr=log, cwd=self.dir,
-                                            preexec_fn=pin(SERVER_CORE))
+            self.process = subprocess.Popen(
+                command, stdout=log, stderr=log, cwd=self.dir, env=environment,
+                start_new_session=self.is_mta, preexec_fn=None if self.is_mta else pin(SERVER_CORE))
         try:
             self.wait_until_ready()
         except RuntimeError:
@@ -232,12 +239,22 @@ class Server:
                 time.sleep(0.02)
         raise RuntimeError(f"{self.name} does not listen: {self.log_end()}")
 
+    def wait_until_quiet(self, seconds=5):
+        """A new spool fills segments ahead of need: that is not what the first load costs."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            before = self.cpu()
+            time.sleep(0.05)
+            if self.cpu() - before < 0.001:
+                return
+
     def log_end(self):
         with open(self.log_path, "rb") as log:
             return log.read()[-600:].decode(errors="replace")
 
     def cpu(self):
-        return cpu_seconds(self.process.pid)
+        own = cpu_seconds(self.process.pid)
+        return own + children_cpu_seconds(self.process.pid, cpu_seconds) if self.is_mta else own
 
     def stop(self):
         if self.process.poll() is None:
@@ -270,9 +287,9 @@ class Load:
 
     def messages_for(self, rate, seconds):
         """So many that a round takes about @seconds, and setting up sessions does not matter."""
-        least = self.sessions * (4 if self.keep else 1)
+        least = max(self.sessions * (4 if self.keep else 1), 50 if self.bytes < MIB else 4)
         most = 200000 if self.keep else 3000  # each connection leaves a port in TIME_WAIT
-        return int(min(max(rate * seconds, least, 2), most))
+        return int(min(max(rate * seconds, least), most))
 
     def run(self, tools, server, messages):
         """One sample: messages, seconds, and processor time of server, client and all others."""
@@ -310,12 +327,12 @@ class Scenario:
                 servers.append(Server(tools, name))
             messages = {}
             for server in servers:  # warms up as well: buffers, caches, the first segment
-                load, count = self.load, self.load.messages_for(0, 0)
-                sample = load.run(tools, server, count)
-                if sample["seconds"] < RATE_PROBE_SECONDS:
-                    count = load.messages_for(count / sample["seconds"], RATE_PROBE_SECONDS)
-                    sample = load.run(tools, server, count)
-                messages[server.name] = load.messages_for(count / sample["seconds"], seconds)
+                server.wait_until_quiet()
+                count = self.load.messages_for(0, 0)
+                for part in (RATE_PROBE_SECONDS / 4, RATE_PROBE_SECONDS, seconds):
+                    sample = self.load.run(tools, server, count)
+                    count = self.load.messages_for(count / sample["seconds"], part)
+                messages[server.name] = count
                 samples[server.name] = []
             for _ in range(rounds):
                 for server in servers:
@@ -355,7 +372,7 @@ def size_label(bytes_):
     return f"{bytes_ // KIB} KiB" if bytes_ < MIB else f"{bytes_ // MIB} MiB"
 
 
-def scenarios(has_compare):
+def scenarios(has_compare, has_mta):
     compared = ["compared none"] if has_compare else []
     trio = ["smtp-sink", "floor", "posternd none", *compared]
     durable = ["posternd none", "posternd os", "posternd disk",
@@ -395,6 +412,11 @@ def scenarios(has_compare):
     for bytes_ in (10 * KIB, 100 * KIB, MIB, 10 * MIB):
         add(group, f"{size_label(bytes_)}, 16 kept", durable, sessions=16, bytes_=bytes_)
     add(group, "1 KiB, 100 kept, pipelined", durable, sessions=100, client="pipelined")
+    if has_mta:
+        group = "a whole mail server: Postfix on all cores (queue files synced, then discarded)"
+        for sessions in (1, 16, 100):
+            add(group, f"1 KiB, {sessions} kept", ["postfix", "posternd disk"], sessions == 100,
+                sessions=sessions)
     return out
 
 
@@ -446,6 +468,7 @@ def idle_row(tools, shards, count, rounds, seconds):
     load = Load(sessions=16, client="pipelined")
     server, holders = Server(tools, "posternd none", shards), []
     try:
+        server.wait_until_quiet()
         load.run(tools, server, 5000)  # what any load touches once is touched
         before = anonymous_bytes(server.process.pid)
         for i in range(0, count, HOLDER_CONNECTIONS):
@@ -482,15 +505,16 @@ def idle_rows(tools, counts, rounds, seconds):
 
 # --- reports ----------------------------------------------------------------------------------------------
 
-COLUMNS = ("scenario", "server", "CPU us/msg", "ratio", "to floor", "msg/s", "MiB/s", "busy", "spread",
-           "other")
+COLUMNS = ("scenario", "server", "CPU us/msg", "ratio", "to floor", "msg/s", "ratio", "MiB/s", "busy",
+           "spread", "other")
 
 
 def cells(row):
     floor = f"{row['floor_ratio']:.2f}" if row["floor_ratio"] else "-"
     mark = "~" if row["other"] > OTHER_DISTURBS else ""
     return (row["scenario"], row["server"], f"{row['cpu_us']:.1f}", f"{row['cpu_ratio']:.2f}",
-            floor, f"{row['rate']:.0f}", f"{row['mib_s']:.0f}" if row["bytes"] >= 10 * KIB else "-",
+            floor, f"{row['rate']:.0f}", f"{row['rate_ratio']:.2f}",
+            f"{row['mib_s']:.0f}" if row["bytes"] >= 10 * KIB else "-",
             f"{100 * row['busy']:.0f}%", f"{100 * row['spread']:.0f}%",
             f"{mark}{100 * row['other']:.0f}%")
 
@@ -506,7 +530,7 @@ def idle_cells(row):
 
 
 def aligned(values):
-    widths = (33, 15, 11, 6, 9, 8, 7, 6, 7, 6)
+    widths = (33, 15, 11, 6, 9, 8, 7, 7, 6, 7, 6)
     left = (0, 1)
     return " ".join(v.ljust(w) if i in left else v.rjust(w)
                     for i, (v, w) in enumerate(zip(values, widths)))
@@ -550,12 +574,16 @@ def parse_arguments():
 
 def main():
     args = parse_arguments()
-    wanted = [s for s in scenarios(bool(args.compare))
+    has_mta = postfix_root(args.postfix) is not None
+    if not has_mta:
+        print("# Postfix as a server: left out (needs root and the unpacked package)")
+    wanted = [s for s in scenarios(bool(args.compare), has_mta)
               if (s.is_short or not args.short) and re.search(args.only, f"{s.group}: {s.name}")]
     if args.list:
         for s in wanted:
             print(f"{s.group}: {s.name}")
         return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("run.py: ended by a signal"))  # servers too
     tools = Tools(args, raise_file_limit())
     rounds = args.rounds or (3 if args.short else 5)
     seconds = args.seconds or (0.2 if args.short else 0.7)

@@ -33,7 +33,7 @@
 #define REPLIES_MAX 64
 #define WRITE_BYTES_MAX (64 * KIB)
 #define GROUPS_A_ROUND 40
-#define ROUNDS_MAX 15
+#define ROUNDS_MAX 9
 #define SEND_FLAGS (MSG_WAITALL | MSG_NOSIGNAL)
 
 static const char reply[] = "250 2.0.0 stored as 0123456789ABC\r\n";
@@ -360,6 +360,7 @@ int main(int argc, char **argv)
             return 64;
         }
     }
+    setvbuf(stdout, NULL, _IOLBF, 0);
     files_open(&b, dir);
     connections_open(&b);
     ring_open(&b);

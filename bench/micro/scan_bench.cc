@@ -52,7 +52,8 @@ const char header_text[] = "Received: from client.example (client.example [192.0
 
 void put_line(std::vector<uint8_t> &to, struct rng *rng, size_t len, bool is_dotted)
 {
-    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    static const char alphabet[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
     if (is_dotted)
         to.insert(to.end(), 2, '.');
@@ -138,8 +139,8 @@ __attribute__((target("avx512f"))) uint64_t read_avx512(const uint8_t *ptr, size
     for (size_t at = 0; at + 256 <= len; at += 256)
         for (int i = 0; i < 4; i++)
             sum[i] = _mm512_add_epi64(sum[i], _mm512_loadu_si512(ptr + at + (size_t)i * 64));
-    __m512i all = _mm512_add_epi64(_mm512_add_epi64(sum[0], sum[1]),
-                                   _mm512_add_epi64(sum[2], sum[3]));
+    __m512i all =
+        _mm512_add_epi64(_mm512_add_epi64(sum[0], sum[1]), _mm512_add_epi64(sum[2], sum[3]));
     uint64_t words[8];
     memcpy(words, &all, sizeof(words));
     return words[0] + words[1] + words[2] + words[3] + words[4] + words[5] + words[6] + words[7];
@@ -154,8 +155,8 @@ __attribute__((target("avx2"))) uint64_t read_avx2(const uint8_t *ptr, size_t le
         for (int i = 0; i < 4; i++)
             sum[i] = _mm256_add_epi64(
                 sum[i], _mm256_loadu_si256((const __m256i *)(const void *)(ptr + at + i * 32)));
-    __m256i all = _mm256_add_epi64(_mm256_add_epi64(sum[0], sum[1]),
-                                   _mm256_add_epi64(sum[2], sum[3]));
+    __m256i all =
+        _mm256_add_epi64(_mm256_add_epi64(sum[0], sum[1]), _mm256_add_epi64(sum[2], sum[3]));
     uint64_t words[4];
     memcpy(words, &all, sizeof(words));
     return words[0] + words[1] + words[2] + words[3];
@@ -255,11 +256,11 @@ void report(benchmark::State &state, size_t len, double of_read, double x_scalar
     state.SetBytesProcessed((int64_t)bytes);
     state.counters["GB/s"] = benchmark::Counter(bytes / 1e9, benchmark::Counter::kIsRate);
     if (of_read > 0)
-        state.counters["of_read"] = benchmark::Counter(bytes / of_read,
-                                                       benchmark::Counter::kIsRate);
+        state.counters["of_read"] =
+            benchmark::Counter(bytes / of_read, benchmark::Counter::kIsRate);
     if (x_scalar > 0)
-        state.counters["x_scalar"] = benchmark::Counter(bytes / x_scalar,
-                                                        benchmark::Counter::kIsRate);
+        state.counters["x_scalar"] =
+            benchmark::Counter(bytes / x_scalar, benchmark::Counter::kIsRate);
 }
 
 void bench_read(benchmark::State &state, size_t len)
@@ -284,9 +285,8 @@ void bench_scan(benchmark::State &state, readers what, const char *isa, const ch
     if (scalar_rate == 0) {
         if (scan_init("scalar") != 0)
             abort();
-        scalar_rate = rate_of(len, [&] {
-            return scan_message(in.data(), in.size(), what, SCAN_MODE_DATA);
-        });
+        scalar_rate =
+            rate_of(len, [&] { return scan_message(in.data(), in.size(), what, SCAN_MODE_DATA); });
     }
     if (scan_init(isa) != 0)
         return state.SkipWithError("this processor does not have it");
@@ -325,7 +325,8 @@ void add_all()
                 for (const char *isa : isas) {
                     if (scan_init(isa) != 0 || (what.what != FRAME && strcmp(isa, "scalar") == 0))
                         continue;
-                    std::string name = std::string(what.name) + "/" + isa + "/" + kind + "/" + place;
+                    std::string name =
+                        std::string(what.name) + "/" + isa + "/" + kind + "/" + place;
                     benchmark::RegisterBenchmark(name.c_str(), bench_scan, what.what, isa, kind,
                                                  len);
                 }

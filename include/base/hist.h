@@ -91,8 +91,10 @@ void hist_merge(struct hist *to, const struct hist *from);
  */
 uint64_t hist_quantile(const struct hist *h, double q);
 
-double hist_mean(const struct hist *h);   /* exact up to rounding; 0 when empty */
-double hist_stddev(const struct hist *h); /* from the middle of each bucket */
+/* hist_mean() - exact up to rounding; 0 when empty. */
+double hist_mean(const struct hist *h);
+/* hist_stddev() - each value counted as the middle of its bucket. */
+double hist_stddev(const struct hist *h);
 
 /* hist_count_above() - values above @value, as far as the buckets tell: those in the same bucket as
  * @value do not count. */

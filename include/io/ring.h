@@ -34,7 +34,8 @@ enum ring_kind {
     RING_SYNC,    /* res: 0 */
     RING_MESSAGE, /* a message from another ring: @value, @len */
     RING_MESSAGE_SENT,
-    RING_POLL, /* res: poll mask */
+    RING_POLL,    /* res: poll mask */
+    RING_CONNECT, /* res: 0 */
     RING_KIND_COUNT
 };
 
@@ -100,6 +101,18 @@ void ring_send(struct ring *r, int32_t file, struct slice bytes, struct ring_tok
  * it. A short result or -EAGAIN means that the peer does not read: send the rest by ring_send().
  */
 void ring_send_quiet(struct ring *r, int32_t file, struct slice bytes, struct ring_token token);
+/*
+ * ring_sendv(), ring_sendv_quiet() - the same for several pieces, @bytes in all
+ * @msg: with msg_iov and msg_iovlen only; it, the vector and the pieces stay the caller's and
+ *       unchanged until the result
+ */
+void ring_sendv(struct ring *r, int32_t file, const struct msghdr *msg, struct ring_token token);
+void ring_sendv_quiet(struct ring *r, int32_t file, const struct msghdr *msg, size_t bytes,
+                      struct ring_token token);
+/* ring_connect() - @file is a fresh socket (an ordinary descriptor: ring_options.plain_files), bound
+ * or not; @addr stays the caller's until the result. */
+void ring_connect(struct ring *r, int32_t file, const struct sockaddr *addr, socklen_t addr_bytes,
+                  struct ring_token token);
 void ring_shutdown_write(struct ring *r, int32_t file, struct ring_token token);
 /* ring_close() - nothing is in flight on @file; there is no result. */
 void ring_close(struct ring *r, int32_t file);

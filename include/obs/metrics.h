@@ -37,7 +37,6 @@
     X(BUFFERS_EMPTY, "receive_buffers_empty_total", "receives ended for lack of buffers")          \
     X(EVACUATIONS, "evacuations_total", "pinned bytes copied away to free receive buffers")        \
     X(POOL_EMPTY, "pool_empty_total", "requests refused because a pool was empty")                 \
-    X(LOG_DROPPED, "log_lines_dropped_total", "log lines dropped because the sink was slow")       \
     X(STALE_EVENTS, "stale_events_total", "completions for an earlier user of a slot")             \
     X(RELOADS, "reloads_total", "policy and rules reloads that took effect")                       \
     X(RELOADS_FAILED, "reloads_failed_total", "reloads refused because of an error")               \

@@ -12,8 +12,8 @@
 #include <stdint.h>
 
 enum scan_flag {
-    SCAN_FLAG_BARE_CR = 1u << 0,       /* CR not followed by LF (CORE-42) */
-    SCAN_FLAG_BARE_LF = 1u << 1,       /* LF not preceded by CR */
+    SCAN_FLAG_BARE_CR = 1u << 0, /* CR not followed by LF (CORE-42) */
+    SCAN_FLAG_BARE_LF = 1u << 1, /* LF not preceded by CR */
     SCAN_FLAG_NUL = 1u << 2,
     SCAN_FLAG_HIGH = 1u << 3,          /* a byte above 0x7F */
     SCAN_FLAG_LONG_LINE = 1u << 4,     /* a line above TEXT_LINE_BYTES_MAX, CRLF counted */

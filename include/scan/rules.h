@@ -2,10 +2,10 @@
 /*
  * rules.h - content rules, compiled by Vectorscan and matched in streaming mode during the scan.
  *
- * A rules file has one rule a line (format: server/scan/rules.c and README). A rule set is immutable and reference
- * counted; a shard has one rules_worker (scratch and a pool of streams); a message in progress
- * holds one rules_stream, tied to the set that was current when it began, so that a reload never
- * touches a session.
+ * A rules file has one rule a line (format: server/scan/rules.c and README). A rule set is
+ * immutable and reference counted; a shard has one rules_worker (scratch and a pool of streams); a
+ * message in progress holds one rules_stream, tied to the set that was current when it began, so
+ * that a reload never touches a session.
  */
 #ifndef SCAN_RULES_H
 #define SCAN_RULES_H
@@ -33,13 +33,15 @@ struct rules_error {
  */
 MUST_CHECK int rules_compile(struct slice text, struct rules **ret_rules,
                              struct rules_error *ret_error);
-struct rules *rules_ref(struct rules *r);   /* start-up and reload only; atomic */
+struct rules *rules_ref(struct rules *r); /* start-up and reload only; atomic */
 void rules_unref(struct rules *r);
 uint32_t rules_count(const struct rules *r);
 struct slice rules_name(const struct rules *r, uint32_t rule_idx);
 int32_t rules_score(const struct rules *r, uint32_t rule_idx); /* hundredths */
 
+/* rules_worker_new() - one for each shard, made and used by its thread. 0 or -ENOMEM. */
 MUST_CHECK int rules_worker_new(struct rules *r, struct rules_worker **ret_worker);
+/* rules_worker_free() - all its streams must have been given back. */
 void rules_worker_free(struct rules_worker *w);
 /* rules_worker_replace() - use @r for messages that begin from now on. 0 or -ENOMEM. */
 MUST_CHECK int rules_worker_replace(struct rules_worker *w, struct rules *r);
@@ -62,10 +64,10 @@ void rules_stream_end(struct rules_stream *st);
 
 #define RULES_HITS_MAX 32
 struct rules_hits {
-    const struct rules *rules;          /* what the indices refer to; alive as long as the stream is held */
-    int32_t score;                      /* hundredths, saturating; each rule counts once */
-    uint32_t count;                     /* rules that matched, may exceed RULES_HITS_MAX */
-    uint16_t rule_idx[RULES_HITS_MAX];  /* the first ones, in order of match */
+    const struct rules *rules; /* what the indices refer to; alive as long as the stream is held */
+    int32_t score;             /* hundredths, saturating; each rule counts once */
+    uint32_t count;            /* rules that matched, may exceed RULES_HITS_MAX */
+    uint16_t rule_idx[RULES_HITS_MAX]; /* the first ones, in order of match */
 };
 void rules_stream_hits(const struct rules_stream *st, struct rules_hits *ret_hits);
 

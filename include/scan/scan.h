@@ -35,10 +35,11 @@ struct scan_key { /* secret of the content hash, the same for all shards and kep
 
 struct scan_options {
     enum scan_mode mode;
-    bool normalize_bare_lf;     /* CORE-42 option: bare LF becomes CRLF; bare CR and NUL still flag */
-    uint32_t received_max;      /* 0: RECEIVED_COUNT_MAX */
+    bool normalize_bare_lf; /* CORE-42 option: bare LF becomes CRLF; bare CR and NUL still flag */
+    uint32_t received_max;  /* 0: RECEIVED_COUNT_MAX */
     const struct scan_key *key; /* NULL: no hash; must outlive the message */
-    struct rules_stream *rules; /* NULL: no content rules; see rules.h for who opens and closes it */
+    struct rules_stream
+        *rules; /* NULL: no content rules; see rules.h for who opens and closes it */
 };
 
 struct scan_result {
@@ -70,8 +71,8 @@ enum scan_header_state {
     SCAN_HEADER_NAME,       /* in a field name that may still be one we know */
     SCAN_HEADER_VALUE_LEAD, /* in the spaces before the Message-ID */
     SCAN_HEADER_VALUE,
-    SCAN_HEADER_SKIP,       /* in a line of no interest */
-    SCAN_HEADER_EMPTY,      /* behind a CR that started a line */
+    SCAN_HEADER_SKIP,  /* in a line of no interest */
+    SCAN_HEADER_EMPTY, /* behind a CR that started a line */
     SCAN_HEADER_OVER,
 };
 

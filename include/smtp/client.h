@@ -22,14 +22,17 @@
 
 enum client_protocol { CLIENT_SMTP, CLIENT_LMTP };
 
-enum client_pipelining { /* used only where the server offers PIPELINING */
+/* used only where the server offers PIPELINING */
+enum client_pipelining {
     CLIENT_PIPELINE_NONE,     /* wait for each reply */
     CLIENT_PIPELINE_ENVELOPE, /* MAIL, RCPT ... DATA in one group */
-    CLIENT_PIPELINE_FULL,     /* BDAT behind the envelope too (not on LMTP, LMTP-17), chunks without
-                                 waiting, QUIT behind the content (PRDR-33, CORE-48) */
+    /* BDAT behind the envelope too (not on LMTP, LMTP-17), chunks without waiting, QUIT behind the
+     * content (PRDR-33, CORE-48). */
+    CLIENT_PIPELINE_FULL,
 };
 
-enum client_phase { /* what is being waited for: each has its timeout, restarted by each reply */
+/* what is being waited for: each has its timeout, restarted by each reply */
+enum client_phase {
     CLIENT_PHASE_GREETING,
     CLIENT_PHASE_HELLO,
     CLIENT_PHASE_MAIL,
@@ -45,11 +48,11 @@ enum client_phase { /* what is being waited for: each has its timeout, restarted
 struct client_config {
     enum client_protocol protocol;
     enum client_pipelining pipelining;
-    struct slice hostname;        /* for EHLO */
-    bool wants_prdr;              /* ask for PRDR where offered and there are enough recipients */
-    bool wants_chunking;          /* BDAT where offered */
-    uint32_t prdr_rcpt_min;       /* 0: 2 (PRDR-39) */
-    uint64_t chunk_bytes;         /* octets of a chunk; 0: the whole message is one */
+    struct slice hostname;  /* for EHLO */
+    bool wants_prdr;        /* ask for PRDR where offered and there are enough recipients */
+    bool wants_chunking;    /* BDAT where offered */
+    uint32_t prdr_rcpt_min; /* 0: 2 (PRDR-39) */
+    uint64_t chunk_bytes;   /* octets of a chunk; 0: the whole message is one */
     clock_ns timeouts_ns[CLIENT_PHASE_COUNT]; /* 0: client_phase_timeout() */
 };
 
@@ -61,7 +64,7 @@ struct client_rcpt {
     struct rcpt_params params;
 };
 
-struct client_message { /* everything in it lives until CLIENT_EV_DONE */
+struct client_message {        /* everything in it lives until CLIENT_EV_DONE */
     struct slice sender;       /* without angle brackets; empty: null sender */
     struct mail_params params; /* size and prdr are filled in by the machine */
     const struct client_rcpt *rcpts;
@@ -114,7 +117,7 @@ struct client_event {
     bool is_settled;         /* EV_REPLY: results[rcpt_idx] became final by it (LMTP-23) */
     uint16_t code;
     uint16_t enhanced[3];
-    struct slice text;       /* EV_REPLY: of the last line, into the input */
+    struct slice text; /* EV_REPLY: of the last line, into the input */
 };
 
 struct client {
@@ -122,41 +125,44 @@ struct client {
     const struct client_message *message;
     struct client_result *results;
     struct hello_caps caps;
-    clock_ns since_ns;          /* start of the current wait */
-    uint64_t content_left;      /* octets not sent, before stuffing */
-    uint64_t chunk_left;        /* octets of the current chunk */
-    size_t content_offset;      /* into content[content_idx] */
+    clock_ns since_ns;     /* start of the current wait */
+    uint64_t content_left; /* octets not sent, before stuffing */
+    uint64_t chunk_left;   /* octets of the current chunk */
+    size_t content_offset; /* into content[content_idx] */
     uint32_t content_idx;
-    uint32_t envelope_sent;     /* commands: MAIL, RCPT ..., DATA */
+    uint32_t envelope_sent; /* commands: MAIL, RCPT ..., DATA */
     uint32_t envelope_replied;
-    uint32_t accepted_count;    /* |L| */
-    uint32_t block_idx;         /* next recipient for an individual reply */
-    uint32_t block_count;       /* individual replies so far */
+    uint32_t accepted_count; /* |L| */
+    uint32_t block_idx;      /* next recipient for an individual reply */
+    uint32_t block_count;    /* individual replies so far */
     uint32_t chunks_sent;
     uint32_t chunks_replied;
     struct reply_state reply;
     struct data_stuffing stuffing;
-    uint8_t state;              /* private to client.c */
+    uint8_t state; /* private to client.c */
     uint8_t dialect;
     uint8_t error;
     bool is_skipping;
     bool is_hello_due;
     bool is_ehlo_refused;
     bool uses_chunks;
-    bool is_last_announced;     /* BDAT LAST, or the terminator of DATA, has been handed out */
+    bool is_last_announced; /* BDAT LAST, or the terminator of DATA, has been handed out */
     bool is_mail_refused;
-    bool is_content_refused;    /* a chunk, or DATA */
-    bool was_empty;             /* 354 without a recipient: the result is worth nothing */
+    bool is_content_refused; /* a chunk, or DATA */
+    bool was_empty;          /* 354 without a recipient: the result is worth nothing */
     bool is_ready_due;
     bool is_done_due;
     bool is_closed_due;
     bool wants_quit;
     bool is_quit_sent;
-    bool is_command_due;        /* RSET or QUIT is to be sent */
+    bool is_command_due; /* RSET or QUIT is to be sent */
 };
 
 /* client_init() - a fresh connection; the server speaks first. @config outlives the client. */
 void client_init(struct client *c, const struct client_config *config, clock_ns now);
+
+/* client_init_again() - the same behind STARTTLS: hello comes next, and no greeting. */
+void client_init_again(struct client *c, const struct client_config *config, clock_ns now);
 
 /* client_is_ready() - after CLIENT_EV_READY, until the next message or QUIT. */
 bool client_is_ready(const struct client *c);
@@ -201,6 +207,7 @@ bool client_has_event(const struct client *c);
  * an empty slice for the events. */
 void client_lost(struct client *c, enum client_error error);
 
+/* client_phase() - what is being waited for now. */
 enum client_phase client_phase(const struct client *c);
 
 /* client_deadline() - when the current wait ends; CLOCK_NEVER with nothing outstanding. */

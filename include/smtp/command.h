@@ -26,22 +26,23 @@ enum command {
     COMMAND_COUNT
 };
 
-enum command_state { /* where a command is allowed; bits of command_row.states */
-    COMMAND_IN_START = 1u << 0,   /* before EHLO, HELO or LHLO */
-    COMMAND_IN_READY = 1u << 1,   /* no transaction */
-    COMMAND_IN_MAIL = 1u << 2,    /* MAIL accepted */
-    COMMAND_IN_CHUNKS = 1u << 3,  /* between two chunks of BDAT */
-    COMMAND_IN_FAILED = 1u << 4,  /* BDAT or BINARYMIME trouble: until RSET or BDAT LAST */
+/* where a command is allowed; bits of command_row.states */
+enum command_state {
+    COMMAND_IN_START = 1u << 0,  /* before EHLO, HELO or LHLO */
+    COMMAND_IN_READY = 1u << 1,  /* no transaction */
+    COMMAND_IN_MAIL = 1u << 2,   /* MAIL accepted */
+    COMMAND_IN_CHUNKS = 1u << 3, /* between two chunks of BDAT */
+    COMMAND_IN_FAILED = 1u << 4, /* BDAT or BINARYMIME trouble: until RSET or LAST */
     COMMAND_IN_ANY = (1u << 5) - 1,
 };
 
 enum command_argument { COMMAND_ARG_NONE, COMMAND_ARG_OPTIONAL, COMMAND_ARG_REQUIRED };
 
 enum command_flag {
-    COMMAND_SYNC = 1u << 0,        /* the client must wait for the reply before it goes on */
-    COMMAND_ENDS_GROUP = 1u << 1,  /* RFC 2920 3.1: only last in a pipelined group */
-    COMMAND_BARE_REPLY = 1u << 2,  /* no enhanced code in any reply (RFC 2034 4) */
-    COMMAND_OVERTAKES = 1u << 3,   /* may be parsed while earlier answers of its kind are out */
+    COMMAND_SYNC = 1u << 0,       /* the client must wait for the reply before it goes on */
+    COMMAND_ENDS_GROUP = 1u << 1, /* RFC 2920 3.1: only last in a pipelined group */
+    COMMAND_BARE_REPLY = 1u << 2, /* no enhanced code in any reply (RFC 2034 4) */
+    COMMAND_OVERTAKES = 1u << 3,  /* may be parsed while earlier answers of its kind are out */
 };
 
 struct command_row {

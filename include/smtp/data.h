@@ -10,7 +10,7 @@
 struct data_stuffing { /* all zero means: nothing sent yet, at the start of a line */
     bool is_in_line;   /* behind a byte that is not a line end */
     bool is_after_cr;
-    bool is_bad;       /* a bare CR or bare LF went by: the message must not be sent (CORE-47) */
+    bool is_bad; /* a bare CR or bare LF went by: the message must not be sent (CORE-47) */
 };
 
 /*

@@ -6,7 +6,7 @@
 #include "base/slice.h"
 
 enum line_result {
-    LINE_MORE,       /* no complete line yet: keep what was not consumed */
+    LINE_MORE, /* no complete line yet: keep what was not consumed */
     LINE_OK,
     LINE_TOO_LONG,   /* a whole line was consumed, and it was over the limit */
     LINE_BAD_ENDING, /* a bare CR or a bare LF: framing is lost, nothing was consumed */

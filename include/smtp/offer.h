@@ -5,7 +5,8 @@
 
 #include "base/base.h"
 
-enum session_offer { /* EHLO keywords */
+/* EHLO keywords */
+enum session_offer {
     SESSION_OFFER_PIPELINING = 1u << 0,
     SESSION_OFFER_8BITMIME = 1u << 1,
     SESSION_OFFER_CHUNKING = 1u << 2,

@@ -6,7 +6,8 @@
 #include "base/slice.h"
 #include "smtp/status.h"
 
-#define REPLYQ_SLOTS 8 /* power of two; the last one is kept for the reply that closes a session */
+/* Power of two; the last one is kept for the reply that closes a session. */
+#define REPLYQ_SLOTS 8
 
 /* Meaning belongs to the session; the queue only keeps it. */
 struct replyq_slot {
@@ -15,10 +16,10 @@ struct replyq_slot {
         uint64_t number;     /* octets of a chunk */
     };
     uint16_t text_len;
-    uint16_t code;      /* 0: the status' own */
-    uint8_t subject;    /* with @has_enhanced; the class is the first digit of the code */
+    uint16_t code;   /* 0: the status' own */
+    uint8_t subject; /* with @has_enhanced; the class is the first digit of the code */
     uint8_t detail;
-    uint8_t status;     /* enum status */
+    uint8_t status; /* enum status */
     uint8_t kind : 4;
     uint8_t is_ready : 1;
     uint8_t is_bare : 1; /* never an enhanced code */

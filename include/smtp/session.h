@@ -58,12 +58,12 @@ struct session_config {
 };
 
 enum session_event_kind {
-    EV_MORE,     /* all input consumed (or only an incomplete command line is left) */
-    EV_BLOCKED,  /* input is left, and an outstanding answer must come first */
-    EV_OUTPUT,   /* input is left, and replies that are ready must be formatted first */
-    EV_HELO,     /* EHLO, HELO or LHLO was accepted and answered; ev.text is the name; informational */
-    EV_MAIL,     /* ev.path, ev.mail: answer ev.slot */
-    EV_RCPT,     /* ev.path, ev.rcpt: answer ev.slot */
+    EV_MORE,    /* all input consumed (or only an incomplete command line is left) */
+    EV_BLOCKED, /* input is left, and an outstanding answer must come first */
+    EV_OUTPUT,  /* input is left, and replies that are ready must be formatted first */
+    EV_HELO, /* EHLO, HELO or LHLO was accepted and answered; ev.text is the name; informational */
+    EV_MAIL, /* ev.path, ev.mail: answer ev.slot */
+    EV_RCPT, /* ev.path, ev.rcpt: answer ev.slot */
     EV_CONTENT,  /* DATA or the first BDAT, with at least one recipient: answer ev.slot with
                     session_begin_content(), or refuse with session_answer() */
     EV_BODY,     /* ev.parts: content slices, borrowed from the input or static */
@@ -78,9 +78,9 @@ enum session_event_kind {
 /* Only what belongs to @kind is set; nothing is cleared between calls. */
 struct session_event {
     enum session_event_kind kind;
-    uint32_t slot;                  /* what session_answer() wants back */
+    uint32_t slot; /* what session_answer() wants back */
     struct slice text;
-    struct path path;               /* slices into the input: copy what must live longer */
+    struct path path; /* slices into the input: copy what must live longer */
     union {
         struct mail_params mail;
         struct rcpt_params rcpt;
@@ -88,7 +88,7 @@ struct session_event {
     struct answer answer;           /* EV_BODY_END */
     const struct scan_result *scan; /* EV_BODY_END: points to @scan_result: copy what you keep */
     struct scan_result scan_result;
-    struct slices parts;            /* EV_BODY, EV_BODY_END; else count is 0 */
+    struct slices parts; /* EV_BODY, EV_BODY_END; else count is 0 */
 };
 
 /*
@@ -105,7 +105,8 @@ struct session; /* complete below, private members */
 /* session_init() - the greeting is queued as the first output. @config outlives the session. */
 void session_init(struct session *s, const struct session_config *config, clock_ns now);
 
-/* session_refuse() - instead of a greeting: 421 or 554 as given; the session ends. */
+/* session_refuse() - instead of a greeting: 421 or 554 as given, without its enhanced code
+ * (CORE-25); the session ends. */
 void session_refuse(struct session *s, struct answer answer);
 
 /*
@@ -193,7 +194,8 @@ void session_end_now(struct session *s, struct answer answer);
  */
 bool session_eof(struct session *s, struct slice held);
 
-enum session_phase { /* which timeout applies (CORE, table "Timeouts"), for owner and counters */
+/* which timeout applies (CORE, table "Timeouts"), for owner and counters */
+enum session_phase {
     SESSION_PHASE_COMMAND,
     SESSION_PHASE_CONTENT,
     SESSION_PHASE_DECISION, /* waiting for us */
@@ -201,43 +203,44 @@ enum session_phase { /* which timeout applies (CORE, table "Timeouts"), for owne
     SESSION_PHASE_COUNT
 };
 enum session_phase session_phase(const struct session *s);
-/* session_phase_timeout() - the default time for one command, one block of content, one decision. */
+/* session_phase_timeout() - default time for one command, one block of content, one decision. */
 clock_ns session_phase_timeout(enum session_phase phase);
 bool session_in_transaction(const struct session *s);
-bool session_has_utf8(const struct session *s);   /* SMTPUTF8 asked on this MAIL */
+bool session_has_utf8(const struct session *s);        /* SMTPUTF8 asked on this MAIL */
 uint32_t session_error_count(const struct session *s); /* bad commands so far */
 /* session_count_replies() - count each reply that is formatted, by status: @counts is the owner's,
  * STATUS_COUNT numbers that others may read meanwhile. */
 void session_count_replies(struct session *s, uint64_t *counts);
-bool session_is_esmtp(const struct session *s);   /* EHLO rather than HELO: Received PROTO (CORE-51) */
+/* session_is_esmtp() - EHLO rather than HELO: Received PROTO (CORE-51). */
+bool session_is_esmtp(const struct session *s);
 
 struct session { /* private to session.c and session_reply.c */
     const struct session_config *config;
     struct scan *scan;
     struct session_entry *entries;
-    uint64_t *reply_counts;   /* or NULL */
-    uint64_t chunk_left;      /* octets of the current BDAT that have not come yet */
-    uint64_t chunk_total;     /* octets announced by all BDAT of this message */
-    uint32_t rcpt_count;      /* |L| */
-    uint32_t entry_idx;       /* next individual reply to format */
+    uint64_t *reply_counts; /* or NULL */
+    uint64_t chunk_left;    /* octets of the current BDAT that have not come yet */
+    uint64_t chunk_total;   /* octets announced by all BDAT of this message */
+    uint32_t rcpt_count;    /* |L| */
+    uint32_t entry_idx;     /* next individual reply to format */
     uint32_t mail_count;
     uint32_t error_count;
-    uint32_t content_seq;     /* slot of DATA or BDAT, then of the replies after the content */
+    uint32_t content_seq; /* slot of DATA or BDAT, then of the replies after the content */
     uint8_t state;
     uint8_t state_after_drop;
     uint8_t dialect;
-    uint8_t stage;            /* enum dialect_stage */
-    uint8_t failed_status;    /* what further BDAT are told, enum status */
-    bool is_skipping;         /* inside a command line over the limit */
+    uint8_t stage;         /* enum dialect_stage */
+    uint8_t failed_status; /* what further BDAT are told, enum status */
+    bool is_skipping;      /* inside a command line over the limit */
     bool is_esmtp;
-    bool can_pipeline;        /* was told PIPELINING by EHLO or LHLO */
+    bool can_pipeline; /* was told PIPELINING by EHLO or LHLO */
     bool is_utf8;
     bool is_binary;
     bool is_chunked;
     bool is_last_chunk;
-    bool is_over;             /* content above size_max */
-    bool was_mail_refused;    /* 503 to the rest of its group is not the client's fault */
-    bool is_abort_due;        /* EV_ABORT is the next event */
+    bool is_over;          /* content above size_max */
+    bool was_mail_refused; /* 503 to the rest of its group is not the client's fault */
+    bool is_abort_due;     /* EV_ABORT is the next event */
     bool has_quit;
     struct replyq replies;
 };

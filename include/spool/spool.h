@@ -25,15 +25,16 @@
 #include "smtp/session.h"
 
 enum spool_durability { SPOOL_DISK, SPOOL_OS, SPOOL_NONE };
+/* spool_durability_name() - "disk", "os" or "none". */
 const char *spool_durability_name(enum spool_durability d);
 
 struct spool_options {
     const char *dir;
     enum spool_durability durability;
     uint32_t shard_count;
-    uint64_t segment_bytes;      /* default 64 MiB; 1 MiB .. 1 GiB */
-    uint64_t reserve_bytes;      /* file system space never used for new mail; default 16 MiB */
-    bool is_keeper_manual;       /* no thread: the owner calls spool_dir_keep() (tests) */
+    uint64_t segment_bytes; /* default 64 MiB; 1 MiB .. 1 GiB */
+    uint64_t reserve_bytes; /* file system space never used for new mail; default 16 MiB */
+    bool is_keeper_manual;  /* no thread: the owner calls spool_dir_keep() (tests) */
 };
 
 /* The directory, shared by all shards: lock, key, recovery, and the keeper (a thread that makes
@@ -76,13 +77,13 @@ struct spool_envelope { /* borrowed until spool_commit() returns: it is serialis
     struct slice reverse_path; /* without angle brackets; empty for the null path */
     struct mail_params mail;
     struct slice helo;
-    struct slice client;       /* "192.0.2.1:1234" or "unix" */
+    struct slice client; /* "192.0.2.1:1234" or "unix" */
     struct slice listener;
-    struct slice protocol;     /* as in Received: "ESMTP", "LMTP", ... */
-    struct slice trace;        /* the complete Received field, with CRLF at its end (CORE-51) */
+    struct slice protocol; /* as in Received: "ESMTP", "LMTP", ... */
+    struct slice trace;    /* the complete Received field, with CRLF at its end (CORE-51) */
     struct slice message_id;
-    uint32_t flags;            /* enum scan_flag */
-    int32_t score;             /* hundredths */
+    uint32_t flags; /* enum scan_flag */
+    int32_t score;  /* hundredths */
     uint64_t hash[2];
     uint64_t content_bytes;
     const struct spool_rcpt *rcpts; /* accepted ones only */
@@ -91,22 +92,23 @@ struct spool_envelope { /* borrowed until spool_commit() returns: it is serialis
 
 enum spool_outcome {
     SPOOL_PENDING = 0,
-    SPOOL_STORED,      /* durable in the sense of spool_durability */
-    SPOOL_FAILED,      /* write or sync failed: nothing of it is stored, and never will be */
-    SPOOL_FULL,        /* no room */
+    SPOOL_STORED, /* durable in the sense of spool_durability */
+    SPOOL_FAILED, /* write or sync failed: nothing of it is stored, and never will be */
+    SPOOL_FULL,   /* no room */
 };
 
 struct spool_message { /* embedded in the transaction; zeroed by spool_begin() */
     struct list link;
     struct commit_proof proof; /* queue_id from begin on; is_committed set with SPOOL_STORED */
     enum spool_outcome outcome;
-    int error;                 /* negative errno behind FAILED and FULL */
+    int error; /* negative errno behind FAILED and FULL */
     /* With FAILED: not even the note that voids the message could be stored, so a restart may find
      * it. Close the connection without a final reply: then either end is right (DUP, PRDR-29). */
     bool is_in_doubt;
-    uint32_t writes_pending;   /* body records handed over and not yet written (memory still borrowed) */
+    uint32_t
+        writes_pending; /* body records handed over and not yet written (memory still borrowed) */
     uint64_t sync_ns, write_ns; /* phases, for log and histograms */
-    uint64_t opaque[16];       /* struct message_state of spool.c */
+    uint64_t opaque[16];        /* struct message_state of spool.c */
 };
 
 /* What a body part is: bytes, and the window that must stay until they are written (source NULL:
@@ -134,8 +136,8 @@ MUST_CHECK enum spool_outcome spool_append(struct spool *s, struct spool_message
  * written and the outcome follows in the same turn. The outcome comes by spool_next_done(). */
 void spool_commit(struct spool *s, struct spool_message *m, const struct spool_part *parts,
                   uint32_t part_count, const struct spool_envelope *envelope);
-/* spool_abort() - forget an uncommitted message. Its memory is free once writes_pending is 0; if that
- * is not the case now, it comes by spool_next_done() with SPOOL_FAILED when it is. */
+/* spool_abort() - forget an uncommitted message. Its memory is free once writes_pending is 0; if
+ * that is not the case now, it comes by spool_next_done() with SPOOL_FAILED when it is. */
 void spool_abort(struct spool *s, struct spool_message *m);
 
 /* What happens to a stored message later. */
@@ -154,13 +156,16 @@ enum spool_result_op {
  * SPOOL_PENDING; SPOOL_FULL when too many are waiting; SPOOL_FAILED when the shard has stopped.
  */
 MUST_CHECK enum spool_outcome spool_result(struct spool *s, uint64_t queue_id,
-                                           enum spool_result_op op, uint32_t rcpt_idx,
-                                           wall_us at);
+                                           enum spool_result_op op, uint32_t rcpt_idx, wall_us at);
 
+/* spool_turn() - start writing what has gathered, if nothing is in flight. */
 void spool_turn(struct spool *s);
+/* spool_on_event() - a result of the ring whose token.owner is the spool's. */
 void spool_on_event(struct spool *s, const struct ring_event *ev);
+/* spool_next_done() - the next message that has its outcome and whose memory is free; NULL. */
 struct spool_message *spool_next_done(struct spool *s);
-bool spool_is_idle(const struct spool *s); /* nothing gathered, nothing in flight */
+/* spool_is_idle() - nothing has gathered, nothing is in flight. */
+bool spool_is_idle(const struct spool *s);
 /* spool_is_stopped() - a sync and then the fresh segment failed: nothing is accepted any more. */
 bool spool_is_stopped(const struct spool *s);
 

@@ -15,7 +15,7 @@ enum store_damage_kind {
     STORE_DAMAGE_GAP,     /* bytes where records must be; @length of them */
     STORE_DAMAGE_RECORD,  /* a record of message @queue_id (0: of none) fails its checksum */
     STORE_DAMAGE_CONTENT, /* body bytes of message @queue_id are missing or fail their checksum */
-    STORE_DAMAGE_TAIL,    /* the last group of a run that crashed is incomplete: no reply was sent */
+    STORE_DAMAGE_TAIL, /* the last group of a run that crashed is incomplete: no reply was sent */
 };
 
 struct store_damage {
@@ -63,8 +63,11 @@ typedef int (*store_sink)(void *arg, struct slice bytes); /* not 0 ends the read
 MUST_CHECK int store_content(const struct store *s, uint32_t message_idx, store_sink sink,
                              void *sink_arg, struct store_damage *ret_damage);
 
+/* store_damage_count() - damage found when the directory was read; contents are not read then. */
 uint32_t store_damage_count(const struct store *s);
+/* store_damage_at() - one of them, from 0. */
 const struct store_damage *store_damage_at(const struct store *s, uint32_t damage_idx);
+/* store_stats() - the numbers that recovery would report. */
 const struct spool_recovery_stats *store_stats(const struct store *s);
 
 /*

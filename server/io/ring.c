@@ -286,6 +286,7 @@ static void event_from(struct ring *r, const struct io_uring_cqe *cqe, struct ri
     case RING_SYNC:
     case RING_MESSAGE_SENT:
     case RING_POLL:
+    case RING_CONNECT:
     case RING_KIND_COUNT:
         break;
     }
@@ -471,6 +472,38 @@ void ring_send_quiet(struct ring *r, int32_t file, struct slice bytes, struct ri
     sqe_name(sqe, token, RING_SEND);
     ASSERT(bytes.len <= INT32_MAX);
     sqe_quiet(r, sqe, token, (int32_t)bytes.len);
+}
+
+void ring_sendv(struct ring *r, int32_t file, const struct msghdr *msg, struct ring_token token)
+{
+    struct io_uring_sqe *sqe = sqe_take(r);
+    io_uring_prep_sendmsg(sqe, file, msg, SEND_FLAGS);
+    sqe_on_file(r, sqe);
+    sqe_name(sqe, token, RING_SEND);
+}
+
+void ring_sendv_quiet(struct ring *r, int32_t file, const struct msghdr *msg, size_t bytes,
+                      struct ring_token token)
+{
+    if (r->quiet_count == r->quiet_cap) {
+        ring_sendv(r, file, msg, token);
+        return;
+    }
+    struct io_uring_sqe *sqe = sqe_take(r);
+    io_uring_prep_sendmsg(sqe, file, msg, SEND_FLAGS | MSG_DONTWAIT);
+    sqe_on_file(r, sqe);
+    sqe_name(sqe, token, RING_SEND);
+    ASSERT(bytes <= INT32_MAX);
+    sqe_quiet(r, sqe, token, (int32_t)bytes);
+}
+
+void ring_connect(struct ring *r, int32_t file, const struct sockaddr *addr, socklen_t addr_bytes,
+                  struct ring_token token)
+{
+    struct io_uring_sqe *sqe = sqe_take(r);
+    io_uring_prep_connect(sqe, file, addr, addr_bytes);
+    sqe_on_file(r, sqe);
+    sqe_name(sqe, token, RING_CONNECT);
 }
 
 void ring_shutdown_write(struct ring *r, int32_t file, struct ring_token token)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * hash.h - the keyed 128-bit content hash, fed in pieces; private to scan/. See below for the choice.
+ * hash.h - the keyed 128-bit content hash, fed in pieces; private to scan/. See below for the
+ * choice.
  */
 #ifndef SCAN_HASH_H
 #define SCAN_HASH_H

@@ -3,7 +3,8 @@
  * header.c - counts Received fields and catches the Message-ID while the header goes by.
  *
  * A machine over content bytes, at any split. Most bytes are in lines that matter to nobody:
- * those are skipped by searching for the LF. It owns nothing but struct scan_header.
+ * those are skipped by searching for the LF, most of them without a step of the machine. It owns
+ * nothing but struct scan_header.
  *
  *   LINE --space, tab--> FOLD (the field goes on: VALUE_LEAD, VALUE or SKIP as before)
  *   LINE --CR--> EMPTY --LF--> OVER
@@ -12,13 +13,15 @@
  *   VALUE_LEAD --first byte that is no space--> VALUE --end of the token--> SKIP
  *
  * The Message-ID is kept as it stands: from '<' to '>', or, without brackets, up to white space.
- * White space inside the brackets,
- * which can only be folding (RFC 5322 4.5.4), is left out. Spaces may stand between name and colon (RFC 5322 4.5.8).
+ * White space inside the brackets, which can only be folding (RFC 5322 4.5.4), is left out. Spaces
+ * may stand between name and colon (RFC 5322 4.5.8).
  */
 #include "scan/header.h"
 
 static const char header_received[] = "received";
 static const char header_message_id[] = "message-id";
+
+static_assert(sizeof(header_received) - 1 == sizeof(uint64_t), "compared as one word");
 
 #define HEADER_CAN_BE_RECEIVED 1u
 #define HEADER_CAN_BE_MESSAGE_ID 2u
@@ -135,20 +138,86 @@ static void header_step(struct scan_header *h, uint8_t c)
     }
 }
 
+/* header_is_received() - the 8 bytes at @ptr are the name, in any case; all are letters. */
+static bool header_is_received(const uint8_t *ptr)
+{
+    uint64_t bytes;
+    uint64_t name;
+
+    memcpy(&bytes, ptr, sizeof(bytes));
+    memcpy(&name, header_received, sizeof(name));
+    return (bytes | UINT64_C(0x2020202020202020)) == name;
+}
+
+/*
+ * header_pass_line() - skip a line of no interest, without the machine
+ *
+ * @rest starts a line. Does nothing when the machine has to look, be it that not all of the name
+ * is there.
+ */
+static void header_pass_line(struct scan_header *h, struct slice rest)
+{
+    switch (rest.ptr[0]) {
+    case '\r':
+        return;
+    case ' ':
+    case '\t':
+        if (h->field != SCAN_HEADER_SKIP)
+            return;
+        break;
+    case 'R':
+    case 'r':
+        if (rest.len < sizeof(header_received))
+            return;
+        if (header_is_received(rest.ptr)) {
+            if (rest.ptr[sizeof(header_received) - 1] != ':')
+                return;
+            h->received_count++;
+        }
+        break;
+    case 'M':
+    case 'm':
+        if (rest.len < 2 || ascii_lower(rest.ptr[1]) == 'e')
+            return;
+        break;
+    }
+    h->field = SCAN_HEADER_SKIP;
+    h->state = SCAN_HEADER_SKIP;
+}
+
+/* header_value_run() - take the bytes of the Message-ID up to one that may mean something else. */
+static size_t header_value_run(struct scan_header *h, struct slice rest)
+{
+    size_t len = 0;
+
+    while (len < rest.len && rest.ptr[len] > ' ' && rest.ptr[len] != '>')
+        len++;
+    size_t kept = size_min(len, (size_t)MESSAGE_ID_BYTES_MAX - h->message_id_len);
+    memcpy(h->message_id + h->message_id_len, rest.ptr, kept);
+    h->message_id_len += (uint8_t)kept;
+    if (len > 0)
+        h->is_after_cr = false;
+    return len;
+}
+
 size_t header_feed(struct scan_header *h, struct slice in)
 {
     size_t pos = 0;
 
     ASSERT(!header_is_over(h));
     while (pos < in.len && !header_is_over(h)) {
+        if (h->state == SCAN_HEADER_LINE)
+            header_pass_line(h, slice_from(in, pos));
         if (h->state == SCAN_HEADER_SKIP) {
             size_t skip = slice_find(slice_from(in, pos), '\n');
             if (skip > 0)
                 h->is_after_cr = in.ptr[pos + skip - 1] == '\r';
             pos += skip;
-            if (pos == in.len)
-                break;
+        } else if (h->state == SCAN_HEADER_VALUE) {
+            pos += header_value_run(h, slice_from(in, pos));
         }
+        if (pos == in.len)
+            break;
         uint8_t c = in.ptr[pos++];
         header_step(h, c);
         h->is_after_cr = c == '\r';

@@ -33,11 +33,11 @@
 #define SCAN_EDIT_INSERT_CR 1u /* the byte is a bare LF, to be preceded by a CR */
 
 struct scan_edits {
-    uint32_t max;            /* in: at most this many edits, 1..SCAN_EDITS_MAX */
-    uint32_t count;          /* out */
-    uint32_t tail_bytes;     /* out: last bytes consumed that are no content: held CR, final CRLF */
-    bool is_end;             /* out: the end of data was consumed */
-    bool releases_cr;        /* out: the CR held by the call before is content, before all else */
+    uint32_t max;        /* in: at most this many edits, 1..SCAN_EDITS_MAX */
+    uint32_t count;      /* out */
+    uint32_t tail_bytes; /* out: last bytes consumed that are no content: held CR, final CRLF */
+    bool is_end;         /* out: the end of data was consumed */
+    bool releases_cr;    /* out: the CR held by the call before is content, before all else */
     uint32_t at[SCAN_EDITS_MAX]; /* out: offset * 2 + kind, ascending */
 };
 

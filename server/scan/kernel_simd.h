@@ -7,10 +7,10 @@
  * follows line lengths. It compares each byte with the ones beside it by loading the block three
  * times, one byte apart, so no carry goes from block to block; that is less work than shifting
  * masks, and in 64-byte vectors it would be no faster, as every shifted load crosses a cache line.
- * The least byte, taken as signed, tells of NUL and high bytes at once. Whatever else a block of 64 bytes
- * holds goes through frame_block(), which computes with bit masks, one bit a byte, and does not
- * branch on single bytes unless lines have to be counted around edits. A message made of nothing
- * but exceptions costs a bounded number of operations for each block.
+ * The least byte, taken as signed, tells of NUL and high bytes at once. Whatever else a block of 64
+ * bytes holds goes through frame_block(), which computes with bit masks, one bit a byte, and does
+ * not branch on single bytes unless lines have to be counted around edits. A message made of
+ * nothing but exceptions costs a bounded number of operations for each block.
  *
  * An instruction set supplies block_classify_fn and frame_fast_fn and calls frame_run() with both;
  * everything is inlined into its one exported function.
@@ -68,30 +68,31 @@ static inline unsigned bits_nth(uint64_t bits, unsigned skip)
 }
 
 /*
- * line_track_gaps() - the lines that begin and end inside one block
+ * line_track_gaps() - @bytes_max after the lines that begin and end inside one block
  *
  * Each is shorter than 64 bytes, so they matter only until a longer line was seen. A line of more
  * than bytes_max bytes is a run of that many bytes without a line end, below the last one: runs
  * are found by smearing the line ends, and each one found raises bytes_max, so that over a whole
  * message the loop turns at most 64 times in excess of once a block.
  */
-static inline void line_track_gaps(struct line_track *t, uint64_t ends)
+static __attribute__((noinline, cold)) uint64_t line_track_gaps(uint64_t bytes_max, uint64_t ends)
 {
-    uint64_t inside = bits_below(63 - (unsigned)__builtin_clzll(ends)) &
-                      ~bits_below(bits_first(ends) + 1);
+    uint64_t inside =
+        bits_below(63 - (unsigned)__builtin_clzll(ends)) & ~bits_below(bits_first(ends) + 1);
 
-    while (t->bytes_max < BLOCK_BYTES) {
+    while (bytes_max < BLOCK_BYTES) {
         uint64_t covered = ends;
         unsigned reach = 1;
-        while (reach < t->bytes_max) {
-            unsigned more = reach * 2 <= t->bytes_max ? reach : (unsigned)t->bytes_max - reach;
+        while (reach < bytes_max) {
+            unsigned more = reach * 2 <= bytes_max ? reach : (unsigned)bytes_max - reach;
             covered |= covered << more;
             reach += more;
         }
         if ((inside & ~covered) == 0)
             break;
-        t->bytes_max++;
+        bytes_max++;
     }
+    return bytes_max;
 }
 
 /*
@@ -133,7 +134,7 @@ static ALWAYS_INLINE void line_track_one(struct line_track *t, uint64_t ends)
 {
     line_track_block(t, ends);
     if (__builtin_expect(t->bytes_max < BLOCK_BYTES, 0) && (ends & (ends - 1)) != 0)
-        line_track_gaps(t, ends);
+        t->bytes_max = line_track_gaps(t->bytes_max, ends);
 }
 
 /* line_track_two() - two adjacent blocks. */
@@ -143,9 +144,9 @@ static ALWAYS_INLINE void line_track_two(struct line_track *t, uint64_t low, uin
     line_track_block(t, high);
     if (__builtin_expect(t->bytes_max < BLOCK_BYTES, 0)) {
         if ((low & (low - 1)) != 0)
-            line_track_gaps(t, low);
+            t->bytes_max = line_track_gaps(t->bytes_max, low);
         if ((high & (high - 1)) != 0)
-            line_track_gaps(t, high);
+            t->bytes_max = line_track_gaps(t->bytes_max, high);
     }
 }
 
@@ -170,7 +171,8 @@ static inline void frame_pass(struct scan_frame *f, const struct line_track *t, 
         f->phase = ptr[end - 1] == '\r' ? SCAN_PHASE_CR : SCAN_PHASE_TEXT;
 }
 
-/* The byte that may not follow a line end in the fast path: with LF, none that is not odd anyway. */
+/* The byte that may not follow a line end in the fast path: with LF, none that is not odd anyway.
+ */
 static inline char frame_dot(const struct scan_frame *f)
 {
     return f->is_stuffed ? '.' : '\n';
@@ -190,14 +192,14 @@ typedef size_t frame_fast_fn(struct scan_frame *f, const uint8_t *ptr, size_t po
 
 /* What one call of frame_block() found, as masks over its bytes. */
 struct block_plan {
-    uint64_t gaps;     /* dots that are not content */
-    uint64_t inserts;  /* bare LFs to be preceded by a CR */
-    uint64_t ends;     /* last bytes of lines */
-    uint64_t bare_cr;  /* bytes behind a bare CR */
-    uint64_t bare_lf;  /* bare LFs that stay as they are */
+    uint64_t gaps;    /* dots that are not content */
+    uint64_t inserts; /* bare LFs to be preceded by a CR */
+    uint64_t ends;    /* last bytes of lines */
+    uint64_t bare_cr; /* bytes behind a bare CR */
+    uint64_t bare_lf; /* bare LFs that stay as they are */
     uint64_t nul;
-    unsigned len;      /* content and gaps end here */
-    unsigned used;     /* bytes consumed, more than len when a CR is held or the data ends */
+    unsigned len;  /* content and gaps end here */
+    unsigned used; /* bytes consumed, more than len when a CR is held or the data ends */
     bool is_end;
     bool holds_cr;
 };
@@ -320,6 +322,29 @@ static inline unsigned frame_block(struct scan_frame *f, const struct block_mask
     return plan.used;
 }
 
+/*
+ * block_masks_at() - the masks of the block at @pos, of which fewer than 64 bytes may be there
+ *
+ * The last bytes of a longer call are looked at together with the ones before them: copying them
+ * would have the vectors wait for the copy.
+ */
+static ALWAYS_INLINE struct block_masks block_masks_at(const uint8_t *ptr, size_t pos, size_t len,
+                                                       block_classify_fn *classify)
+{
+    uint8_t copy[BLOCK_BYTES] = {0};
+
+    if (len - pos >= BLOCK_BYTES)
+        return classify(ptr + pos);
+    if (len >= BLOCK_BYTES) {
+        unsigned before = BLOCK_BYTES - (unsigned)(len - pos);
+        struct block_masks m = classify(ptr + len - BLOCK_BYTES);
+        return (struct block_masks){m.cr >> before, m.lf >> before, m.dot >> before,
+                                    m.nul >> before, m.high >> before};
+    }
+    __builtin_memcpy(copy, ptr + pos, len - pos);
+    return classify(copy);
+}
+
 /* frame_run() - the body of every vector kernel. */
 static ALWAYS_INLINE size_t frame_run(struct scan_frame *f, const uint8_t *ptr, size_t len,
                                       struct scan_edits *edits, block_classify_fn *classify,
@@ -339,15 +364,8 @@ static ALWAYS_INLINE size_t frame_run(struct scan_frame *f, const uint8_t *ptr, 
             if (pos == len)
                 break;
         }
-        struct block_masks masks;
         unsigned block_len = len - pos < BLOCK_BYTES ? (unsigned)(len - pos) : BLOCK_BYTES;
-        if (block_len == BLOCK_BYTES) {
-            masks = classify(ptr + pos);
-        } else {
-            uint8_t copy[BLOCK_BYTES] = {0};
-            __builtin_memcpy(copy, ptr + pos, block_len);
-            masks = classify(copy);
-        }
+        struct block_masks masks = block_masks_at(ptr, pos, len, classify);
         pos += frame_block(f, &masks, block_len, pos, edits);
     }
     return frame_end_call(f, pos, edits);

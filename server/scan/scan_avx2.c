@@ -23,8 +23,8 @@ static ALWAYS_INLINE __m256i load_once(const uint8_t *ptr)
 
 static inline uint64_t mask_of(__m256i low, __m256i high)
 {
-    return (uint32_t)_mm256_movemask_epi8(low) |
-           (uint64_t)(uint32_t)_mm256_movemask_epi8(high) << 32;
+    return (uint32_t)_mm256_movemask_epi8(low) | (uint64_t)(uint32_t)_mm256_movemask_epi8(high)
+                                                     << 32;
 }
 
 static inline uint64_t mask_equal(__m256i low, __m256i high, char c)
@@ -48,8 +48,7 @@ static struct block_masks classify(const uint8_t *ptr)
 }
 
 /* One vector: its line ends, and in @odd 0xFF where they are not what they should be. */
-static ALWAYS_INLINE __m256i line_ends(const uint8_t *ptr, __m256i bytes, __m256i dot,
-                                       __m256i *odd)
+static ALWAYS_INLINE __m256i line_ends(const uint8_t *ptr, __m256i bytes, __m256i dot, __m256i *odd)
 {
     __m256i lf = _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8('\n'));
     __m256i after_cr = _mm256_cmpeq_epi8(load(ptr - 1), _mm256_set1_epi8('\r'));

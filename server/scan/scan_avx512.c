@@ -68,8 +68,8 @@ static ALWAYS_INLINE __m256i line_ends(const uint8_t *ptr, __m256i bytes, __m256
 
 static ALWAYS_INLINE uint64_t bits_of(__m256i low, __m256i high)
 {
-    return (uint32_t)_mm256_movemask_epi8(low) |
-           (uint64_t)(uint32_t)_mm256_movemask_epi8(high) << 32;
+    return (uint32_t)_mm256_movemask_epi8(low) | (uint64_t)(uint32_t)_mm256_movemask_epi8(high)
+                                                     << 32;
 }
 
 static inline size_t fast(struct scan_frame *f, const uint8_t *ptr, size_t pos, size_t len)
@@ -92,8 +92,8 @@ static inline size_t fast(struct scan_frame *f, const uint8_t *ptr, size_t pos, 
                                                  TERNARY_FIRST_ONLY);
         if (__builtin_expect(_mm256_movemask_epi8(good) != -1, 0)) {
             least = _mm256_min_epu8(_mm256_min_epu8(a, b), _mm256_min_epu8(c, d));
-            odd = _mm256_ternarylogic_epi64(odd, odd_d, _mm256_cmpeq_epi8(least, zero),
-                                            TERNARY_ANY);
+            odd =
+                _mm256_ternarylogic_epi64(odd, odd_d, _mm256_cmpeq_epi8(least, zero), TERNARY_ANY);
             if (!_mm256_testz_si256(odd, odd))
                 break;
             f->flags |= SCAN_FLAG_HIGH;

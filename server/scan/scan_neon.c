@@ -42,8 +42,7 @@ static struct block_masks classify(const uint8_t *ptr)
         .lf = mask_equal(v, '\n'),
         .dot = mask_equal(v, '.'),
         .nul = mask_equal(v, '\0'),
-        .high = mask_of(is_high(v.val[0]), is_high(v.val[1]), is_high(v.val[2]),
-                        is_high(v.val[3])),
+        .high = mask_of(is_high(v.val[0]), is_high(v.val[1]), is_high(v.val[2]), is_high(v.val[3])),
     };
 }
 

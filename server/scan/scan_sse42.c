@@ -45,15 +45,14 @@ static struct block_masks classify(const uint8_t *ptr)
 }
 
 /* One vector: its line ends, and in @odd 0xFF where they are not what they should be. */
-static ALWAYS_INLINE __m128i line_ends(const uint8_t *ptr, __m128i bytes, __m128i dot,
-                                       __m128i *odd)
+static ALWAYS_INLINE __m128i line_ends(const uint8_t *ptr, __m128i bytes, __m128i dot, __m128i *odd)
 {
     __m128i lf = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\n'));
     __m128i after_cr = _mm_cmpeq_epi8(load(ptr - 1), _mm_set1_epi8('\r'));
     __m128i before_dot = _mm_cmpeq_epi8(load(ptr + 1), dot);
 
-    *odd = _mm_or_si128(*odd, _mm_or_si128(_mm_xor_si128(lf, after_cr),
-                                           _mm_and_si128(lf, before_dot)));
+    *odd = _mm_or_si128(*odd,
+                        _mm_or_si128(_mm_xor_si128(lf, after_cr), _mm_and_si128(lf, before_dot)));
     return lf;
 }
 

@@ -48,6 +48,7 @@ enum client_dialect {
 #define MINUTES (60 * NS_PER_S)
 
 /* RFC 5321 4.5.3.2: fresh for each command, never for the whole transaction. */
+/* clang-format off */
 static const clock_ns phase_timeouts[CLIENT_PHASE_COUNT] = {
     [CLIENT_PHASE_GREETING] = 5 * MINUTES, /* 4.5.3.2.1 */
     [CLIENT_PHASE_HELLO] = 5 * MINUTES,
@@ -59,6 +60,7 @@ static const clock_ns phase_timeouts[CLIENT_PHASE_COUNT] = {
     [CLIENT_PHASE_OTHER] = 5 * MINUTES,
     [CLIENT_PHASE_IDLE] = 0,
 };
+/* clang-format on */
 
 clock_ns client_phase_timeout(enum client_phase phase)
 {
@@ -250,6 +252,13 @@ void client_init(struct client *c, const struct client_config *config, clock_ns 
     ASSERT(config->hostname.len > 0);
     ASSERT(config->hostname.len <= DOMAIN_BYTES_MAX);
     *c = (struct client){.config = config, .state = CLIENT_GREETING, .since_ns = now};
+}
+
+void client_init_again(struct client *c, const struct client_config *config, clock_ns now)
+{
+    client_init(c, config, now);
+    c->state = CLIENT_HELLO; /* RFC 3207 4.2: what was learned before is forgotten */
+    c->is_hello_due = true;
 }
 
 /* What the server cannot take is refused here, as its own reply would be. */
@@ -597,8 +606,8 @@ static void on_rcpt(struct client *c, const struct reply_state *reply, struct cl
         return;
     }
     struct verdict v = {fate_of(reply->code), CLIENT_PHASE_RCPT, reply->code, reply->enhanced};
-    if (reply->code == 552)
-        v.fate = CLIENT_FATE_REQUEUE; /* too many recipients, by its old name (RFC 5321 4.5.3.1.10) */
+    if (reply->code == 552) /* too many recipients, by its old name (RFC 5321 4.5.3.1.10) */
+        v.fate = CLIENT_FATE_REQUEUE;
     settle(result, &v);
     ev->is_settled = true;
 }
@@ -607,7 +616,8 @@ static void on_rcpt(struct client *c, const struct reply_state *reply, struct cl
 static void on_data(struct client *c, const struct reply_state *reply)
 {
     if (reply->code == 354) {
-        c->was_empty = c->accepted_count == 0; /* CORE-21: only the dot, and the result is ignored */
+        /* CORE-21: without a recipient only the dot, and the result is ignored */
+        c->was_empty = c->accepted_count == 0;
         if (c->was_empty && c->dialect == CLIENT_DIALECT_LMTP)
             end_with(c, CLIENT_ERROR_PROTOCOL); /* LMTP-6 */
         else

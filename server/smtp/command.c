@@ -21,7 +21,10 @@
 static_assert(LINE_EXTENDED >= LINE_BASE + 26 + 17 + 10 + 5 + 9 + 7 + ENVID_BYTES_MAX, "MAIL");
 static_assert(LINE_EXTENDED >= PATH_UTF8_BYTES_MAX + 10 + 36 + 7 + ORCPT_BYTES_MAX, "RCPT");
 
-#define VERB(text) {(const uint8_t *)(text), sizeof(text) - 1}
+#define VERB(text)                                                                                 \
+    {                                                                                              \
+        (const uint8_t *)(text), sizeof(text) - 1                                                  \
+    }
 #define IN_HELLO_DONE (COMMAND_IN_ANY & ~COMMAND_IN_START)
 
 /* clang-format off */

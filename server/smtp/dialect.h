@@ -5,17 +5,18 @@
 
 #include "smtp/session.h"
 
-enum dialect_owner { /* where responsibility for an accepted recipient moves to us */
+/* where responsibility for an accepted recipient moves to us */
+enum dialect_owner {
     DIALECT_OWNER_REPLY, /* with the recipient's own reply: keep k, requeue n-k */
     DIALECT_OWNER_FINAL, /* with the last reply: all or nothing when the block is cut */
 };
 
 struct dialect_row {
     const char *name;
-    enum status opener;       /* reply that opens a block, STATUS_NONE: there is none */
-    bool has_individual;      /* one reply for each entry of L, in order */
-    bool has_final;           /* one reply about the message, last */
-    bool may_be_single;       /* one ordinary reply may stand for all when one outcome fits all */
+    enum status opener;  /* reply that opens a block, STATUS_NONE: there is none */
+    bool has_individual; /* one reply for each entry of L, in order */
+    bool has_final;      /* one reply about the message, last */
+    bool may_be_single;  /* one ordinary reply may stand for all when one outcome fits all */
     enum dialect_owner owner;
 };
 
@@ -23,8 +24,8 @@ const struct dialect_row *dialect_row(enum dialect d);
 
 /* Stage of the replies after the content: what session_output() writes next. */
 enum dialect_stage {
-    DIALECT_IDLE,       /* no message is being answered */
-    DIALECT_HELD,       /* the form is not chosen yet */
+    DIALECT_IDLE, /* no message is being answered */
+    DIALECT_HELD, /* the form is not chosen yet */
     DIALECT_OPENER,
     DIALECT_INDIVIDUAL,
     DIALECT_FINAL,

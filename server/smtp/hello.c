@@ -9,13 +9,18 @@
 #include "smtp/session.h"
 
 #define LIMIT_DIGITS_MAX 6 /* RFC 9422 3 */
+#define LIMIT_MAX 999999
+static_assert(RCPT_COUNT_HARD_MAX <= LIMIT_MAX, "RCPTMAX has a digit to spare");
 
 struct keyword {
     struct slice name;
     uint32_t offer;
 };
 
-#define KEYWORD(text, offer) {{(const uint8_t *)(text), sizeof(text) - 1}, (offer)}
+#define KEYWORD(text, offer)                                                                       \
+    {                                                                                              \
+        {(const uint8_t *)(text), sizeof(text) - 1}, (offer)                                       \
+    }
 
 /* In the order in which they are sent; SIZE and LIMITS get their parameters behind the name. */
 static const struct keyword keywords[] = {
@@ -55,8 +60,8 @@ static void put_parameters(struct buf *out, const struct session_config *config,
     if (offer != SESSION_OFFER_LIMITS)
         return;
     BUF_PUT_LIT(out, " RCPTMAX=");
-    buf_put_u64(out, config->rcpt_max);
-    if (config->mail_max > 0) {
+    buf_put_u64(out, u64_min(config->rcpt_max, LIMIT_MAX));
+    if (config->mail_max > 0 && config->mail_max <= LIMIT_MAX) {
         BUF_PUT_LIT(out, " MAILMAX=");
         buf_put_u64(out, config->mail_max);
     }

@@ -41,18 +41,28 @@ static bool param_next(struct slice *in, struct param *ret_param)
     return true;
 }
 
-static bool is_upper_hex(uint8_t c)
+/* Value of an upper case hex digit, 16 for anything else. */
+static unsigned hex_value(uint8_t c)
 {
-    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'F');
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : 16;
 }
 
-/* xtext = *( xchar / hexchar ), RFC 3461 4; with @is_utf8 also bytes above 0x7F, RFC 6533 3. */
+/*
+ * xtext = *( xchar / hexchar ), RFC 3461 4; with @is_utf8 also bytes above 0x7F, RFC 6533 3. What a
+ * hexchar stands for is printable ASCII (RFC 3461 4.2, 4.4), so that decoding it can never make a
+ * line end or a control character.
+ */
 static bool is_xtext(struct slice s, bool is_utf8)
 {
     for (size_t i = 0; i < s.len; i++) {
         uint8_t c = s.ptr[i];
         if (c == '+') {
-            if (s.len - i < 3 || !is_upper_hex(s.ptr[i + 1]) || !is_upper_hex(s.ptr[i + 2]))
+            unsigned high = s.len - i >= 3 ? hex_value(s.ptr[i + 1]) : 16;
+            unsigned low = s.len - i >= 3 ? hex_value(s.ptr[i + 2]) : 16;
+            unsigned byte = high * 16 + low;
+            if (high > 7 || low > 15 || byte < ' ' || byte > '~')
                 return false;
             i += 2;
         } else if (c >= 0x80 ? !is_utf8 : c < 33 || c > 126 || c == '=') {
@@ -211,8 +221,8 @@ static bool is_orcpt(struct slice value, bool is_utf8)
         if (!is_letter && !(c >= '0' && c <= '9') && c != '-')
             return false;
     }
-    bool may_be_utf8 = is_utf8 && slice_eq_nocase(slice_first(value, semicolon),
-                                                  SLICE_LIT("utf-8"));
+    bool may_be_utf8 =
+        is_utf8 && slice_eq_nocase(slice_first(value, semicolon), SLICE_LIT("utf-8"));
     return is_xtext(slice_from(value, semicolon + 1), may_be_utf8);
 }
 

@@ -116,8 +116,8 @@ bool reply_parse_line(struct slice line, struct reply_line *ret_line)
         return false;
     if (line.ptr[0] < '2' || line.ptr[0] > '5')
         return false;
-    parsed.code = (uint16_t)((line.ptr[0] - '0') * 100 + (line.ptr[1] - '0') * 10 +
-                             (line.ptr[2] - '0'));
+    parsed.code =
+        (uint16_t)((line.ptr[0] - '0') * 100 + (line.ptr[1] - '0') * 10 + (line.ptr[2] - '0'));
     if (line.len > 3) {
         if (line.ptr[3] != ' ' && line.ptr[3] != '-')
             return false;

@@ -485,10 +485,10 @@ typedef enum step command_fn(struct session *s, enum command c, struct slice arg
 
 /* Beside the rows of command.c; a function may refuse, and only then changes nothing but counts. */
 static command_fn *const command_fns[COMMAND_COUNT] = {
-    [COMMAND_UNKNOWN] = do_simple, [COMMAND_EHLO] = do_hello, [COMMAND_HELO] = do_hello,
-    [COMMAND_LHLO] = do_hello,     [COMMAND_MAIL] = do_mail,  [COMMAND_RCPT] = do_rcpt,
-    [COMMAND_DATA] = do_data,      [COMMAND_BDAT] = do_bdat,  [COMMAND_RSET] = do_rset,
-    [COMMAND_NOOP] = do_simple,    [COMMAND_QUIT] = do_quit,  [COMMAND_VRFY] = do_simple,
+    [COMMAND_UNKNOWN] = do_simple, [COMMAND_EHLO] = do_hello,  [COMMAND_HELO] = do_hello,
+    [COMMAND_LHLO] = do_hello,     [COMMAND_MAIL] = do_mail,   [COMMAND_RCPT] = do_rcpt,
+    [COMMAND_DATA] = do_data,      [COMMAND_BDAT] = do_bdat,   [COMMAND_RSET] = do_rset,
+    [COMMAND_NOOP] = do_simple,    [COMMAND_QUIT] = do_quit,   [COMMAND_VRFY] = do_simple,
     [COMMAND_EXPN] = do_simple,    [COMMAND_HELP] = do_simple, [COMMAND_OTHER] = do_simple,
 };
 
@@ -502,6 +502,17 @@ static bool is_out_of_turn(const struct session *s, enum command c, size_t behin
     return !s->can_pipeline && (behind > 0 || s->replies.count > 0);
 }
 
+/* Length of the line, and whether there is an argument; STATUS_NONE when both are right. */
+static enum status check_form(const struct command_row *row, struct slice line, struct slice args)
+{
+    if (line.len + 2 > row->line_bytes_max)
+        return STATUS_LINE_TOO_LONG;
+    if ((row->argument == COMMAND_ARG_NONE && args.len > 0) ||
+        (row->argument == COMMAND_ARG_REQUIRED && args.len == 0))
+        return STATUS_BAD_SYNTAX;
+    return STATUS_NONE;
+}
+
 /* The checks that every command has: order of answers, line limit, argument, state. */
 static enum step run_command(struct session *s, struct slice line, size_t behind,
                              struct session_event *ev)
@@ -512,14 +523,12 @@ static enum step run_command(struct session *s, struct slice line, size_t behind
     bool may_overtake = (row->flags & COMMAND_OVERTAKES) != 0 && s->state == STATE_MAIL;
     if (s->replies.open_count > 0 && !may_overtake)
         return hold(ev, EV_BLOCKED);
-    if (s->replies.open_count == 0 && is_out_of_turn(s, c, behind))
+    if (is_out_of_turn(s, c, behind))
         return close_because(s, STATUS_UNAUTHORIZED_PIPELINING);
-    if (line.len + 2 > row->line_bytes_max)
-        return reply_error(s, STATUS_LINE_TOO_LONG);
-    if ((row->argument == COMMAND_ARG_NONE && args.len > 0) ||
-        (row->argument == COMMAND_ARG_REQUIRED && args.len == 0))
-        return (row->flags & COMMAND_BARE_REPLY) != 0 ? reply_error_bare(s, STATUS_BAD_SYNTAX)
-                                                      : reply_error(s, STATUS_BAD_SYNTAX);
+    enum status st = check_form(row, line, args);
+    if (st != STATUS_NONE)
+        return (row->flags & COMMAND_BARE_REPLY) != 0 ? reply_error_bare(s, st)
+                                                      : reply_error(s, st);
     if ((row->states >> s->state & 1) != 0)
         return command_fns[c](s, c, args, ev);
     if (s->state == STATE_START)
@@ -560,7 +569,7 @@ static bool step_command(struct session *s, struct slice in, struct session_even
         else if (result == LINE_TOO_LONG)
             step = reply_error(s, STATUS_LINE_TOO_LONG);
         else
-            step = close_because(s, STATUS_BAD_COMMAND_LINE);
+            step = close_because(s, STATUS_BAD_COMMAND_LINE); /* 521: RFC 7504 4 lets it close */
         break;
     }
     if (step != STEP_HOLD) {

@@ -128,8 +128,8 @@ static enum dialect_stage choose_form(const struct session *s, const struct answ
     const struct dialect_row *row = dialect_row((enum dialect)s->dialect);
     if (!row->has_individual)
         return DIALECT_FINAL;
-    if (row->may_be_single && (is_failure(whole) || s->entries == NULL ||
-                               dialect_is_uniform(s->entries, s->rcpt_count)))
+    if (row->may_be_single &&
+        (is_failure(whole) || s->entries == NULL || dialect_is_uniform(s->entries, s->rcpt_count)))
         return DIALECT_FINAL;
     return row->opener != STATUS_NONE ? DIALECT_OPENER : DIALECT_INDIVIDUAL;
 }
@@ -389,6 +389,7 @@ void session_refuse(struct session *s, struct answer answer)
     ASSERT(s->replies.head_seq == 0); /* nothing was said yet */
     replyq_init(&s->replies);
     push_last(s, &answer);
+    replyq_front(&s->replies)->is_bare = true; /* RFC 2034 4: it stands for the greeting */
     session_set_state(s, STATE_CLOSED);
 }
 
@@ -399,8 +400,7 @@ static bool end_block(struct session *s, const struct answer *a)
     decide_rest(s, &ANSWER(STATUS_LOCAL_ERROR));
     if (s->stage == DIALECT_HELD)
         s->stage = row->has_final ? DIALECT_FINAL : DIALECT_INDIVIDUAL;
-    replyq_fill(&s->replies, s->content_seq,
-                row->has_final ? a : &ANSWER(STATUS_LOCAL_ERROR));
+    replyq_fill(&s->replies, s->content_seq, row->has_final ? a : &ANSWER(STATUS_LOCAL_ERROR));
     return row->has_final;
 }
 

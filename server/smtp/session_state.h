@@ -7,7 +7,7 @@
 
 /* The first five are the states in which commands are read: bits of enum command_state. */
 enum session_state {
-    STATE_START,   /* no EHLO, HELO or LHLO yet */
+    STATE_START, /* no EHLO, HELO or LHLO yet */
     STATE_READY,
     STATE_MAIL,
     STATE_CHUNKS,  /* between chunks */
@@ -22,7 +22,8 @@ enum session_state {
     STATE_COUNT
 };
 
-enum session_reply_kind { /* replyq_slot.kind */
+/* replyq_slot.kind */
+enum session_reply_kind {
     REPLY_KIND_PLAIN,
     REPLY_KIND_GREETING,
     REPLY_KIND_HELO,

@@ -37,6 +37,17 @@ static bool entry_is_valid(const struct control_entry *e)
            e->result.op >= SPOOL_RESULT_DELETE && e->result.op <= SPOOL_RESULT_HOLD;
 }
 
+/* The log belongs to whom the directory belongs to: root may make it, the server must read it. */
+static int owner_follow(int dir_fd, int fd, const struct stat *log)
+{
+    struct stat dir;
+    if (fstat(dir_fd, &dir) < 0)
+        return -errno;
+    if (dir.st_uid == log->st_uid || geteuid() != 0)
+        return 0;
+    return fchown(fd, dir.st_uid, dir.st_gid) < 0 ? -errno : 0;
+}
+
 /* Opens the log and locks it; the file that has the name once the lock is held. */
 static int log_open_locked(int dir_fd, int *ret_fd)
 {
@@ -52,8 +63,12 @@ static int log_open_locked(int dir_fd, int *ret_fd)
             return result;
         }
         if (fstatat(dir_fd, CONTROL_NAME, &named, 0) == 0 && named.st_ino == held.st_ino) {
-            *ret_fd = fd;
-            return 0;
+            int result = owner_follow(dir_fd, fd, &held);
+            if (result < 0)
+                close(fd);
+            else
+                *ret_fd = fd;
+            return result;
         }
         close(fd);
     }
@@ -173,8 +188,8 @@ int control_compact(int dir_fd, control_filter filter, void *filter_arg)
     struct control_cursor cursor = {0};
     result = control_read(dir_fd, &cursor, compact_one, &c);
     if (result == 0 && c.dropped > 0) {
-        if (fsync(c.fd) < 0 ||
-            renameat(dir_fd, CONTROL_NAME_NEW, dir_fd, CONTROL_NAME) < 0 || fsync(dir_fd) < 0)
+        if (fsync(c.fd) < 0 || renameat(dir_fd, CONTROL_NAME_NEW, dir_fd, CONTROL_NAME) < 0 ||
+            fsync(dir_fd) < 0)
             result = -errno;
     } else {
         unlinkat(dir_fd, CONTROL_NAME_NEW, 0);

@@ -241,8 +241,8 @@ static void data_record(struct group *g, struct extent_pool *pool, struct spool_
     while (in->idx < in->count && rec->length < data_bytes_max &&
            rec->piece_count < RECORD_PIECES_MAX) {
         const struct spool_part *part = &in->parts[in->idx];
-        struct slice bytes = slice_first(slice_from(part->bytes, in->offset),
-                                         data_bytes_max - rec->length);
+        struct slice bytes =
+            slice_first(slice_from(part->bytes, in->offset), data_bytes_max - rec->length);
         if (bytes.len > 0)
             data_part(g, rec, part, bytes, &is_hashing);
         in->offset += bytes.len;
@@ -251,9 +251,8 @@ static void data_record(struct group *g, struct extent_pool *pool, struct spool_
             in->offset = 0;
         }
     }
-    rec->payload_check = is_hashing
-                             ? XXH3_64bits_digest(g->hash)
-                             : XXH3_64bits(rec->header + RECORD_ALIGN, rec->length);
+    rec->payload_check = is_hashing ? XXH3_64bits_digest(g->hash)
+                                    : XXH3_64bits(rec->header + RECORD_ALIGN, rec->length);
     rec->position = st->content_bytes;
     rec->extent = extent_add(pool, st);
     ASSERT(rec->extent != NULL); /* group_add_data() counted them */

@@ -47,8 +47,8 @@ struct message_state {
     struct extent_chunk *first;
     struct extent_chunk *last;
     struct record_extent near[EXTENTS_NEAR];
-    uint8_t phase;   /* enum message_phase */
-    uint8_t broken;  /* enum spool_outcome: part of the body is lost; PENDING: it is whole */
+    uint8_t phase;  /* enum message_phase */
+    uint8_t broken; /* enum spool_outcome: part of the body is lost; PENDING: it is whole */
     bool is_aborted;
     int32_t broken_error;
 };
@@ -61,8 +61,8 @@ static inline struct message_state *message_state_of(struct spool_message *m)
 }
 
 struct group_record {
-    struct spool_message *m; /* DATA, COMMIT */
-    uint8_t *header;         /* in the staging area; copied payload follows */
+    struct spool_message *m;      /* DATA, COMMIT */
+    uint8_t *header;              /* in the staging area; copied payload follows */
     struct record_extent *extent; /* DATA: filled when it gets its place */
     uint64_t queue_id;
     uint64_t position;

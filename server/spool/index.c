@@ -630,8 +630,7 @@ static void results_compact(struct index *ix)
     for (uint32_t i = 0; i < ix->result_count; i++) {
         struct index_result r = ix->results[i];
         bool is_forgotten = r.is_applied && index_find(ix, r.queue_id) == NULL;
-        bool is_dropped =
-            r.segment_idx != INDEX_CONTROL && !ix->segments[r.segment_idx].is_taken;
+        bool is_dropped = r.segment_idx != INDEX_CONTROL && !ix->segments[r.segment_idx].is_taken;
         if (is_forgotten || is_dropped)
             continue;
         r.next = INDEX_NONE;
@@ -761,8 +760,7 @@ static void content_damage(const struct index *ix, const struct index_segment *o
     memcpy(ret_damage->file, own->name, sizeof(ret_damage->file));
     if (e == NULL)
         return;
-    uint32_t idx =
-        index_segment_of(ix, own->header.shard, e->segment_seq, e->generation_low);
+    uint32_t idx = index_segment_of(ix, own->header.shard, e->segment_seq, e->generation_low);
     if (idx != INDEX_NONE)
         memcpy(ret_damage->file, ix->segments[idx].name, sizeof(ret_damage->file));
     else

@@ -18,17 +18,17 @@ struct index_segment {
     char name[SEGMENT_NAME_BYTES];
     struct segment_header header;
     struct record_start start; /* order 0: none */
-    uint64_t settled;     /* before, everything was finished */
-    uint64_t end;         /* behind the last record */
-    uint64_t cut;         /* what stands there or behind does not count; UINT64_MAX: unknown */
-    uint64_t data_id_max; /* highest queue sequence that has DATA here */
-    bool is_taken;        /* this slot of the table is in use */
-    bool is_bad;          /* no valid header */
-    bool is_foreign;      /* the header does not fit the name: recycling was interrupted */
-    bool is_used;         /* it has records */
-    bool is_damaged;      /* who knows what is lost in it: never recycled */
-    bool is_torn;         /* the last group of a crashed run in it was incomplete */
-    bool is_live;         /* found by index_mark() */
+    uint64_t settled;          /* before, everything was finished */
+    uint64_t end;              /* behind the last record */
+    uint64_t cut;              /* what stands there or behind does not count; UINT64_MAX: unknown */
+    uint64_t data_id_max;      /* highest queue sequence that has DATA here */
+    bool is_taken;             /* this slot of the table is in use */
+    bool is_bad;               /* no valid header */
+    bool is_foreign;           /* the header does not fit the name: recycling was interrupted */
+    bool is_used;              /* it has records */
+    bool is_damaged;           /* who knows what is lost in it: never recycled */
+    bool is_torn;              /* the last group of a crashed run in it was incomplete */
+    bool is_live;              /* found by index_mark() */
 };
 
 struct index_message {

@@ -284,6 +284,27 @@ static bool retired_collect(struct spool_dir *d, uint32_t shard)
     return is_some;
 }
 
+/*
+ * Results that @shard has stored in a segment that it has not left. They come again with it, which
+ * does no harm; until then they hold no segment, for the shard's own is safe anyway.
+ */
+static bool news_collect(struct spool_dir *d, uint32_t shard)
+{
+    struct keeper_shard *keep = &d->shards[shard];
+    uint32_t tail = atomic_load_explicit(&keep->news_tail, memory_order_relaxed);
+    uint32_t head = atomic_load_explicit(&keep->news_head, memory_order_acquire);
+    uint32_t first = tail;
+    for (; tail != head; tail++) {
+        const struct keeper_news *news = &keep->news[tail % KEEPER_NEWS_MAX];
+        if (index_add_result(&d->index, news->queue_id, &news->result, INDEX_CONTROL) < 0)
+            break;
+    }
+    atomic_store_explicit(&keep->news_tail, tail, memory_order_release);
+    if (tail != first)
+        index_apply(&d->index);
+    return tail != first;
+}
+
 static int control_one(void *arg, uint64_t queue_id, const struct record_result *result)
 {
     struct spool_dir *d = arg;
@@ -348,6 +369,8 @@ static void keeper_pass(struct spool_dir *d)
     bool is_changed = false;
     for (uint32_t i = 0; i < d->options.shard_count; i++)
         is_changed |= retired_collect(d, i);
+    for (uint32_t i = 0; i < d->options.shard_count; i++)
+        is_changed |= news_collect(d, i);
     is_changed |= control_collect(d);
     if (is_changed)
         dead_collect(d);
@@ -396,8 +419,7 @@ static int dir_open(struct spool_dir *d, char *ret_text, size_t text_cap)
     int result = parent >= 0 && fsync(parent) < 0 && is_new ? -errno : 0;
     if (parent >= 0)
         close(parent);
-    return result == 0 ? 0
-                       : fail(result, ret_text, text_cap, "cannot sync the folder of %s", path);
+    return result == 0 ? 0 : fail(result, ret_text, text_cap, "cannot sync the folder of %s", path);
 }
 
 static int lock_take(struct spool_dir *d, char *ret_text, size_t text_cap)

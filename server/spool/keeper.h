@@ -15,6 +15,13 @@
 #define KEEPER_READY_COUNT 2
 #define KEEPER_SPARE_BYTES SEGMENT_BYTES_MIN /* for results and notes when the store is full */
 
+#define KEEPER_NEWS_MAX 1024 /* power of two */
+
+struct keeper_news {
+    uint64_t queue_id;
+    struct record_result result;
+};
+
 struct keeper_shard {
     _Atomic(struct segment_file *) ready[KEEPER_READY_COUNT]; /* taken from 0, 1, 0, 1 ... */
     _Atomic(struct segment_file *) spare;
@@ -25,6 +32,11 @@ struct keeper_shard {
     _Atomic int make_error;       /* why there is nothing in the slots; 0: it will come */
     _Atomic uint64_t recycled_count;
     int wake_fd;
+    /* Results that are stored, so that the keeper need not wait until their segment is left: a full
+     * store may never leave it. News that find no room come with the segment. */
+    struct keeper_news news[KEEPER_NEWS_MAX];
+    _Atomic uint32_t news_head; /* the shard's */
+    _Atomic uint32_t news_tail; /* the keeper's */
     /* Set before the shard starts, then the shard's alone: what its first START record says. */
     struct record_start start;
 };

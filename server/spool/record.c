@@ -139,8 +139,8 @@ static uint64_t rcpts_bytes(const struct spool_envelope *e)
         const struct spool_rcpt *r = &e->rcpts[i];
         if ((r->address.len | r->params.orcpt.len | r->class_name.len) > UINT16_MAX)
             return UINT64_MAX;
-        total += sizeof(struct commit_rcpt) + r->address.len + r->params.orcpt.len +
-                 r->class_name.len;
+        total +=
+            sizeof(struct commit_rcpt) + r->address.len + r->params.orcpt.len + r->class_name.len;
     }
     return total;
 }
@@ -188,9 +188,9 @@ void record_commit_encode(const struct spool_envelope *e, uint64_t queue_id, uin
         .rcpt_bytes = (uint32_t)rcpts_bytes(e),
         .mail_body = (uint8_t)e->mail.body,
         .mail_ret = (uint8_t)e->mail.ret,
-        .bits = (uint8_t)((e->mail.has_size ? COMMIT_HAS_SIZE : 0) |
-                          (e->mail.smtputf8 ? COMMIT_SMTPUTF8 : 0) |
-                          (e->mail.prdr ? COMMIT_PRDR : 0)),
+        .bits =
+            (uint8_t)((e->mail.has_size ? COMMIT_HAS_SIZE : 0) |
+                      (e->mail.smtputf8 ? COMMIT_SMTPUTF8 : 0) | (e->mail.prdr ? COMMIT_PRDR : 0)),
     };
     for (unsigned i = 0; i < TEXT_COUNT; i++)
         fixed.text_len[i] = (uint16_t)texts[i].len;
@@ -233,8 +233,7 @@ static bool rcpt_read(struct slice rcpts, size_t *cursor, struct spool_rcpt *ret
     const uint8_t *at = in.ptr + sizeof(head);
     *ret_rcpt = (struct spool_rcpt){
         .address = slice_of(at, head.address_len),
-        .params = {.notify = head.notify,
-                   .orcpt = slice_of(at + head.address_len, head.orcpt_len)},
+        .params = {.notify = head.notify, .orcpt = slice_of(at + head.address_len, head.orcpt_len)},
         .class_name = slice_of(at + head.address_len + head.orcpt_len, head.class_len),
         .state = (enum spool_rcpt_state)head.state,
     };

@@ -13,7 +13,9 @@
 #define QUEUE_SEQ_MASK (((uint64_t)1 << QUEUE_SEQ_BITS) - 1)
 
 #define RECORD_ALIGN 64
-#define RECORD_BLOCK 4096 /* groups start at this multiple: what was synced is not touched again */
+#define RECORD_BLOCK                                                                               \
+    4096 /* groups start at this multiple: what was synced is not touched again                    \
+          */
 #define RECORD_MAGIC 0x31525350u        /* "PSR1" */
 #define SEGMENT_MAGIC 0x31474553534F50u /* "POSSEG1" */
 #define SEGMENT_VERSION 1
@@ -34,13 +36,13 @@ struct record_header {
     uint32_t magic;
     uint8_t type; /* enum record_type */
     uint8_t zero[3];
-    uint64_t generation; /* of the segment: a record left from an earlier use is no record */
-    uint64_t queue_id;   /* 0: belongs to no message */
-    uint32_t number;     /* counts the records of a segment from 0 */
-    uint32_t offset;     /* where this header stands in the segment */
-    uint32_t length;     /* of the payload, which follows at once */
-    uint32_t settled;    /* bytes of the segment that were finished before this was written */
-    uint64_t position;   /* DATA: offset in the content of its first byte */
+    uint64_t generation;    /* of the segment: a record left from an earlier use is no record */
+    uint64_t queue_id;      /* 0: belongs to no message */
+    uint32_t number;        /* counts the records of a segment from 0 */
+    uint32_t offset;        /* where this header stands in the segment */
+    uint32_t length;        /* of the payload, which follows at once */
+    uint32_t settled;       /* bytes of the segment that were finished before this was written */
+    uint64_t position;      /* DATA: offset in the content of its first byte */
     uint64_t payload_check; /* XXH3 of the payload */
     uint64_t check;         /* XXH3 of the 56 bytes before, seeded with the generation */
 };
@@ -131,7 +133,7 @@ void record_commit_encode(const struct spool_envelope *envelope, uint64_t queue_
                           uint64_t content_check, uint32_t extent_count, uint8_t *to);
 struct record_extent *record_commit_extents(uint8_t *payload);
 
-struct record_commit { /* slices point into the payload */
+struct record_commit {              /* slices point into the payload */
     struct spool_envelope envelope; /* rcpts is NULL: see record_commit_rcpt() */
     uint64_t queue_id;
     uint64_t content_check;
@@ -149,7 +151,6 @@ MUST_CHECK bool record_commit_decode(struct slice payload, struct record_commit 
 struct record_extent record_commit_extent(const struct record_commit *c, uint32_t extent_idx);
 
 /* record_commit_rcpt() - the next recipient; *cursor starts at 0. False: there are no more. */
-bool record_commit_rcpt(const struct record_commit *c, size_t *cursor,
-                        struct spool_rcpt *ret_rcpt);
+bool record_commit_rcpt(const struct record_commit *c, size_t *cursor, struct spool_rcpt *ret_rcpt);
 
 #endif

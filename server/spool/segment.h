@@ -65,12 +65,12 @@ MUST_CHECK int segment_remove_leftovers(int dir_fd);
 struct segment_reader {
     int fd;
     struct segment_header header;
-    uint64_t at;       /* next record */
-    uint64_t limit;    /* nothing counts from there on */
-    uint32_t number;   /* expected next */
-    bool skip_data;    /* do not look at the payload of DATA */
+    uint64_t at;             /* next record */
+    uint64_t limit;          /* nothing counts from there on */
+    uint32_t number;         /* expected next */
+    bool skip_data;          /* do not look at the payload of DATA */
     uint64_t io_error_bytes; /* could not be read; taken for zeros */
-    uint8_t *window;   /* bytes window_start .. + window_len of the file */
+    uint8_t *window;         /* bytes window_start .. + window_len of the file */
     uint64_t window_start;
     size_t window_len;
     size_t window_cap;

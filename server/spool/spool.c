@@ -43,8 +43,8 @@ static void sizes_init(struct spool *s)
     uint64_t bytes = keeper_segment_bytes(s->dir);
     uint64_t share = bytes / 16;
     s->data_bytes_max = (uint32_t)u64_min(share, RECORD_DATA_BYTES_MAX);
-    s->commit_bytes_max = u64_min(GROUP_STAGING_BYTES / 2,
-                                  bytes - SEGMENT_TAIL_BYTES - 2 * (uint64_t)RECORD_BLOCK);
+    s->commit_bytes_max =
+        u64_min(GROUP_STAGING_BYTES / 2, bytes - SEGMENT_TAIL_BYTES - 2 * (uint64_t)RECORD_BLOCK);
 }
 
 int spool_new(struct spool_dir *d, uint32_t shard_idx, struct ring *ring, uint8_t token_owner,

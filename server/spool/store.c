@@ -242,8 +242,8 @@ int store_load(const struct store *s, uint32_t message_idx, struct store_message
         memcpy(copy, payload.ptr, payload.len);
         bool is_same = record_commit_decode(slice_of(copy, payload.len), &commit);
         ASSERT(is_same);
-        *ret_message = (struct store_message){
-            .memory = memory, .is_gone = (bool *)(void *)(memory + rcpts_bytes)};
+        *ret_message = (struct store_message){.memory = memory,
+                                              .is_gone = (bool *)(void *)(memory + rcpts_bytes)};
         message_build(s, im, &commit, (struct spool_rcpt *)(void *)memory, ret_message);
     }
     segment_reader_close(&r);

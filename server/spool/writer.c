@@ -29,7 +29,8 @@
 
 static const uint8_t zero_block[RECORD_BLOCK];
 
-/* --- segments ---------------------------------------------------------------------------------- */
+/* --- segments ----------------------------------------------------------------------------------
+ */
 
 static struct segment_file *slot_take(struct keeper_shard *keep, bool is_essential)
 {
@@ -112,7 +113,8 @@ static void segment_enter(struct spool *s)
     s->counters.segments_used++;
 }
 
-/* --- giving places ----------------------------------------------------------------------------- */
+/* --- giving places -----------------------------------------------------------------------------
+ */
 
 static void slice_push(struct slice_write *w, const void *ptr, size_t len)
 {
@@ -286,10 +288,10 @@ static void record_place(struct spool *s, struct group_record *rec)
 }
 
 enum place {
-    PLACE_DONE,  /* the record has its place or was refused */
-    PLACE_NEXT,  /* what the slice has must be written first */
-    PLACE_SYNC,  /* the segment must be synced before it is left */
-    PLACE_WAIT   /* no segment yet */
+    PLACE_DONE, /* the record has its place or was refused */
+    PLACE_NEXT, /* what the slice has must be written first */
+    PLACE_SYNC, /* the segment must be synced before it is left */
+    PLACE_WAIT  /* no segment yet */
 };
 
 /* @rec does not fit into what is left of the segment. */
@@ -363,7 +365,8 @@ static enum place slice_fill(struct spool *s)
     return place;
 }
 
-/* --- in flight --------------------------------------------------------------------------------- */
+/* --- in flight ---------------------------------------------------------------------------------
+ */
 
 static void slice_submit(struct spool *s)
 {
@@ -473,13 +476,26 @@ void writer_turn(struct spool *s)
     }
 }
 
-/* --- results ----------------------------------------------------------------------------------- */
+/* --- results -----------------------------------------------------------------------------------
+ */
 
 /* All bytes are with the kernel: the windows may go. */
 static void slice_release(struct spool *s)
 {
     for (uint32_t i = s->slice.rec_first; i < s->slice.rec_end; i++)
         record_release(s, &s->active->records[i]);
+}
+
+/* The keeper hears at once of what ends messages: it may make segments dead. */
+static void news_push(struct keeper_shard *keep, const struct group_record *rec)
+{
+    uint32_t head = atomic_load_explicit(&keep->news_head, memory_order_relaxed);
+    if (head - atomic_load_explicit(&keep->news_tail, memory_order_acquire) == KEEPER_NEWS_MAX)
+        return;
+    struct keeper_news *news = &keep->news[head % KEEPER_NEWS_MAX];
+    news->queue_id = rec->queue_id;
+    memcpy(&news->result, rec->header + RECORD_ALIGN, sizeof(news->result));
+    atomic_store_explicit(&keep->news_head, head + 1, memory_order_release);
 }
 
 static void slice_stored(struct spool *s)
@@ -494,6 +510,8 @@ static void slice_stored(struct spool *s)
     s->counters.bytes_written += w->bytes;
     for (uint32_t i = w->rec_first; i < w->rec_end; i++) {
         struct group_record *rec = &s->active->records[i];
+        if (rec->type == RECORD_RESULT && rec->is_placed)
+            news_push(s->keep, rec);
         if (rec->type != RECORD_COMMIT || !rec->is_placed)
             continue;
         rec->m->write_ns = w->written_at - w->started_at;
@@ -635,7 +653,8 @@ void writer_on_event(struct spool *s, const struct ring_event *ev)
 void writer_close(struct spool *s)
 {
     if (s->state != WRITER_IDLE || s->segment == NULL || s->segment_end == RECORD_BLOCK ||
-        s->segment_settled != s->segment_end || s->segment_end + RECORD_BLOCK > s->segment->capacity)
+        s->segment_settled != s->segment_end ||
+        s->segment_end + RECORD_BLOCK > s->segment->capacity)
         return;
     slice_begin(s);
     header_fill(s, s->pad_record, RECORD_PAD, 0, RECORD_BLOCK - RECORD_ALIGN, 0, 0);

@@ -11,33 +11,33 @@
 #define SLICE_IOV_MAX 1024 /* UIO_MAXIOV */
 #define SLICE_BYTES_MAX ((uint64_t)16 * MIB)
 #define SEGMENT_TAIL_BYTES ((uint64_t)64 * KIB) /* of each segment, for results only */
-#define ABANDON_COUNT_MAX 16 /* a disk that failed so often is not tried again */
+#define ABANDON_COUNT_MAX 16                    /* a disk that failed so often is not tried again */
 
 static_assert(RECORD_PIECES_MAX + 8 < SLICE_IOV_MAX, "every record fits into an empty slice");
 static_assert(SEGMENT_TAIL_BYTES % RECORD_BLOCK == 0, "alignment");
 
 enum writer_state {
-    WRITER_IDLE,    /* nothing in flight */
-    WRITER_WRITING, /* a slice is being written, and synced where it must be */
-    WRITER_SYNCING, /* a full segment is being synced */
-    WRITER_VOIDING, /* a segment was abandoned; the note about it is not stored yet */
+    WRITER_IDLE,          /* nothing in flight */
+    WRITER_WRITING,       /* a slice is being written, and synced where it must be */
+    WRITER_SYNCING,       /* a full segment is being synced */
+    WRITER_VOIDING,       /* a segment was abandoned; the note about it is not stored yet */
     WRITER_VOIDING_WRITE, /* the note is being written and synced */
-    WRITER_STOPPED  /* the note could not be stored either */
+    WRITER_STOPPED        /* the note could not be stored either */
 };
 
 /* The part of a group that is in flight: records in one segment, one vector. */
 struct slice_write {
     struct iovec iov[SLICE_IOV_MAX];
     uint32_t iov_count;
-    uint32_t iov_next;   /* the first with bytes still to be written */
+    uint32_t iov_next; /* the first with bytes still to be written */
     uint32_t rec_first;
     uint32_t rec_end;
-    uint64_t offset;     /* of its first byte in the segment */
+    uint64_t offset; /* of its first byte in the segment */
     uint64_t bytes;
     uint64_t written;
     bool needs_sync;
-    bool is_sync_only;   /* the write is done or there is none */
-    uint32_t ops;        /* results still to come */
+    bool is_sync_only; /* the write is done or there is none */
+    uint32_t ops;      /* results still to come */
     int write_res;
     int sync_res;
     clock_ns started_at;
@@ -73,7 +73,8 @@ struct spool {
 
     struct segment_file *segment; /* being written; NULL: none */
     struct segment_file *next;    /* taken already, to follow it */
-    struct segment_file *leaving; /* the one before, until the START record of @segment is written */
+    struct segment_file
+        *leaving; /* the one before, until the START record of @segment is written */
     uint64_t segment_end;
     uint64_t segment_settled;
     uint32_t segment_number;
@@ -101,7 +102,8 @@ void writer_close(struct spool *s);
 /* writer_message_is_poisoned() - were body bytes of @m in an abandoned part of a segment? */
 bool writer_message_is_poisoned(const struct spool *s, struct spool_message *m);
 
-/* spool_message_end() - @m has its outcome; it is handed out when none of its records is waiting. */
+/* spool_message_end() - @m has its outcome; it is handed out when none of its records is waiting.
+ */
 void spool_message_end(struct spool *s, struct spool_message *m, enum spool_outcome outcome,
                        int error);
 /* spool_message_written() - one DATA record of @m is written or given up. */

@@ -1,21 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""kill -9 under load, again and again. After each restart every recipient that was acknowledged is in
-the spool, once for each acknowledgement, with the bytes that were sent; nobody that was refused, and
-no message of which nothing was accepted, is.
+"""kill -9 under load, again and again. After each restart every recipient that was acknowledged is
+in the spool, once for each acknowledgement, with the bytes that were sent; nobody that was refused
+is, and no message of which nothing was accepted.
 
     kill_test.py [--rounds N] [--durability disk|os|both] [--seed N]
 
 Several connections send SMTP, PRDR and LMTP over DATA and BDAT, to recipients whose classes accept,
-refuse, defer and discard. Each message has a number of its own; what was heard about it decides what
-must be there:
+refuse, defer and discard. Each message has a number of its own; what was heard about it decides
+what must be there:
 
-    acknowledged   the recipient got 2xx that counts: LMTP, its own reply (LMTP-10, LMTP-20); PRDR, its
-                   own reply and the final one (PRDR-29); SMTP, the one reply
+    acknowledged   the recipient got 2xx that counts: LMTP, its own reply (LMTP-10, LMTP-20); PRDR,
+                   its own reply and the final one (PRDR-29); SMTP, the one reply
     refused        the content was answered for it, with 4xx or 5xx
     open           no answer was heard before the crash: it may be there or not, but only whole
 
-The process is killed and the machine is not, so this shows that what is acknowledged was written and
-can be recovered; that it was synced as well is shown by the simulated disk (tests/crash/spool_*)."""
+The process is killed and the machine is not, so this shows that what is acknowledged was written
+and can be recovered; that it was synced as well is shown on a simulated disk."""
 
 import argparse
 import json
@@ -170,8 +170,8 @@ class Books:
             self.sent[sent.number] = sent
 
     def thin_out(self, rng):
-        """Deletes half of the messages: durable when the command has ended (and so later audits look
-        at a bounded number)."""
+        """Deletes half of the messages: durable when the command has ended (and so later audits
+        look at a bounded number)."""
         queue_ids = rng.sample(sorted(self.checked), len(self.checked) // 2)
         for i in range(0, len(queue_ids), 500):
             harness.ctl("spool", "delete", "--spool", self.server.spool, *queue_ids[i:i + 500])
@@ -243,12 +243,16 @@ def one_round(server, books, rng, round_number):
         books.add(worker)
     if rng.random() < 0.5:
         books.audit()  # as the crash left it
+    while rng.random() < 0.4:  # killed again while it recovers
+        server.launch()
+        time.sleep(rng.uniform(0, 0.1))
+        server.kill()
     server.start()
     count = books.audit()
     acknowledged = sum(len(s.acknowledged) for s in books.sent.values())
     refused = sum(len(s.refused) for s in books.sent.values())
-    print(f"round {round_number}: {len(books.sent)} sent, {count} stored, {acknowledged} recipients "
-          f"acknowledged, {refused} refused", flush=True)
+    print(f"round {round_number}: {len(books.sent)} sent, {count} stored, {acknowledged} "
+          f"recipients acknowledged, {refused} refused", flush=True)
     if count > 1000:
         books.thin_out(rng)
 

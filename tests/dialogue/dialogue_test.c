@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* clang-format off */
 /*
  * dialogue_test.c - runs transcripts against the server machine.
  *
@@ -7,9 +8,9 @@
  * A transcript is a text file:
  *
  *     # comment, with the rule ids that it shows
- *     = key value ...     configuration: lmtp | offers HEX | without HEX | size_max N | rcpt_max N |
- *                         mail_max N | error_max N | received_max N | normalize | bind | room N
- *                         | early: the first bytes come before the greeting was formatted
+ *     = key value ...     configuration: lmtp | offers HEX | without HEX | size_max N |
+ *                         rcpt_max N | mail_max N | error_max N | received_max N | normalize |
+ *                         bind | early: the first bytes come before the greeting was formatted
  *     = stepwise          replies must be waited for: no run with everything sent at once
  *     = whole             steps are sent whole: the transcript is about one segment
  *     C: text             the client sends a line, CRLF is added
@@ -32,10 +33,11 @@
  * A verdict is "accept", "accept code e.n.h text" or a failure "code e.n.h text". In texts, \r \n
  * \t \\ \xHH and \(N,text) for N times the text are understood.
  *
- * Each transcript runs stepwise with whole steps, byte by byte, at random splits with a seed that is
- * printed, and, unless it says stepwise or has "@" lines, with everything sent at once (which the
- * server need not like, but must answer alike as long as "bind" is off).
+ * Each transcript runs stepwise with whole steps, byte by byte, at random splits with a seed that
+ * is printed, and, unless it says stepwise or has "@" lines, with everything sent at once (which
+ * the server need not like, but must answer alike as long as "bind" is off).
  */
+/* clang-format on */
 #include "owner.h"
 #include "../support/testscan.h"
 #include "base/rng.h"
@@ -67,8 +69,8 @@ struct script {
     struct session_config config;
     size_t out_room;
     bool is_stepwise;
-    bool is_whole;  /* the split is what it is about */
-    bool is_early;  /* the first bytes come before the greeting is formatted */
+    bool is_whole; /* the split is what it is about */
+    bool is_early; /* the first bytes come before the greeting is formatted */
 };
 
 struct run {
@@ -78,7 +80,7 @@ struct run {
     uint64_t seed;
     struct owner owner;
     struct verdicts mail, rcpt, content, end;
-    size_t out_at;    /* output that was compared */
+    size_t out_at; /* output that was compared */
     size_t bodies_at;
     struct bytes pending; /* input that the current step will send */
     bool has_failed;
@@ -202,15 +204,16 @@ static void add_line(struct script *sc, struct slice tag, struct slice text, uns
 {
     if (sc->count == LINES_MAX)
         die("too many lines", sc->name, number);
-    sc->lines[sc->count++] = (struct line){unescape(tag, sc->name, number),
-                                           unescape(text, sc->name, number), number};
+    sc->lines[sc->count++] =
+        (struct line){unescape(tag, sc->name, number), unescape(text, sc->name, number), number};
 }
 
 static void add_hello(struct script *sc, struct slice text, unsigned number)
 {
     bool is_lmtp = sc->config.protocol == SESSION_LMTP;
     add_line(sc, SLICE_LIT("S"),
-             is_lmtp ? SLICE_LIT("220 mx.example LMTP") : SLICE_LIT("220 mx.example ESMTP"), number);
+             is_lmtp ? SLICE_LIT("220 mx.example LMTP") : SLICE_LIT("220 mx.example ESMTP"),
+             number);
     add_line(sc, SLICE_LIT("C"), text, number);
     add_line(sc, SLICE_LIT("SKIP"), SLICE_LIT("250"), number);
 }

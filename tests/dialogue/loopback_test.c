@@ -223,8 +223,9 @@ static void run_until(struct loop *l, enum client_event_kind wanted)
 
 static struct bytes make_content(struct rng *r, bool must_end)
 {
-    static const char *const pieces[] = {"\r\n", "\r\n", ".", "..", "a", "line of text", "\r\n.\r\n",
-                                         "QUIT\r\n", "\r\n\r\n", "BDAT 5\r\n"};
+    static const char *const pieces[] = {"\r\n",     "\r\n",         ".",         "..",
+                                         "a",        "line of text", "\r\n.\r\n", "QUIT\r\n",
+                                         "\r\n\r\n", "BDAT 5\r\n"};
     struct bytes content = {0};
     uint64_t count = rng_below(r, 3) == 0 ? rng_below(r, 4) : rng_below(r, 400);
     for (uint64_t i = 0; i < count; i++)
@@ -353,7 +354,6 @@ int main(int argc, char **argv)
             }
         }
     }
-    printf("%u sessions of %d messages, seed %llu\n", sessions, MESSAGES,
-           (unsigned long long)seed);
+    printf("%u sessions of %d messages, seed %llu\n", sessions, MESSAGES, (unsigned long long)seed);
     return 0;
 }

@@ -119,8 +119,8 @@ static void end_of_body(struct owner *o, const struct session_event *ev)
 static bool handle(struct owner *o, const struct session_event *ev)
 {
     static const char letters[] = {
-        [EV_MORE] = 0,      [EV_BLOCKED] = 0, [EV_OUTPUT] = 0,    [EV_HELO] = 'h',
-        [EV_MAIL] = 'm',    [EV_RCPT] = 'r',  [EV_CONTENT] = 'c', [EV_BODY] = 0,
+        [EV_MORE] = 0,       [EV_BLOCKED] = 0, [EV_OUTPUT] = 0,    [EV_HELO] = 'h',
+        [EV_MAIL] = 'm',     [EV_RCPT] = 'r',  [EV_CONTENT] = 'c', [EV_BODY] = 0,
         [EV_BODY_END] = 'b', [EV_ABORT] = 'a', [EV_CLOSE] = 'x',
     };
     uint8_t letter = (uint8_t)letters[ev->kind];

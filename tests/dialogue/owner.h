@@ -39,12 +39,12 @@ struct owner {
     struct scan scan;
     const struct owner_ops *ops;
     void *ctx;
-    size_t out_room;         /* room that session_output() gets at once; 0: plenty */
+    size_t out_room; /* room that session_output() gets at once; 0: plenty */
     struct bytes held;
     struct bytes out;
-    struct bytes body;       /* content of the message in progress or just completed */
-    struct bytes bodies;     /* of all completed ones, each ended by a NUL-free mark "\n--\n" */
-    struct bytes trace;      /* one letter for each event */
+    struct bytes body;   /* content of the message in progress or just completed */
+    struct bytes bodies; /* of all completed ones, each ended by a NUL-free mark "\n--\n" */
+    struct bytes trace;  /* one letter for each event */
     struct session_entry *entries;
     uint32_t later[OWNER_SLOTS_MAX]; /* slots that wait, in order */
     uint32_t later_count;

@@ -131,12 +131,18 @@ static void lengths_and_alignments(void **state)
 /* Lines as mail has them, with CRLF, stuffed dots and now and then something odd. */
 static size_t fill_mail(uint8_t *to, size_t len, uint64_t odd_one_in)
 {
-    static const char *const odd[] = {"\r", "\n", "\n.\r\n", "\r\n.\r", "\r\n.\n", "\r.\r",
-                                      "\r\n.\r\r\n", "\r\r\n.\r\r\n", "\r\n..\r\n", "\x80\xff"};
-    static const char *const fields[] = {"Received: by a\r\n", "received : x\r\n\tand more\r\n",
-                                         "Message-ID: <a@b>\r\n", "MESSAGE-ID:\r\n  <c@d> e\r\n",
-                                         "Message-Id: bare-id more\r\n", "\r\n", " folded\r\n",
-                                         "Receivedx: no\r\n", "X:\r\n"};
+    static const char *const odd[] = {"\r",         "\n",      "\n.\r\n",     "\r\n.\r",
+                                      "\r\n.\n",    "\r.\r",   "\r\n.\r\r\n", "\r\r\n.\r\r\n",
+                                      "\r\n..\r\n", "\x80\xff"};
+    static const char *const fields[] = {"Received: by a\r\n",
+                                         "received : x\r\n\tand more\r\n",
+                                         "Message-ID: <a@b>\r\n",
+                                         "MESSAGE-ID:\r\n  <c@d> e\r\n",
+                                         "Message-Id: bare-id more\r\n",
+                                         "\r\n",
+                                         " folded\r\n",
+                                         "Receivedx: no\r\n",
+                                         "X:\r\n"};
     size_t at = 0;
 
     while (at + 200 < len) {
@@ -208,7 +214,8 @@ static void every_split(void **state)
 {
     static const char *const messages[] = {
         "Received: a\r\nMessage-ID: <x@y>\r\n\r\n..dot\r\n...\r\n.\r\nRSET\r\n",
-        "Message-ID:\r\n <long@\r\n id> tail\r\nReceived : 1\r\nRECEIVED\t: 2\r\n\r\nReceived: no\r\n.\r\n",
+        "Message-ID:\r\n <long@\r\n id> tail\r\nReceived : 1\r\nRECEIVED\t: 2\r\n\r\nReceived: "
+        "no\r\n.\r\n",
         ".\r\nQUIT\r\n",
         "..\r\n.\r\n",
         "a\r\n.\r\r\n.\rx\r\n.\n\r\n.\r\n",
@@ -238,7 +245,8 @@ static void every_split(void **state)
 /* What costs most: nothing but exceptions. The answers must be right there too. */
 static void hostile(void **state)
 {
-    static const char *const units[] = {"\r\n.", "\r\n..", "\n", "\r", "\r\n", "a\r\n", ".", "\n.\r\n"};
+    static const char *const units[] = {"\r\n.", "\r\n..", "\n", "\r",
+                                        "\r\n",  "a\r\n",  ".",  "\n.\r\n"};
     size_t cuts[CUT_COUNT_MAX];
 
     (void)state;
@@ -306,8 +314,8 @@ static void corpus(void **state)
 static uint8_t *arena_new(void)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    uint8_t *memory = mmap(NULL, ARENA_BYTES + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
-                           -1, 0);
+    uint8_t *memory =
+        mmap(NULL, ARENA_BYTES + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     ASSERT(memory != MAP_FAILED);
     int err = mprotect(memory + page, ARENA_BYTES, PROT_READ | PROT_WRITE);
@@ -318,9 +326,12 @@ static uint8_t *arena_new(void)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lengths_and_alignments), cmocka_unit_test(mail_at_random_splits),
-        cmocka_unit_test(every_short_string),     cmocka_unit_test(every_split),
-        cmocka_unit_test(hostile),                cmocka_unit_test(corpus),
+        cmocka_unit_test(lengths_and_alignments),
+        cmocka_unit_test(mail_at_random_splits),
+        cmocka_unit_test(every_short_string),
+        cmocka_unit_test(every_split),
+        cmocka_unit_test(hostile),
+        cmocka_unit_test(corpus),
     };
 
     arena = arena_new();

@@ -215,8 +215,8 @@ struct oracle_answer oracle_answer(const struct oracle_case *c, struct slice in)
     if (a.result.received_count > received_max)
         a.result.flags |= SCAN_FLAG_LOOP;
     if (c->key != NULL) {
-        XXH128_hash_t h = XXH3_128bits_withSecret(a.content, a.result.content_bytes,
-                                                  c->key->bytes, SCAN_KEY_BYTES);
+        XXH128_hash_t h = XXH3_128bits_withSecret(a.content, a.result.content_bytes, c->key->bytes,
+                                                  SCAN_KEY_BYTES);
         a.result.hash[0] = h.low64;
         a.result.hash[1] = h.high64;
     }

@@ -41,8 +41,8 @@ static uint64_t run(struct slice in, size_t step)
         do {
             struct slice line;
             size_t used;
-            result = line_next(&is_skipping, slice_of(in.ptr + start, end - start), LIMIT, &line,
-                               &used);
+            result =
+                line_next(&is_skipping, slice_of(in.ptr + start, end - start), LIMIT, &line, &used);
             ASSERT(used <= end - start);
             start += used;
             if (result == LINE_OK)

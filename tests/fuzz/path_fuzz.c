@@ -33,8 +33,8 @@ static void check(struct slice in, const struct path *p, size_t used, bool allow
     if (p->whole.len > 0)
         memcpy(again + 1, p->whole.ptr, p->whole.len);
     again[p->whole.len + 1] = '>';
-    ASSERT(path_parse(slice_of(again, p->whole.len + 2), allow_null, allow_utf8, &q,
-                      &again_used) == PATH_OK);
+    ASSERT(path_parse(slice_of(again, p->whole.len + 2), allow_null, allow_utf8, &q, &again_used) ==
+           PATH_OK);
     ASSERT(again_used == p->whole.len + 2);
     ASSERT(slice_eq(p->local, q.local));
     ASSERT(slice_eq(p->domain, q.domain));

@@ -15,7 +15,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct fuzz {
-    struct rng rng;      /* decisions, in the order in which they are asked for */
+    struct rng rng; /* decisions, in the order in which they are asked for */
     bool may_be_late;
     uint64_t block_lines; /* replies after the content that are due, less one for each block */
 };

@@ -14,9 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SECONDS(n) ((uint64_t)(n) * NS_PER_S)
+#define SECONDS(n) ((uint64_t)(n)*NS_PER_S)
 
-/* --- clients ---------------------------------------------------------------------------------------- */
+/* --- clients
+ * ---------------------------------------------------------------------------------------- */
 
 static struct simpeer *dial(struct simworld *w, enum simworld_listener l)
 {
@@ -26,6 +27,16 @@ static struct simpeer *dial(struct simworld *w, enum simworld_listener l)
 static void say(struct simpeer *p, const char *text)
 {
     simpeer_send(p, slice_str(text));
+}
+
+static void say_often(struct simpeer *p, const char *text, size_t times)
+{
+    size_t len = strlen(text);
+    uint8_t *bytes = malloc(len * times);
+    for (size_t i = 0; i < times; i++)
+        memcpy(bytes + i * len, text, len);
+    simpeer_send(p, slice_of(bytes, len * times));
+    free(bytes);
 }
 
 /* @count bytes of lines that are legal content. */
@@ -52,13 +63,12 @@ static struct codes codes_of(struct simworld *w, const struct simpeer *p)
     struct slice left = simpeer_received(p);
     while (left.len > 0) {
         size_t end = slice_find(left, '\n');
-        CHECK_PEER(w, p, end < left.len || !simpeer_is_closed(p));
         if (end == left.len)
             break;
         CHECK_PEER(w, p, end >= 4 && left.ptr[end - 1] == '\r' && end < REPLY_LINE_BYTES_MAX);
         CHECK_PEER(w, p, left.ptr[3] == ' ' || left.ptr[3] == '-');
-        uint16_t code = (uint16_t)((left.ptr[0] - '0') * 100 + (left.ptr[1] - '0') * 10 +
-                                   (left.ptr[2] - '0'));
+        uint16_t code =
+            (uint16_t)((left.ptr[0] - '0') * 100 + (left.ptr[1] - '0') * 10 + (left.ptr[2] - '0'));
         CHECK_PEER(w, p, code >= 200 && code < 600 && codes.count < CODES_MAX);
         if (left.ptr[3] == ' ')
             codes.at[codes.count++] = code;
@@ -156,7 +166,8 @@ static void begin(struct simworld *w)
     simworld_begin(w, &setup);
 }
 
-/* --- disconnected at every byte -------------------------------------------------------------------- */
+/* --- disconnected at every byte
+ * -------------------------------------------------------------------- */
 
 struct dialogue {
     const char *name;
@@ -169,37 +180,49 @@ struct dialogue {
 #define HEADER "Message-ID: <run-#####@sim.example>\r\nSubject: cut\r\n\r\n..dots\r\nbye\r\n"
 
 static const struct dialogue dialogues[] = {
-    {"smtp", SIMWORLD_SMTP,
+    {"smtp",
+     SIMWORLD_SMTP,
      "EHLO c.example\r\nMAIL FROM:<c@c.example>\r\nRCPT TO:<any@mx.example>\r\n"
      "RCPT TO:<strict@mx.example>\r\nRCPT TO:<no@elsewhere.example>\r\nDATA\r\n" HEADER
      ".\r\nQUIT\r\n",
-     "QUIT\r\n", {220, 250, 250, 250, 250, 550, 354, 250, 221}},
-    {"lmtp", SIMWORLD_LMTP,
+     "QUIT\r\n",
+     {220, 250, 250, 250, 250, 550, 354, 250, 221}},
+    {"lmtp",
+     SIMWORLD_LMTP,
      "LHLO c.example\r\nMAIL FROM:<c@c.example>\r\nRCPT TO:<any@mx.example>\r\n"
      "RCPT TO:<no@elsewhere.example>\r\nRCPT TO:<small@mx.example>\r\nDATA\r\n" HEADER
      ".\r\nQUIT\r\n",
-     "QUIT\r\n", {220, 250, 250, 250, 550, 250, 354, 250, 250, 221}},
-    {"prdr", SIMWORLD_SMTP,
+     "QUIT\r\n",
+     {220, 250, 250, 250, 550, 250, 354, 250, 250, 221}},
+    {"prdr",
+     SIMWORLD_SMTP,
      "EHLO c.example\r\nMAIL FROM:<c@c.example> PRDR\r\nRCPT TO:<any@mx.example>\r\n"
      "RCPT TO:<strict@mx.example>\r\nDATA\r\n" HEADER SIMWORLD_EVIL_TEXT "\r\n.\r\nQUIT\r\n",
-     "QUIT\r\n", {220, 250, 250, 250, 250, 354, 353, 250, 550, 250, 221}},
-    {"bdat", SIMWORLD_SMTP,
+     "QUIT\r\n",
+     {220, 250, 250, 250, 250, 354, 353, 250, 550, 250, 221}},
+    {"bdat",
+     SIMWORLD_SMTP,
      "EHLO c.example\r\nMAIL FROM:<c@c.example>\r\nRCPT TO:<any@mx.example>\r\n"
      "BDAT 10\r\nMessage-IDBDAT 56 LAST\r\n: <run-#####@sim.example>\r\nSubject: cut\r\n\r\n"
      "..dots\r\nbye\r\nQUIT\r\n",
-     "QUIT\r\n", {220, 250, 250, 250, 250, 250, 221}},
-    {"lmtp-bdat", SIMWORLD_LMTP,
+     "QUIT\r\n",
+     {220, 250, 250, 250, 250, 250, 221}},
+    {"lmtp-bdat",
+     SIMWORLD_LMTP,
      "LHLO c.example\r\nMAIL FROM:<c@c.example>\r\nRCPT TO:<any@mx.example>\r\n"
      "RCPT TO:<small@mx.example>\r\n"
      "BDAT 66 LAST\r\nMessage-ID: <run-#####@sim.example>\r\nSubject: cut\r\n\r\n"
      "..dots\r\nbye\r\nNOOP\r\nQUIT\r\n",
-     "NOOP\r\nQUIT\r\n", {220, 250, 250, 250, 250, 250, 250, 250, 221}},
-    {"prdr-bdat", SIMWORLD_SMTP,
+     "NOOP\r\nQUIT\r\n",
+     {220, 250, 250, 250, 250, 250, 250, 250, 221}},
+    {"prdr-bdat",
+     SIMWORLD_SMTP,
      "EHLO c.example\r\nMAIL FROM:<c@c.example> PRDR\r\nRCPT TO:<any@mx.example>\r\n"
      "RCPT TO:<small@mx.example>\r\n"
      "BDAT 66 LAST\r\nMessage-ID: <run-#####@sim.example>\r\nSubject: cut\r\n\r\n"
      "..dots\r\nbye\r\nQUIT\r\n",
-     "QUIT\r\n", {220, 250, 250, 250, 250, 250, 221}},
+     "QUIT\r\n",
+     {220, 250, 250, 250, 250, 250, 221}},
 };
 
 enum cut { CUT_END, CUT_CLOSE, CUT_RESET, CUT_COUNT };
@@ -228,6 +251,10 @@ static void check_replies(struct simworld *w, const struct dialogue *d, const st
     uint32_t due = 0;
     while (due < ARRAY_COUNT(d->codes) && d->codes[due] != 0)
         due++;
+    if (!is_whole && codes.count > 0 && codes.at[codes.count - 1] == 421) {
+        codes.count--; /* "nothing was taken" (PRDR-31) */
+        r->may_be_there = false;
+    }
     CHECK_PEER(w, p, codes.count <= due);
     for (uint32_t i = 0; i < codes.count; i++)
         CHECK_PEER(w, p, codes.at[i] == d->codes[i]);
@@ -256,14 +283,13 @@ static void run_cut(struct simworld *w, const struct dialogue *d, size_t at, enu
         simpeer_close(p);
     else
         simpeer_reset(p);
+    await_closed(w, p, SECONDS(1));
     await_home(w, SECONDS(1));
-    CHECK_PEER(w, p, simpeer_is_closed(p) || at == 0);
     r->may_be_there = at >= len - strlen(d->after_end);
     check_replies(w, d, p, at == len && (cut == CUT_END || is_late), r);
     if (is_late && at < len) /* what was complete was answered */
         CHECK_PEER(w, p, !r->may_be_there || r->must_be_there);
-    if (simpeer_is_closed(p))
-        simpeer_forget(p);
+    simpeer_forget(p);
 }
 
 /* What is in the store against what was said. */
@@ -312,7 +338,8 @@ static void cut_everywhere(struct simworld *w)
     simworld_remove(w);
 }
 
-/* --- slow, mute and noisy clients --------------------------------------------------------------------- */
+/* --- slow, mute and noisy clients
+ * --------------------------------------------------------------------- */
 
 /* One byte a second, all of it. */
 static void say_slowly(struct simworld *w, struct simpeer *p, const char *text)
@@ -332,12 +359,14 @@ static void slow_typist(struct simworld *w)
     setup.listener.bytes_per_second_min = 0;
     simworld_begin(w, &setup);
     struct simpeer *p = dial(w, SIMWORLD_SMTP);
-    say_slowly(w, p, "EHLO c.example\r\nMAIL FROM:<c@c.example>\r\nRCPT TO:<any@mx.example>\r\n"
-                     "DATA\r\nSubject: slow\r\n\r\nhello\r\n.\r\n");
+    say_slowly(w, p,
+               "EHLO c.example\r\nMAIL FROM:<c@c.example>\r\nRCPT TO:<any@mx.example>\r\n"
+               "DATA\r\nSubject: slow\r\n\r\nhello\r\n.\r\n");
     await(w, p, 6, SECONDS(1));
     CHECK_PEER(w, p, last_code(w, p) == 250);
-    say_slowly(w, p, "MAIL FROM:<c@c.example>\r\nRCPT TO:<any@mx.example>\r\n"
-                     "BDAT 20 LAST\r\nSubject: s\r\n\r\nhi..\r\nQUIT\r\n");
+    say_slowly(w, p,
+               "MAIL FROM:<c@c.example>\r\nRCPT TO:<any@mx.example>\r\n"
+               "BDAT 20 LAST\r\nSubject: s\r\n\r\nhi..\r\nQUIT\r\n");
     await_closed(w, p, SECONDS(5));
     CHECK_PEER(w, p, count_code(w, p, 421) == 0 && last_code(w, p) == 221);
     finish(w);
@@ -378,7 +407,7 @@ static void content_timeouts(struct simworld *w)
         if (!simpeer_is_ended(endless))
             say(endless, "0123456789012345678901234567890\r\n");
         simworld_run(w, SECONDS(1));
-        if (i == 29)
+        if (i == 27)
             CHECK_PEER(w, silent, !simpeer_is_ended(silent));
     }
     await_closed(w, endless, SECONDS(1));
@@ -388,7 +417,8 @@ static void content_timeouts(struct simworld *w)
     CHECK_PEER(w, endless, last_code(w, endless) == 421);
     CHECK_WORLD(w, simworld_metric(w, METRIC_CONNS_TOO_SLOW) >= 1);
     CHECK_WORLD(w, simworld_metric(w, METRIC_CONNS_TOO_SLOW) +
-                           simworld_metric(w, METRIC_CONNS_TIMED_OUT) == 4);
+                           simworld_metric(w, METRIC_CONNS_TIMED_OUT) ==
+                       4);
     CHECK_WORLD(w, simworld_metric(w, METRIC_TXNS_ABORTED) == 3);
     finish(w);
 }
@@ -415,12 +445,8 @@ static void mute(struct simworld *w)
     for (size_t i = 0; i < ARRAY_COUNT(peers); i++) {
         peers[i] = dial(w, i % 2 == 0 ? SIMWORLD_SMTP : SIMWORLD_LMTP);
         simpeer_set_reading(peers[i], false, 100 * i);
-        for (int k = 0; k < 100000; k += 1000)
-            for (int n = 0; n < 1000; n++)
-                if (n == 0)
-                    say(peers[i], "NOOP 01234567890123456789012345678901234567890123456789\r\n"
-                                  "VRFY 01234567890123456789012345678901234567890123456789\r\n"
-                                  "HELP 01234567890123456789012345678901234567890123456789\r\n");
+        say_often(peers[i], "NOOP 01234567890123456789012345678901234567890123456789\r\nHELP\r\n",
+                  400);
         simworld_run(w, 10 * NS_PER_MS);
         bystander(w, SECONDS(2));
     }
@@ -439,9 +465,7 @@ static void mute_flood(struct simworld *w)
     for (size_t i = 0; i < ARRAY_COUNT(peers); i++) {
         peers[i] = dial(w, SIMWORLD_SMTP);
         simpeer_set_reading(peers[i], false, 0);
-        for (int k = 0; k < 10000; k++)
-            say(peers[i], "NOOP 01234567890123456789012345678901234567890123456789\r\n"
-                          "NOOP 01234567890123456789012345678901234567890123456789\r\n");
+        say_often(peers[i], "NOOP 01234567890123456789012345678901234567890123456789\r\n", 20000);
     }
     simworld_run(w, SECONDS(1));
     for (int i = 0; i < 10; i++)
@@ -472,7 +496,8 @@ static void garbage(struct simworld *w)
     finish(w);
 }
 
-/* --- too much ------------------------------------------------------------------------------------------ */
+/* --- too much
+ * ------------------------------------------------------------------------------------------ */
 
 static void oversize(struct simworld *w)
 {
@@ -567,15 +592,19 @@ static void too_many_connections(struct simworld *w)
     }
     CHECK_PEER(w, peers[2], last_code(w, peers[2]) == 220);
     CHECK_PEER(w, peers[3], last_code(w, peers[3]) == 421 && simpeer_is_ended(peers[3]));
-    peers[4] = dial(w, SIMWORLD_LMTP); /* the shard's limit: the one told 421 is lingering */
+    CHECK_WORLD(w, simworld_metric(w, METRIC_CONNS_REFUSED) == 1);
+    peers[4] = dial(w, SIMWORLD_LMTP); /* the shard's limit: it waits until there is a slot */
     simworld_run(w, 10 * NS_PER_MS);
-    CHECK_WORLD(w, simworld_metric(w, METRIC_CONNS_REFUSED) == 2);
+    CHECK_PEER(w, peers[4], simpeer_received(peers[4]).len == 0);
     for (int i = 0; i < 3; i++) {
         say(peers[i], "QUIT\r\n");
         await_closed(w, peers[i], SECONDS(3));
     }
     simpeer_shutdown(peers[3]);
     await_closed(w, peers[3], SECONDS(3));
+    await(w, peers[4], 1, SECONDS(2));
+    CHECK_PEER(w, peers[4], last_code(w, peers[4]) == 220);
+    simpeer_close(peers[4]);
     peers[5] = dial(w, SIMWORLD_SMTP);
     await(w, peers[5], 1, SECONDS(2));
     CHECK_PEER(w, peers[5], last_code(w, peers[5]) == 220);
@@ -584,7 +613,8 @@ static void too_many_connections(struct simworld *w)
     finish(w);
 }
 
-/* --- the store ------------------------------------------------------------------------------------------ */
+/* --- the store
+ * ------------------------------------------------------------------------------------------ */
 
 static void store_full(struct simworld *w)
 {
@@ -628,29 +658,53 @@ static void store_full(struct simworld *w)
     finish(w);
 }
 
-/* Every write, or every sync, fails for a while: 4xx for all of the group, and no crumbs. */
+/* What the reply to the message says about the store; without one it may be either way. */
+static struct run run_of(struct simworld *w, const struct simpeer *p)
+{
+    struct codes codes = codes_of(w, p);
+    struct run r = {.may_be_there = true};
+    if (codes.count < 7 && !(codes.count == 6 && codes.at[5] != 354))
+        return r;
+    r.must_be_there = codes.at[5] == 354 && codes.at[6] / 100 == 2;
+    r.may_be_there = r.must_be_there;
+    return r;
+}
+
+/* Writes, or syncs, often fail for a while: 4xx for all of a group, and no crumbs; where neither
+ * 2xx nor 4xx would be true, nothing. */
 static void store_broken(struct simworld *w)
 {
-    for (int how = 0; how < 2; how++) {
-        struct simpeer *peers[10];
-        begin(w);
-        sim_set_faults(w->ring, how == 0 ? 60 : 0, how == 0 ? 0 : 60);
-        for (size_t i = 0; i < ARRAY_COUNT(peers); i++) {
+    uint32_t silent = 0;
+    for (uint32_t seed = 0; seed < 60; seed++) {
+        struct simpeer *peers[6];
+        struct run runs[ARRAY_COUNT(peers)];
+        struct simworld_setup setup = simworld_setup(seed);
+        simworld_begin(w, &setup);
+        sim_set_faults(w->ring, seed % 2 == 0 ? 60 : 0, seed % 2 == 0 ? 0 : 60);
+        for (uint32_t i = 0; i < ARRAY_COUNT(peers); i++) {
+            char id[64];
+            snprintf(id, sizeof(id), "Message-ID: <run-%05u@sim.example>\r\n\r\nhello\r\n.\r\n", i);
             peers[i] = dial(w, i % 2 == 0 ? SIMWORLD_SMTP : SIMWORLD_LMTP);
             envelope(peers[i], i % 2 != 0);
-            say(peers[i], "RCPT TO:<discard@mx.example>\r\nDATA\r\nSubject: x\r\n\r\nhello\r\n.\r\n");
+            say(peers[i], "RCPT TO:<discard@mx.example>\r\nDATA\r\n");
+            say(peers[i], id);
             say(peers[i], "MAIL FROM:<c@c.example>\r\nRCPT TO:<any@mx.example>\r\nDATA\r\n");
             say_lines(peers[i], 300000);
             say(peers[i], ".\r\nQUIT\r\n");
         }
-        for (size_t i = 0; i < ARRAY_COUNT(peers); i++)
+        for (uint32_t i = 0; i < ARRAY_COUNT(peers); i++) {
             await_closed(w, peers[i], SECONDS(20));
+            runs[i] = run_of(w, peers[i]);
+            silent += runs[i].may_be_there && !runs[i].must_be_there;
+        }
         sim_set_faults(w->ring, 0, 0);
         await_home(w, SECONDS(5));
         simworld_drain(w, SECONDS(5));
         simworld_end(w);
+        check_runs(w, runs, ARRAY_COUNT(peers));
         simworld_remove(w);
     }
+    CHECK_WORLD(w, silent > 0);
 }
 
 /* The keeper makes no segments: a decision does not come, and nobody waits for ever. */
@@ -669,7 +723,7 @@ static void decision_timeout(struct simworld *w)
         say_lines(peers[i], 600000);
         say(peers[i], ".\r\n");
     }
-    simworld_run(w, SECONDS(400));
+    simworld_run(w, SECONDS(700));
     for (size_t i = 0; i < ARRAY_COUNT(peers); i++)
         await_closed(w, peers[i], SECONDS(1));
     CHECK_WORLD(w, w->shard.conn_count == 0);
@@ -691,8 +745,8 @@ static void slow_store(struct simworld *w)
         peers[i] = dial(w, SIMWORLD_SMTP);
         envelope(peers[i], false);
         say(peers[i], "DATA\r\nSubject: big\r\n\r\n");
-        for (int k = 0; k < 15000; k++) /* each dot makes one more part */
-            say(peers[i], "..23456789012345678901234567890\r\n..\r\n");
+        /* Each dot makes one more part. */
+        say_often(peers[i], "..23456789012345678901234567890\r\n..\r\n", 15000);
         say(peers[i], ".\r\nQUIT\r\n");
     }
     simworld_run(w, SECONDS(1));
@@ -705,15 +759,80 @@ static void slow_store(struct simworld *w)
     finish(w);
 }
 
-/* --- drain and reload ----------------------------------------------------------------------------------- */
+/* A slow commit: dialects with a reply for each recipient show signs of life. */
+static void early_replies(struct simworld *w)
+{
+    static const uint16_t expected[2][9] = {{220, 250, 250, 250, 250, 354, 353, 250, 550},
+                                            {220, 250, 250, 250, 250, 354, 552, 250, 221}};
+    static const char text[] = "RCPT TO:<any@mx.example>\r\nRCPT TO:<strict@mx.example>\r\nDATA\r\n"
+                               "Subject: slow\r\n\r\n" SIMWORLD_EVIL_TEXT "\r\n.\r\nQUIT\r\n";
+    begin(w);
+    struct simpeer *prdr = dial(w, SIMWORLD_SMTP);
+    struct simpeer *lmtp = dial(w, SIMWORLD_LMTP);
+    struct simpeer *smtp = dial(w, SIMWORLD_SMTP);
+    say(prdr, "EHLO c.example\r\nMAIL FROM:<c@c.example> PRDR\r\n");
+    say(prdr, text);
+    say(lmtp, "LHLO c.example\r\nMAIL FROM:<c@c.example>\r\nRCPT TO:<small@mx.example>\r\n"
+              "RCPT TO:<any@mx.example>\r\nDATA\r\nSubject: slow\r\n\r\n");
+    say_lines(lmtp, 4000);
+    say(lmtp, ".\r\nQUIT\r\n");
+    say(smtp, "EHLO c.example\r\nMAIL FROM:<c@c.example>\r\n");
+    say(smtp, text);
+    sim_set_disk(w->ring, SECONDS(3600));
+    simworld_run(w, SECONDS(2));
+    CHECK_PEER(w, prdr, codes_of(w, prdr).count == 7 && last_code(w, prdr) == 353);
+    CHECK_PEER(w, lmtp, codes_of(w, lmtp).count == 7 && last_code(w, lmtp) == 552);
+    CHECK_PEER(w, smtp, codes_of(w, smtp).count == 6 && last_code(w, smtp) == 354);
+    simpeer_shutdown(lmtp);
+    simworld_run(w, SECONDS(230));
+    CHECK_WORLD(w, w->shard.conn_count == 3);
+    simworld_run(w, SECONDS(10)); /* the reply budget ends: no reply would be true */
+    await_closed(w, prdr, SECONDS(1));
+    CHECK_PEER(w, prdr, codes_of(w, prdr).count == 7);
+    CHECK_PEER(w, smtp, codes_of(w, smtp).count == 6);
+    sim_set_disk(w->ring, NS_PER_MS);
+    simworld_run(w, SECONDS(7200));
+    await_home(w, SECONDS(7200));
+    simworld_drain(w, SECONDS(5));
+    simworld_end(w);
+    simworld_remove(w);
+    begin(w); /* and when it comes in time */
+    prdr = dial(w, SIMWORLD_SMTP);
+    say(prdr, "EHLO c.example\r\nMAIL FROM:<c@c.example> PRDR\r\n");
+    say(prdr, text);
+    lmtp = dial(w, SIMWORLD_LMTP);
+    say(lmtp, "LHLO c.example\r\nMAIL FROM:<c@c.example>\r\nRCPT TO:<small@mx.example>\r\n"
+              "RCPT TO:<any@mx.example>\r\nDATA\r\nSubject: slow\r\n\r\n");
+    say_lines(lmtp, 4000);
+    say(lmtp, ".\r\nQUIT\r\n");
+    sim_set_disk(w->ring, SECONDS(30));
+    await_closed(w, prdr, SECONDS(100));
+    await_closed(w, lmtp, SECONDS(100));
+    struct codes codes = codes_of(w, prdr);
+    for (int i = 0; i < 9; i++)
+        CHECK_PEER(w, prdr, codes.at[i] == expected[0][i]);
+    CHECK_PEER(w, prdr, codes.count == 11 && codes.at[9] == 250 && codes.at[10] == 221);
+    codes = codes_of(w, lmtp);
+    for (int i = 0; i < 9; i++)
+        CHECK_PEER(w, lmtp, codes.at[i] == expected[1][i]);
+    CHECK_PEER(w, lmtp, codes.count == 9);
+    sim_set_disk(w->ring, NS_PER_MS);
+    finish(w);
+}
+
+/* --- drain and reload
+ * ----------------------------------------------------------------------------------- */
 
 static void drain_make(struct simworld *w, struct simpeer *peers[8])
 {
     static const char *const says[8] = {
-        "", "EHLO c.example\r\n", "EHLO c.example\r\nMAIL FROM:<c@c.example>\r\n",
+        "",
+        "EHLO c.example\r\n",
+        "EHLO c.example\r\nMAIL FROM:<c@c.example>\r\n",
         "EHLO c.example\r\nMAIL FROM:<c@c.example>\r\nRCPT TO:<any@mx.example>\r\n",
         "EHLO c.example\r\nMAIL FROM:<c@c.example>\r\nRCPT TO:<any@mx.example>\r\nDATA\r\n",
-        "EHLO c.example\r\nMAIL FROM:<c@c.example>\r\nRCPT TO:<any@mx.example>\r\nDATA\r\nx\r\n.\r\n",
+        "EHLO c.example\r\nMAIL FROM:<c@c.example>\r\nRCPT "
+        "TO:<any@mx.example>\r\nDATA\r\nx\r\n.\r\n",
         "EHLO c.example\r\nMAIL FROM:<c@c.example>\r\nRCPT TO:<any@mx.example>\r\nBDAT 5\r\nab",
         "EHLO c.example\r\nBDAT 5\r\nab"};
     for (int i = 0; i < 8; i++) {
@@ -737,10 +856,10 @@ static void drain(struct simworld *w)
             say(peers[4], "hello\r\n.\r\nMAIL FROM:<c@c.example>\r\n");
         simworld_drain(w, SECONDS(5));
         for (int i = 0; i < 8; i++)
-            CHECK_PEER(w, peers[i], simpeer_received(peers[i]).len == 0 ||
-                                        last_code(w, peers[i]) == 421);
-        CHECK_PEER(w, peers[5], count_code(w, peers[5], 354) == 0 ||
-                                    count_code(w, peers[5], 250) == 4);
+            CHECK_PEER(w, peers[i],
+                       simpeer_received(peers[i]).len == 0 || last_code(w, peers[i]) == 421);
+        CHECK_PEER(w, peers[5],
+                   count_code(w, peers[5], 354) == 0 || count_code(w, peers[5], 250) == 4);
         if (how == 0)
             CHECK_PEER(w, peers[4], count_code(w, peers[4], 250) == 4);
         simworld_check_home(w);
@@ -795,7 +914,9 @@ static void reload(struct simworld *w)
     finish(w);
 }
 
-/* --- table ------------------------------------------------------------------------------------------------ */
+/* --- table
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static const struct {
     const char *name;
@@ -816,6 +937,7 @@ static const struct {
     {"store_broken", store_broken},
     {"decision_timeout", decision_timeout},
     {"slow_store", slow_store},
+    {"early_replies", early_replies},
     {"drain", drain},
     {"drain_forced", drain_forced},
     {"reload", reload},

@@ -53,10 +53,10 @@ enum expectation {
     EXPECT_RCPT,
     EXPECT_DATA,
     EXPECT_RSET,
-    EXPECT_CHUNK,  /* BDAT without LAST */
-    EXPECT_WHOLE,  /* plain reply to the message, or PRDR's opener or single form */
-    EXPECT_ENTRY,  /* one accepted recipient's */
-    EXPECT_FINAL,  /* PRDR */
+    EXPECT_CHUNK, /* BDAT without LAST */
+    EXPECT_WHOLE, /* plain reply to the message, or PRDR's opener or single form */
+    EXPECT_ENTRY, /* one accepted recipient's */
+    EXPECT_FINAL, /* PRDR */
     EXPECT_QUIT,
 };
 
@@ -69,7 +69,7 @@ struct message { /* what one message was, and what its sender learned of it */
     uint32_t rcpt_count;
     enum rcpt_kind kinds[RCPTS_MAX];
     uint32_t accepted_count;
-    uint32_t accepted[RCPTS_MAX]; /* index in kinds */
+    uint32_t accepted[RCPTS_MAX];    /* index in kinds */
     uint16_t entry_codes[RCPTS_MAX]; /* of the accepted ones; 0: not read */
     uint16_t whole_code;             /* plain or final reply; 0: not read */
 };
@@ -92,12 +92,12 @@ struct client {
 };
 
 enum plan { /* what happens to the whole shard */
-    PLAN_NOTHING,
-    PLAN_POWER_CUT,
-    PLAN_DRAIN,
-    PLAN_RELOAD,
-    PLAN_FULL, /* the file system, for a while */
-    PLAN_COUNT
+            PLAN_NOTHING,
+            PLAN_POWER_CUT,
+            PLAN_DRAIN,
+            PLAN_RELOAD,
+            PLAN_FULL, /* the file system, for a while */
+            PLAN_COUNT
 };
 
 struct world {
@@ -140,7 +140,8 @@ static void message_make(struct world *w, struct message *m, uint32_t client_idx
     m->is_evil = rng_below(&w->rng, 3) == 0;
     m->content = malloc(size + 4096);
     struct buf b = buf_over(m->content, size + 4096);
-    buf_printf(&b, "Message-ID: %s\r\nReceived: from x by y; z\r\nSubject: simulation\r\n\r\n", m->id);
+    buf_printf(&b, "Message-ID: %s\r\nReceived: from x by y; z\r\nSubject: simulation\r\n\r\n",
+               m->id);
     if (m->is_evil)
         BUF_PUT_LIT(&b, SIMWORLD_EVIL_TEXT "\r\n");
     while (b.len < size) {
@@ -377,10 +378,25 @@ static void on_whole(struct world *w, struct client *c, uint16_t code)
     next_message(c);
 }
 
+static void on_rcpt(struct world *w, struct client *c, struct message *m, uint16_t code)
+{
+    uint32_t pending = 0;
+    for (uint32_t q = 0; q < c->queue_len; q++)
+        pending += c->queue[(c->queue_head + q) % ARRAY_COUNT(c->queue)] == EXPECT_RCPT;
+    uint32_t sent = c->next_command - 1 < m->rcpt_count ? c->next_command - 1 : m->rcpt_count;
+    uint32_t i = sent - pending - 1;
+    bool is_served = m->kinds[i] != RCPT_NOBODY;
+    bool is_deferred = code / 100 == 4 && w->may_defer;
+    CHECK(w, c, is_deferred || code == (is_served ? 250 : 550) || is_closed(w));
+    if (code == 250)
+        m->accepted[m->accepted_count++] = i;
+}
+
 static void on_reply(struct world *w, struct client *c, uint16_t code)
 {
     CHECK(w, c, c->queue_len > 0 || code == 421); /* a reply that nobody asked for */
     if (code == 421 || c->queue_len == 0) {
+        CHECK(w, c, c->end != END_QUIT || w->may_defer); /* never without a reason */
         c->is_broken = true;
         return;
     }
@@ -403,20 +419,9 @@ static void on_reply(struct world *w, struct client *c, uint16_t code)
         if (code != 250)
             c->is_broken = true; /* the rest of the group is answered 503: not followed here */
         break;
-    case EXPECT_RCPT: {
-        uint32_t i = m->rcpt_count;
-        uint32_t pending_rcpts = 0;
-        for (uint32_t q = 0; q < c->queue_len; q++)
-            pending_rcpts += c->queue[(c->queue_head + q) % ARRAY_COUNT(c->queue)] == EXPECT_RCPT;
-        i = (c->next_command - 1 < m->rcpt_count ? c->next_command - 1 : m->rcpt_count) -
-            pending_rcpts - 1;
-        bool is_served = m->kinds[i] != RCPT_NOBODY;
-        bool is_deferred = code / 100 == 4 && w->may_defer;
-        CHECK(w, c, is_deferred || code == (is_served ? 250 : 550) || is_closed(w));
-        if (code == 250)
-            m->accepted[m->accepted_count++] = i;
+    case EXPECT_RCPT:
+        on_rcpt(w, c, m, code);
         break;
-    }
     case EXPECT_DATA:
         if (m->accepted_count == 0) {
             CHECK(w, c, code == 503); /* CORE-4, LMTP-6 */
@@ -459,8 +464,8 @@ static bool client_read(struct world *w, struct client *c)
         if (end == got.len || c->is_broken)
             return has_read;
         CHECK(w, c, end >= 4 && got.ptr[end - 1] == '\r' && end + 1 <= REPLY_LINE_BYTES_MAX);
-        uint16_t code = (uint16_t)((got.ptr[0] - '0') * 100 + (got.ptr[1] - '0') * 10 +
-                                   (got.ptr[2] - '0'));
+        uint16_t code =
+            (uint16_t)((got.ptr[0] - '0') * 100 + (got.ptr[1] - '0') * 10 + (got.ptr[2] - '0'));
         CHECK(w, c, code >= 200 && code < 600 && (got.ptr[3] == ' ' || got.ptr[3] == '-'));
         bool is_last = got.ptr[3] == ' ';
         c->read += end + 1;
@@ -489,7 +494,8 @@ static void client_turn(struct world *w, struct client *c)
         say_next(w, c);
 }
 
-/* --- the world ---------------------------------------------------------------------------------- */
+/* --- the world ----------------------------------------------------------------------------------
+ */
 
 static void world_begin(struct world *w)
 {
@@ -527,7 +533,8 @@ static void clients_make(struct world *w)
         c->is_prdr = !c->is_lmtp && rng_below(&w->rng, 2) == 0;
         c->is_pipelined = rng_below(&w->rng, 2) == 0;
         c->is_bdat = rng_below(&w->rng, 3) == 0;
-        c->end = rng_below(&w->rng, 2) == 0 ? END_QUIT : (enum client_end)rng_below(&w->rng, END_COUNT);
+        c->end =
+            rng_below(&w->rng, 2) == 0 ? END_QUIT : (enum client_end)rng_below(&w->rng, END_COUNT);
         c->faults_after = (uint32_t)rng_below(&w->rng, 30);
         c->message_count = 1 + (uint32_t)rng_below(&w->rng, MESSAGES_MAX);
         for (uint32_t m = 0; m < c->message_count; m++)
@@ -584,13 +591,15 @@ static void world_run(struct world *w)
     }
     if (w->plan == PLAN_POWER_CUT && !w->sim.has_cut)
         simworld_power_cut(&w->sim);
-    /* A session whose client left it hanging ended by its deadline, so this bound is the longest. */
+    /* A session whose client left it hanging ended by its deadline, so this bound is the longest.
+     */
     CHECK(w, NULL, ring_now(w->sim.ring) < 1200 * NS_PER_S);
     simworld_drain(&w->sim, 10 * NS_PER_S);
     simworld_check_home(&w->sim);
 }
 
-/* --- after a restart ------------------------------------------------------------------------------ */
+/* --- after a restart
+ * ------------------------------------------------------------------------------ */
 
 /* Which recipients of @m the client may count on, and which it was refused. */
 static void check_message(struct world *w, struct client *c, const struct message *m,
@@ -626,8 +635,8 @@ static void check_spool(struct world *w)
         struct client *c = &w->clients[i];
         for (uint32_t k = 0; k < c->message_count; k++) {
             const struct message *m = &c->messages[k];
-            struct simworld_found found = simworld_find(
-                &w->sim, slice_str(m->id), slice_of(m->content, m->content_len));
+            struct simworld_found found =
+                simworld_find(&w->sim, slice_str(m->id), slice_of(m->content, m->content_len));
             check_message(w, c, m, &found);
             simworld_found_free(&found);
         }
@@ -658,7 +667,7 @@ static void run_seed(uint64_t seed)
 int main(int argc, char **argv)
 {
     uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
-    uint64_t count = argc > 2 ? strtoull(argv[2], NULL, 10) : (argc > 1 ? 1 : 60);
+    uint64_t count = argc > 2 ? strtoull(argv[2], NULL, 10) : (argc > 1 ? 1 : 150);
     if (testscan_init() < 0)
         return 77;
     for (uint64_t i = 0; i < count; i++) {

@@ -4,8 +4,8 @@
  *
  * Operations and network happenings are entries of one heap ordered by (time, number). Each file of
  * the shard's table is a simpeer. A multishot receive is a flag on the peer; bytes that arrive are
- * delivered to it as soon as a buffer is free, and it ends with -ENOBUFS when none is, as the kernel
- * does.
+ * delivered to it as soon as a buffer is free, and it ends with -ENOBUFS when none is, as the
+ * kernel does.
  */
 #include "simring.h"
 #include "base/assert.h"
@@ -23,10 +23,10 @@
 #define SIM_BYTES_MAX (64 * MIB)
 
 enum happening_kind {
-    HAPPEN_RESULT,   /* an operation completes */
-    HAPPEN_ARRIVE,   /* bytes reach the server */
-    HAPPEN_END,      /* the client's end reaches the server */
-    HAPPEN_RESET,    /* as above, and nothing else can */
+    HAPPEN_RESULT, /* an operation completes */
+    HAPPEN_ARRIVE, /* bytes reach the server */
+    HAPPEN_END,    /* the client's end reaches the server */
+    HAPPEN_RESET,  /* as above, and nothing else can */
     HAPPEN_CONNECT,
 };
 
@@ -38,7 +38,7 @@ struct happening {
     int32_t res;
     struct simpeer *peer;
     size_t len;
-    int fd;               /* RING_WRITE, RING_SYNC */
+    int fd; /* RING_WRITE, RING_SYNC */
     const struct iovec *iov;
     uint32_t iov_count;
     uint64_t offset;
@@ -61,7 +61,8 @@ struct simpeer {
     uint64_t number;
     int32_t file;
     int listen_fd;
-    bool is_connected, is_accepted, is_server_closed, is_server_shut, is_client_shut, is_end_seen, is_reset;
+    bool is_connected, is_accepted, is_server_closed, is_server_shut, is_client_shut, is_end_seen,
+        is_reset;
     bool is_gone; /* the client's program has ended */
     bool was_cut;
     bool is_reading;
@@ -183,7 +184,8 @@ static void schedule_result(struct ring *r, struct ring_token token, int32_t res
                      .at = later(r, ns_max), .kind = HAPPEN_RESULT, .token = token, .res = res});
 }
 
-/* --- life --------------------------------------------------------------------------------------- */
+/* --- life ---------------------------------------------------------------------------------------
+ */
 
 static void source_pin(struct window_source *source, uint32_t id)
 {
@@ -328,15 +330,21 @@ uint32_t sim_files_open(const struct ring *r)
     return count;
 }
 
-/* --- results ------------------------------------------------------------------------------------ */
+/* --- results ------------------------------------------------------------------------------------
+ */
+
+/* Results of quiet operations come with whatever ends a turn, and before it. */
+static void quiets_report(struct ring *r)
+{
+    memcpy(r->events, r->quiets, r->quiet_count * sizeof(*r->quiets));
+    r->event_count = r->quiet_count;
+    r->quiet_count = 0;
+}
 
 static struct ring_event *event_add(struct ring *r, struct ring_token token, int32_t res, bool more)
 {
-    if (r->event_count == 0) {
-        memcpy(r->events, r->quiets, r->quiet_count * sizeof(*r->quiets));
-        r->event_count = r->quiet_count;
-        r->quiet_count = 0;
-    }
+    if (r->event_count == 0)
+        quiets_report(r);
     ASSERT(r->event_count < SIM_EVENTS_MAX);
     struct ring_event *ev = &r->events[r->event_count++];
     *ev = (struct ring_event){.token = token, .res = res, .more = more};
@@ -552,11 +560,14 @@ int ring_turn(struct ring *r, uint64_t timeout_ns, const struct ring_event **ret
     }
     if (r->event_count == 0 && limit != CLOCK_NEVER)
         r->now = u64_max(r->now, limit);
+    if (r->event_count == 0)
+        quiets_report(r);
     *ret_events = r->events;
     return (int)r->event_count;
 }
 
-/* --- operations --------------------------------------------------------------------------------- */
+/* --- operations ---------------------------------------------------------------------------------
+ */
 
 void ring_accept_arm(struct ring *r, int listen_fd, struct ring_token token)
 {
@@ -565,8 +576,8 @@ void ring_accept_arm(struct ring *r, int listen_fd, struct ring_token token)
     r->accept_tokens[r->accept_count++] = token;
     for (uint32_t i = 0; i < r->peer_count; i++)
         if (r->peers[i]->is_connected && !r->peers[i]->is_accepted)
-            heap_push(r, (struct happening){
-                             .at = r->now, .kind = HAPPEN_CONNECT, .peer = r->peers[i]});
+            heap_push(
+                r, (struct happening){.at = r->now, .kind = HAPPEN_CONNECT, .peer = r->peers[i]});
 }
 
 void ring_peername(struct ring *r, int32_t file, struct sockaddr_storage *addr,
@@ -575,8 +586,11 @@ void ring_peername(struct ring *r, int32_t file, struct sockaddr_storage *addr,
     struct simpeer *p = r->files[file];
     ASSERT(p != NULL);
     memset(addr, 0, sizeof(*addr));
-    struct { sa_family_t family; uint16_t port; uint32_t ip; } v4 = {
-        AF_INET, (uint16_t)p->number, 0x0100007F};
+    struct {
+        sa_family_t family;
+        uint16_t port;
+        uint32_t ip;
+    } v4 = {AF_INET, (uint16_t)p->number, 0x0100007F};
     memcpy(addr, &v4, sizeof(v4));
     schedule_result(r, token, 0, 0);
 }
@@ -587,8 +601,8 @@ void ring_recv_arm(struct ring *r, int32_t file, struct ring_token token)
     ASSERT(p != NULL && !p->is_recv_armed);
     p->is_recv_armed = true;
     p->recv_token = token;
-    heap_push(r, (struct happening){
-                     .at = r->now, .kind = HAPPEN_RESULT, .token = token, .peer = p});
+    heap_push(r,
+              (struct happening){.at = r->now, .kind = HAPPEN_RESULT, .token = token, .peer = p});
 }
 
 void ring_send(struct ring *r, int32_t file, struct slice bytes, struct ring_token token)
@@ -599,7 +613,9 @@ void ring_send(struct ring *r, int32_t file, struct slice bytes, struct ring_tok
     p->send_token = token;
     p->send_bytes = bytes;
     heap_push(r, (struct happening){.at = later(r, r->options.network_ns_max),
-                                    .kind = HAPPEN_RESULT, .token = token, .peer = p});
+                                    .kind = HAPPEN_RESULT,
+                                    .token = token,
+                                    .peer = p});
 }
 
 /* Sends what fits now; the result comes with the next thing that completes. */
@@ -607,7 +623,7 @@ static int32_t send_quiet(struct ring *r, int32_t file, struct slice bytes, stru
 {
     struct simpeer *p = r->files[file];
     ASSERT(p != NULL && !p->is_sending && !p->is_server_shut && bytes.len > 0);
-    ASSERT(r->quiet_count < ARRAY_COUNT(r->quiets));
+    ASSERT(r->quiet_count < SIM_FILES_MAX);
     size_t len = p->is_reading ? bytes.len : size_min(bytes.len, p->window_left);
     if (len > 1 && chance(r, r->options.short_send_percent))
         len = 1 + rng_below(&r->rng, len - 1);
@@ -726,7 +742,8 @@ void ring_message(struct ring *r, int target_fd, uint64_t value, uint32_t len,
     schedule_result(r, token, -ENXIO, 0);
 }
 
-/* --- peers -------------------------------------------------------------------------------------- */
+/* --- peers --------------------------------------------------------------------------------------
+ */
 
 struct simpeer *simpeer_connect(struct ring *r, int listen_fd)
 {
@@ -758,9 +775,10 @@ void simpeer_send(struct simpeer *p, struct slice bytes)
     p->in_len += bytes.len;
     while (bytes.len > 0) {
         size_t most = chance(r, 50) ? bytes.len : size_min(bytes.len, 1 + rng_below(&r->rng, 3000));
-        p->in_last = u64_max(p->in_last, r->now) + 100 + rng_below(&r->rng, 1 + r->options.network_ns_max);
-        heap_push(r, (struct happening){
-                         .at = p->in_last, .kind = HAPPEN_ARRIVE, .peer = p, .len = most});
+        p->in_last =
+            u64_max(p->in_last, r->now) + 100 + rng_below(&r->rng, 1 + r->options.network_ns_max);
+        heap_push(
+            r, (struct happening){.at = p->in_last, .kind = HAPPEN_ARRIVE, .peer = p, .len = most});
         bytes = slice_from(bytes, most);
     }
 }
@@ -782,7 +800,8 @@ void simpeer_reset(struct simpeer *p)
 {
     p->is_client_shut = true;
     p->is_gone = true;
-    heap_push(p->ring, (struct happening){.at = p->ring->now + 100, .kind = HAPPEN_RESET, .peer = p});
+    heap_push(p->ring,
+              (struct happening){.at = p->ring->now + 100, .kind = HAPPEN_RESET, .peer = p});
 }
 
 void simpeer_set_reading(struct simpeer *p, bool is_reading, size_t window)
@@ -790,8 +809,10 @@ void simpeer_set_reading(struct simpeer *p, bool is_reading, size_t window)
     p->is_reading = is_reading;
     p->window_left = window;
     if (p->is_sending)
-        heap_push(p->ring, (struct happening){.at = p->ring->now + 100, .kind = HAPPEN_RESULT,
-                                              .token = p->send_token, .peer = p});
+        heap_push(p->ring, (struct happening){.at = p->ring->now + 100,
+                                              .kind = HAPPEN_RESULT,
+                                              .token = p->send_token,
+                                              .peer = p});
 }
 
 struct slice simpeer_received(const struct simpeer *p)

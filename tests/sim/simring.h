@@ -6,7 +6,8 @@
  * delay drawn from the seed, so completions of different operations come in any order that the real
  * kernel could produce, while bytes of one connection stay in order. Files are real ones (in a
  * scratch folder); their writes happen at completion time, so that what is not complete is not
- * there, and what lay under a write is remembered until a sync succeeds (sim_power_cut()). Peers are driven by the test through the simpeer_* calls.
+ * there, and what lay under a write is remembered until a sync succeeds (sim_power_cut()). Peers
+ * are driven by the test through the simpeer_* calls.
  */
 #ifndef SIMRING_H
 #define SIMRING_H

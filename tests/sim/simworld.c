@@ -21,7 +21,8 @@ _Noreturn void simworld_fail(const struct simworld *w, struct slice received, co
     abort();
 }
 
-/* --- the file system's room, for all of this program --------------------------------------------- */
+/* --- the file system's room, for all of this program ---------------------------------------------
+ */
 
 static uint64_t space_bytes = UINT64_MAX;
 
@@ -40,7 +41,8 @@ int fstatvfs(int fd, struct statvfs *st)
     return 0;
 }
 
-/* --- policy and rules ----------------------------------------------------------------------------- */
+/* --- policy and rules
+ * ----------------------------------------------------------------------------- */
 
 static struct policy_class class_make(struct slice name, enum policy_action action)
 {
@@ -106,7 +108,8 @@ void simworld_replace(struct simworld *w, bool is_closed)
     rules_unref(rules);
 }
 
-/* --- life ------------------------------------------------------------------------------------------ */
+/* --- life
+ * ------------------------------------------------------------------------------------------ */
 
 struct simworld_setup simworld_setup(uint64_t seed)
 {
@@ -290,6 +293,27 @@ void simworld_power_cut(struct simworld *w)
     w->has_cut = true;
 }
 
+static uint64_t id_hash(struct slice id)
+{
+    uint64_t hash = 14695981039346656037u; /* FNV-1a */
+    for (size_t i = 0; i < id.len; i++)
+        hash = (hash ^ id.ptr[i]) * 1099511628211u;
+    return hash;
+}
+
+static void ids_load(struct simworld *w)
+{
+    struct store_message message;
+    struct store_damage damage;
+    w->id_hashes = calloc(store_count(w->store) + 1, sizeof(*w->id_hashes));
+    CHECK_WORLD(w, w->id_hashes != NULL);
+    for (uint32_t i = 0; i < store_count(w->store); i++) {
+        CHECK_WORLD(w, store_load(w->store, i, &message, &damage) == 0);
+        w->id_hashes[i] = id_hash(message.envelope.message_id);
+        store_message_free(&message);
+    }
+}
+
 void simworld_end(struct simworld *w)
 {
     char text[512] = "";
@@ -310,6 +334,7 @@ void simworld_end(struct simworld *w)
     spool_dir_close(recovered);
     if (store_open(dir, &w->store, text, sizeof(text)) < 0)
         simworld_fail(w, slice_str(text), "store_open", __FILE__, __LINE__);
+    ids_load(w);
 }
 
 static void dir_remove(const char *path)
@@ -332,10 +357,12 @@ static void dir_remove(const char *path)
 void simworld_remove(struct simworld *w)
 {
     store_close(w->store);
+    free(w->id_hashes);
     dir_remove(w->dir);
 }
 
-/* --- what can be seen of it ------------------------------------------------------------------------ */
+/* --- what can be seen of it
+ * ------------------------------------------------------------------------ */
 
 uint64_t simworld_metric(const struct simworld *w, enum metric id)
 {
@@ -346,6 +373,7 @@ uint32_t simworld_logged(struct simworld *w, const char *text)
 {
     struct stat st;
     uint32_t count = 0;
+    simworld_run(w, 100 * NS_PER_MS); /* lines wait for each other for a while */
     CHECK_WORLD(w, fstat(w->log_fd, &st) == 0);
     char *all = calloc(1, (size_t)st.st_size + 1);
     CHECK_WORLD(w, all != NULL && pread(w->log_fd, all, (size_t)st.st_size, 0) == st.st_size);
@@ -376,7 +404,10 @@ struct simworld_found simworld_find(struct simworld *w, struct slice message_id,
     struct simworld_found found = {.is_equal = true};
     struct store_message message;
     struct store_damage damage;
+    uint64_t hash = id_hash(message_id);
     for (uint32_t i = 0; i < store_count(w->store); i++) {
+        if (w->id_hashes[i] != hash)
+            continue;
         CHECK_WORLD(w, store_load(w->store, i, &message, &damage) == 0);
         if (!slice_eq(message.envelope.message_id, message_id)) {
             store_message_free(&message);

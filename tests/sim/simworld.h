@@ -32,12 +32,13 @@ struct simworld {
     struct ring *ring;
     struct spool_dir *spool_dir;
     struct store *store;
+    uint64_t *id_hashes; /* of the Message-ID of each message in the store */
     uint64_t seed;
     char dir[64];
     int log_fd;
     int listen_fds[SIMWORLD_LISTENER_COUNT];
     struct listener_options listeners[SIMWORLD_LISTENER_COUNT];
-    uint32_t turns;        /* since the world began */
+    uint32_t turns; /* since the world began */
     bool has_cut;
     bool is_keeper_asleep; /* no fresh segments while it is */
 };
@@ -64,11 +65,12 @@ void simworld_remove(struct simworld *w);
 
 /* simworld_metric() - a counter of the shard. */
 uint64_t simworld_metric(const struct simworld *w, enum metric id);
-/* simworld_logged() - number of log lines that contain @text. Only while no write is in flight. */
+/* simworld_logged() - number of times that @text stands in the log, after a short while. */
 uint32_t simworld_logged(struct simworld *w, const char *text);
 /* simworld_set_space() - what the file system says is free; UINT64_MAX: the truth. */
 void simworld_set_space(uint64_t bytes);
-/* simworld_replace() - a fresh policy and fresh rules. @is_closed: nobody at mx.example any more. */
+/* simworld_replace() - a fresh policy and fresh rules. @is_closed: nobody at mx.example any more.
+ */
 void simworld_replace(struct simworld *w, bool is_closed);
 
 struct simworld_found {

@@ -49,7 +49,10 @@ void spoolmaker_stop(struct spoolmaker *sm)
 
 void spoolmaker_init(struct spoolmaker *sm)
 {
-    *sm = (struct spoolmaker){.root = "/tmp/postern-spool-XXXXXX"};
+    /* In memory where there is some: the tools sync every file. */
+    const char *base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+    *sm = (struct spoolmaker){0};
+    snprintf(sm->root, sizeof(sm->root), "%s/postern-spool-XXXXXX", base);
     const char *made = mkdtemp(sm->root);
     ASSERT(made != NULL);
     snprintf(sm->spool, sizeof(sm->spool), "%s/spool", sm->root);

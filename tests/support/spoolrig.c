@@ -83,8 +83,15 @@ void rig_stop(struct rig *r)
 
 void rig_open(struct rig *r, enum spool_durability durability)
 {
+    char dir[sizeof(r->dir)];
+    rig_dir_new(dir, sizeof(dir));
+    rig_open_at(r, dir, durability);
+}
+
+void rig_open_at(struct rig *r, const char *dir, enum spool_durability durability)
+{
     *r = (struct rig){.source = {&source_ops}, .part_bytes = 6000};
-    rig_dir_new(r->dir, sizeof(r->dir));
+    snprintf(r->dir, sizeof(r->dir), "%s", dir);
     r->options = (struct spool_options){
         .dir = r->dir,
         .durability = durability,
@@ -96,14 +103,20 @@ void rig_open(struct rig *r, enum spool_durability durability)
     rig_start(r);
 }
 
-void rig_close(struct rig *r)
+void rig_forget(struct rig *r)
 {
-    if (r->spool_dir != NULL)
-        rig_stop(r);
     for (uint32_t i = 0; i < r->count; i++) {
         free(r->at[i]->body);
         free(r->at[i]);
     }
+    r->count = 0;
+}
+
+void rig_close(struct rig *r)
+{
+    if (r->spool_dir != NULL)
+        rig_stop(r);
+    rig_forget(r);
     rig_dir_remove(r->dir);
 }
 

@@ -62,11 +62,14 @@ void rig_dir_remove(const char *path);
 
 /* rig_open() - a new directory with the smallest segments, ring, spool. */
 void rig_open(struct rig *r, enum spool_durability durability);
+/* rig_open_at() - the same in @dir, which need not exist. */
+void rig_open_at(struct rig *r, const char *dir, enum spool_durability durability);
 /* rig_stop() - free spool, directory handle and ring, as on a clean end; the files stay. */
 void rig_stop(struct rig *r);
 /* rig_start() - the other half: open what is there. */
 void rig_start(struct rig *r);
-void rig_close(struct rig *r); /* all of it, files too */
+void rig_close(struct rig *r);  /* all of it, files too */
+void rig_forget(struct rig *r); /* an empty ledger */
 
 /* rig_begin() - message with @body_bytes of content; the outcome is its m.outcome when refused. */
 struct rig_message *rig_begin(struct rig *r, size_t body_bytes);

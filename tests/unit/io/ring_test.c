@@ -990,6 +990,105 @@ static void test_message_to_ended_thread(void **state)
     ring_free(target);
 }
 
+/* --- the client's side ------------------------------------------------------------------------ */
+
+static int listener(int family, struct sockaddr_storage *addr, socklen_t *len)
+{
+    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    memset(addr, 0, sizeof(*addr));
+    addr->ss_family = (sa_family_t)family;
+    *len = sizeof(struct sockaddr_in);
+    if (family == AF_INET)
+        ((struct sockaddr_in *)addr)->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    else
+        *len = sizeof(sa_family_t); /* AF_UNIX: an abstract name of the kernel's choice */
+    assert_int_equal(bind(fd, (struct sockaddr *)addr, *len), 0);
+    *len = sizeof(*addr);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)addr, len), 0);
+    assert_int_equal(listen(fd, 8), 0);
+    return fd;
+}
+
+static void connect_and_talk(struct fixture *f, int family)
+{
+    struct sockaddr_storage addr;
+    socklen_t len;
+    int listen_fd = listener(family, &addr, &len);
+    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct ring_token dial = token_of(RING_CONNECT, 1), send = token_of(RING_SEND, 2);
+    struct ring_token receive = token_of(RING_RECV, 3);
+    ring_connect(f->ring, fd, (struct sockaddr *)&addr, len, dial);
+    (void)next_is(f, dial, 0);
+    struct connection c = {.client_fd = accept(listen_fd, NULL, NULL)};
+    assert_true(c.client_fd >= 0);
+    assert_int_equal(
+        setsockopt(c.client_fd, SOL_SOCKET, SO_RCVTIMEO, &hang_limit, sizeof(hang_limit)), 0);
+
+    struct iovec iov[] = {{(void *)(uintptr_t) "DA", 2}, {(void *)(uintptr_t) "TA", 2}};
+    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
+    ring_sendv(f->ring, fd, &msg, send);
+    (void)next_is(f, send, 4);
+    client_expect(&c, "DATA");
+    ring_recv_arm(f->ring, fd, receive);
+    ring_sendv_quiet(f->ring, fd, &msg, 4, send);
+    assert_true(gather(f, 0) <= 1);
+    client_expect(&c, "DATA");
+    client_send(&c, "354", 3);
+    (void)next_is(f, send, 4);
+    expect_bytes(f, receive, "354");
+
+    close(c.client_fd);
+    (void)next_is(f, receive, 0);
+    ring_close(f->ring, fd);
+    (void)gather(f, 0);
+    close(listen_fd);
+}
+
+static void test_connect(void **state)
+{
+    (void)state;
+    struct fixture f;
+    assert_true(begin_mode(&f, MODE_PLAIN));
+    connect_and_talk(&f, AF_INET);
+    connect_and_talk(&f, AF_UNIX);
+    end(&f);
+}
+
+static void test_connect_refused(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct sockaddr_storage addr;
+    socklen_t len;
+    assert_true(begin_mode(&f, MODE_PLAIN));
+    close(listener(AF_INET, &addr, &len)); /* a port where nobody listens */
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct ring_token dial = token_of(RING_CONNECT, 1);
+    ring_connect(f.ring, fd, (struct sockaddr *)&addr, len, dial);
+    (void)next_is(&f, dial, -ECONNREFUSED);
+    ring_close(f.ring, fd);
+    (void)gather(&f, 0);
+    end(&f);
+}
+
+/* A vector that does not fit: a quiet send says how much went, at once. */
+static void test_sendv_backlog(void **state)
+{
+    (void)state;
+    static uint8_t bytes[8 * MIB];
+    struct fixture f;
+    assert_true(begin_mode(&f, MODE_PLAIN));
+    struct connection c = connection_open(&f);
+    struct iovec iov[] = {{bytes, sizeof(bytes)}, {bytes, sizeof(bytes)}};
+    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
+    struct ring_token quiet = token_of(RING_SEND, 2);
+    ring_sendv_quiet(f.ring, c.file, &msg, 2 * sizeof(bytes), quiet);
+    struct ring_event ev = next(&f);
+    assert_true(is_token(&ev, quiet) && ev.res > 0 && ev.res < (int32_t)(2 * sizeof(bytes)));
+    connection_close(&f, &c);
+    end(&f);
+}
+
 static bool ring_is_allowed(void)
 {
     struct ring *ring;
@@ -1026,6 +1125,9 @@ int main(void)
         cmocka_unit_test(test_messages_between_threads),
         cmocka_unit_test(test_message_to_nobody),
         cmocka_unit_test(test_message_to_ended_thread),
+        cmocka_unit_test(test_connect),
+        cmocka_unit_test(test_connect_refused),
+        cmocka_unit_test(test_sendv_backlog),
     };
     if (!ring_is_allowed())
         return SKIPPED;

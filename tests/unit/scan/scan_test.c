@@ -53,8 +53,8 @@ static void drive(struct outcome *o, const struct scan_options *options, struct 
     while (o->used < in.len && !o->is_end) {
         while (edge <= o->used)
             edge += step;
-        struct slice piece = slice_first(slice_from(in, o->used),
-                                         size_min(edge - o->used, WINDOW_BYTES_MAX));
+        struct slice piece =
+            slice_first(slice_from(in, o->used), size_min(edge - o->used, WINDOW_BYTES_MAX));
         size_t used = scan_feed(&s, piece, &parts, &o->is_end);
         assert_true(used > 0 && used <= piece.len);
         o->used += used;
@@ -166,8 +166,8 @@ static void plain(void **state)
          SCAN_FLAG_BARE_CR | SCAN_FLAG_UNENDED, 5, 2, 2, 3},
         {"chunk", CHUNK, TEXT("\r\n.\r\n..\r\n"), TEXT("\r\n.\r\n..\r\n"), OPEN, 0, NONE, 2, 3, 4},
         {"empty chunk", CHUNK, TEXT(""), TEXT(""), OPEN, NO_HEADER, NONE, 0, 0, 0},
-        {"chunk without line end", CHUNK, TEXT("\r\nabc"), TEXT("\r\nabc"), OPEN,
-         SCAN_FLAG_UNENDED, NONE, 2, 1, 3},
+        {"chunk without line end", CHUNK, TEXT("\r\nabc"), TEXT("\r\nabc"), OPEN, SCAN_FLAG_UNENDED,
+         NONE, 2, 1, 3},
         {"chunk that ends with CR", CHUNK, TEXT("\r\nabc\r"), TEXT("\r\nabc\r"), OPEN,
          SCAN_FLAG_UNENDED | SCAN_FLAG_BARE_CR, 5, 2, 1, 4},
         {"chunk, dot and CR", CHUNK, TEXT("\r\n.\r"), TEXT("\r\n.\r"), OPEN,
@@ -191,8 +191,8 @@ static void bad_line_endings(void **state)
          SCAN_FLAG_BARE_LF | NO_HEADER, 0, 4, 1, 4},
         {"bare CR", DATA, TEXT("\r\na\rb\r\n.\r\n"), TEXT("\r\na\rb\r\n"), 0, SCAN_FLAG_BARE_CR, 3,
          2, 2, 5},
-        {"CR CR LF", DATA, TEXT("\r\na\r\r\n.\r\n"), TEXT("\r\na\r\r\n"), 0, SCAN_FLAG_BARE_CR, 3, 2,
-         2, 4},
+        {"CR CR LF", DATA, TEXT("\r\na\r\r\n.\r\n"), TEXT("\r\na\r\r\n"), 0, SCAN_FLAG_BARE_CR, 3,
+         2, 2, 4},
         {"the first of three", DATA, TEXT("\r\n..\0\n\r.\r\n.\r\n"), TEXT("\r\n.\0\n\r.\r\n"), 0,
          SCAN_FLAG_NUL | SCAN_FLAG_BARE_LF | SCAN_FLAG_BARE_CR, 3, 2, 2, 7},
         {"normalized", DATA_NORMALIZE, TEXT("a: b\n\nc\n.\r\n.d\n..\r\n.\r\n"),
@@ -227,10 +227,9 @@ static void check_no_end(const struct outcome *o, const void *arg)
 static void no_variant_ends(void **state)
 {
     static const struct slice variants[] = {
-        TEXT("\n.\n"),          TEXT("\n.\r\n"),    TEXT("\r\n.\n"),       TEXT("\r.\r"),
-        TEXT("\r.\n"),          TEXT("\n.\r"),      TEXT("\r.\r\n"),       TEXT("\r\n.\r"),
-        TEXT("\r\n\0.\r\n"),    TEXT("\r\n.\0\r\n"), TEXT("\r\n.\r\r\n"),
-        TEXT("\r\r\n.\r\r\n"),
+        TEXT("\n.\n"),       TEXT("\n.\r\n"),     TEXT("\r\n.\n"),     TEXT("\r.\r"),
+        TEXT("\r.\n"),       TEXT("\n.\r"),       TEXT("\r.\r\n"),     TEXT("\r\n.\r"),
+        TEXT("\r\n\0.\r\n"), TEXT("\r\n.\0\r\n"), TEXT("\r\n.\r\r\n"), TEXT("\r\r\n.\r\r\n"),
     };
     static const char *const before[] = {"", "X", "X\r\n", "..\r\n"};
     static const char *const behind[] = {"MAIL FROM:<>\r\n", "\r\n", ".MAIL\r\n", "\r\n..\r\n"};

@@ -61,6 +61,65 @@ static void test_round_trip(void **state)
     }
 }
 
+/* CORE-30: a limit has at most six digits; one that has more is not said. */
+static void test_limits(void **state)
+{
+    struct session_config config = {
+        .offers = SESSION_OFFER_LIMITS,
+        .hostname = SLICE_LIT("mx.example"),
+        .rcpt_max = 1000,
+    };
+    char memory[SESSION_OUTPUT_BYTES_MIN];
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        static const uint32_t mail_max[] = {0, 999999, 1000000};
+        struct buf b = buf_over(memory, sizeof(memory));
+        config.mail_max = mail_max[i];
+        assert_true(hello_put_reply(&b, &config));
+        struct slice expected =
+            i == 1 ? SLICE_LIT("250-mx.example\r\n250 LIMITS RCPTMAX=1000 MAILMAX=999999\r\n")
+                   : SLICE_LIT("250-mx.example\r\n250 LIMITS RCPTMAX=1000\r\n");
+        assert_true(slice_eq(buf_slice(&b), expected));
+    }
+}
+
+/* PRDR-1: upper case, alone on its line, never first. CORE-2: keyword syntax of all lines. */
+static void test_lines(void **state)
+{
+    (void)state;
+    for (uint32_t offers = 0; offers <= SESSION_OFFER_ALL; offers++) {
+        struct session_config config = {
+            .offers = offers,
+            .hostname = SLICE_LIT("mx.example"),
+            .size_max = 1000,
+            .rcpt_max = 100,
+        };
+        char memory[SESSION_OUTPUT_BYTES_MIN];
+        struct buf b = buf_over(memory, sizeof(memory));
+        assert_true(hello_put_reply(&b, &config));
+        struct slice rest = buf_slice(&b);
+        unsigned prdr_lines = 0;
+        for (unsigned n = 0; rest.len > 0; n++) {
+            struct slice line = slice_first(rest, slice_find(rest, '\r'));
+            rest = slice_from(rest, line.len + 2);
+            struct slice text = slice_from(line, 4);
+            struct slice name = slice_first(text, slice_find(text, ' '));
+            if (n == 0)
+                continue;
+            for (size_t i = 0; i < name.len; i++)
+                assert_true((name.ptr[i] >= 'A' && name.ptr[i] <= 'Z') ||
+                            (name.ptr[i] >= '0' && name.ptr[i] <= '9'));
+            if (slice_eq(name, SLICE_LIT("PRDR"))) {
+                prdr_lines++;
+                assert_int_equal(text.len, 4);
+                assert_true(n >= 2);
+            }
+        }
+        bool is_offered = (hello_offers(&config) & SESSION_OFFER_PRDR) != 0;
+        assert_int_equal(prdr_lines, is_offered ? 1 : 0);
+    }
+}
+
 static void test_parse(void **state)
 {
     static const struct {
@@ -109,15 +168,16 @@ static void test_name(void **state)
     assert_false(hello_name_is_good(SLICE_LIT("a b")));
     assert_false(hello_name_is_good(SLICE_LIT("a(b")));
     assert_false(hello_name_is_good(SLICE_LIT("a\\b")));
-    assert_false(hello_name_is_good(SLICE_LIT("a\x00" "b")));
+    assert_false(hello_name_is_good(SLICE_LIT("a\x00"
+                                              "b")));
     assert_false(hello_name_is_good(SLICE_LIT("a\xc3\xbc")));
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_parse),
+        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_lines),      cmocka_unit_test(test_parse),
         cmocka_unit_test(test_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

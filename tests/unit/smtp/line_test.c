@@ -4,10 +4,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
+#include "base/buf.h"
 #include "smtp/line.h"
-#include <stdio.h>
 
 #define LIMIT 16
+#define OUT_BYTES 256
 
 /* Results of a whole input as text: O(line) T(oo long) B(ad ending) and a final M(ore). */
 static void run(struct slice in, size_t step, char *out)
@@ -15,7 +16,7 @@ static void run(struct slice in, size_t step, char *out)
     uint8_t held[256];
     size_t held_len = 0;
     bool is_skipping = false;
-    size_t len = 0;
+    struct buf text = buf_over(out, OUT_BYTES);
     for (size_t at = 0; at <= in.len; at += step) {
         size_t n = size_min(step, in.len - at);
         memcpy(held + held_len, in.ptr + at, n);
@@ -25,15 +26,18 @@ static void run(struct slice in, size_t step, char *out)
             size_t used;
             enum line_result result =
                 line_next(&is_skipping, slice_of(held, held_len), LIMIT, &line, &used);
-            if (result == LINE_OK)
-                len += (size_t)sprintf(out + len, "O%.*s|", (int)line.len, (const char *)line.ptr);
+            if (result == LINE_OK) {
+                BUF_PUT_LIT(&text, "O");
+                buf_put(&text, line);
+                BUF_PUT_LIT(&text, "|");
+            }
             if (result == LINE_TOO_LONG)
-                len += (size_t)sprintf(out + len, "T|");
+                BUF_PUT_LIT(&text, "T|");
             memmove(held, held + used, held_len - used);
             held_len -= used;
             if (result == LINE_BAD_ENDING) {
                 assert_int_equal(used, 0);
-                sprintf(out + len, "B");
+                BUF_PUT_LIT(&text, "B\0");
                 return;
             }
             if (result == LINE_MORE)
@@ -41,7 +45,7 @@ static void run(struct slice in, size_t step, char *out)
         }
         assert_true(held_len <= LIMIT);
     }
-    sprintf(out + len, "M");
+    BUF_PUT_LIT(&text, "M\0");
 }
 
 static void test_rows(void **state)
@@ -72,7 +76,7 @@ static void test_rows(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         for (size_t step = 1; step <= strlen(rows[i].in) + 1; step++) {
-            char out[256];
+            char out[OUT_BYTES];
             run(slice_str(rows[i].in), step, out);
             if (strcmp(out, rows[i].expected) != 0)
                 fail_msg("row %zu, step %zu: expected %s, got %s", i, step, rows[i].expected, out);
@@ -87,8 +91,8 @@ static void test_exhaustive(void **state)
     (void)state;
     for (unsigned n = 0; n < 6561; n++) { /* 3^8 */
         char in[8];
-        char whole[256];
-        char split[256];
+        char whole[OUT_BYTES];
+        char split[OUT_BYTES];
         unsigned rest = n;
         for (int i = 0; i < 8; i++, rest /= 3)
             in[i] = alphabet[rest % 3];

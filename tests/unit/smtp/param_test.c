@@ -41,6 +41,14 @@ static void test_mail(void **state)
         {" ENVID=QQ+3", ALL, PARAM_BAD},
         {" ENVID=", ALL, PARAM_BAD},
         {" ENVID=x=y", ALL, PARAM_BAD},
+        {" ENVID=+20+7E", ALL, PARAM_OK},
+        {" ENVID=+0D+0A", ALL, PARAM_BAD}, /* decoded it would end a line (RFC 3461 4.4) */
+        {" ENVID=+1F", ALL, PARAM_BAD},
+        {" ENVID=+7F", ALL, PARAM_BAD},
+        {" ENVID=+80", ALL, PARAM_BAD},
+        {" ENVID=+FF", ALL, PARAM_BAD},
+        {" ENVID=+G0", ALL, PARAM_BAD},
+        {" ENVID=+4G", ALL, PARAM_BAD},
         {" =x", ALL, PARAM_UNKNOWN},
         {" NOTIFY=NEVER", ALL, PARAM_UNKNOWN},
     };
@@ -91,6 +99,8 @@ static void test_rcpt(void **state)
         {" ORCPT=rfc822;a+40b", false, PARAM_OK, 0},
         {" ORCPT=rfc822;a ORCPT=rfc822;a", false, PARAM_BAD, 0},
         {" ORCPT=rfc822;", false, PARAM_BAD, 0},
+        {" ORCPT=rfc822;a+0Ab", false, PARAM_BAD, 0},
+        {" ORCPT=rfc822;+C3+BC", true, PARAM_BAD, 0},
         {" ORCPT=rfc_822;a", false, PARAM_BAD, 0},
         {" ORCPT=utf-8;\xc3\xbc@b", true, PARAM_OK, 0},
         {" ORCPT=utf-8;\xc3\xbc@b", false, PARAM_BAD, 0},

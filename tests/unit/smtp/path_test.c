@@ -15,6 +15,7 @@ struct row {
     const char *domain;
 };
 
+/* clang-format off */
 #define OK(in, local, domain) {in, false, false, PATH_OK, local, domain}
 #define BAD(in) {in, false, false, PATH_BAD_SYNTAX, NULL, NULL}
 
@@ -97,6 +98,7 @@ static const struct row rows[] = {
     {"<\xe0\x80\x80@b>", false, true, PATH_BAD_SYNTAX, NULL, NULL},
     {"<\xff@b>", false, true, PATH_BAD_SYNTAX, NULL, NULL},
 };
+/* clang-format on */
 
 static void test_rows(void **state)
 {
@@ -105,8 +107,8 @@ static void test_rows(void **state)
         const struct row *r = &rows[i];
         struct path p;
         size_t used = 0;
-        enum path_result result = path_parse(slice_str(r->in), r->allow_null, r->allow_utf8, &p,
-                                             &used);
+        enum path_result result =
+            path_parse(slice_str(r->in), r->allow_null, r->allow_utf8, &p, &used);
         if (result != r->result)
             fail_msg("%s: expected %d, got %d", r->in, (int)r->result, (int)result);
         if (result != PATH_OK)
@@ -151,8 +153,7 @@ static void test_limits(void **state)
         size_t len = make(text, cases[i].local, cases[i].domain);
         struct path p;
         size_t used;
-        assert_int_equal(path_parse(slice_of(text, len), false, false, &p, &used),
-                         cases[i].result);
+        assert_int_equal(path_parse(slice_of(text, len), false, false, &p, &used), cases[i].result);
     }
 }
 
@@ -181,9 +182,9 @@ static void test_postmaster(void **state)
         const char *local;
         bool is;
     } cases[] = {
-        {"postmaster", true},     {"POSTMASTER", true},       {"\"postmaster\"", true},
-        {"\"p\\ostmaster\"", true}, {"postmaste", false},     {"postmasters", false},
-        {"\"postmaster \"", false}, {"", false},              {"\"\"", false},
+        {"postmaster", true},       {"POSTMASTER", true}, {"\"postmaster\"", true},
+        {"\"p\\ostmaster\"", true}, {"postmaste", false}, {"postmasters", false},
+        {"\"postmaster \"", false}, {"", false},          {"\"\"", false},
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {

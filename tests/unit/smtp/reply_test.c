@@ -151,8 +151,8 @@ static void test_round_trip(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_put),   cmocka_unit_test(test_put_cuts),
-        cmocka_unit_test(test_parse), cmocka_unit_test(test_multi_line),
+        cmocka_unit_test(test_put),        cmocka_unit_test(test_put_cuts),
+        cmocka_unit_test(test_parse),      cmocka_unit_test(test_multi_line),
         cmocka_unit_test(test_round_trip),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,8 +31,8 @@ static void test_any_order(void **state)
         assert_false(replyq_has_room(&q));
         unsigned popped = 0;
         for (unsigned i = 0; i < ARRAY_COUNT(seqs); i++) {
-            struct answer a = {STATUS_REFUSED_POLICY, (uint16_t)(550 + order[i]), {5, 7, 9},
-                               SLICE_LIT("text")};
+            struct answer a = {
+                STATUS_REFUSED_POLICY, (uint16_t)(550 + order[i]), {5, 7, 9}, SLICE_LIT("text")};
             replyq_fill(&q, seqs[order[i]], &a);
             while (replyq_front(&q) != NULL && replyq_front(&q)->is_ready) {
                 struct answer got = replyq_slot_answer(replyq_front(&q));

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * session_test.c - the contract of the server machine with its owner: the proof of commit (P1), ten
- * thousand recipients through a small buffer, phases, slots. Dialogues are in tests/dialogue.
+ * thousand recipients through a small buffer, blocks that are stopped, phases, slots. Dialogues are
+ * in tests/dialogue.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -88,7 +89,8 @@ static void open_message(struct session *s, struct scan *scan, const struct sess
     assert_int_equal(session_phase(s), SESSION_PHASE_DECISION);
 }
 
-/* ---- what ends the process rather than telling a lie ---- */
+/* ---- what ends the process rather than telling a lie: CORE-8, CORE-9, CORE-10, LMTP-10, PRDR-21,
+ * PRDR-22, PRDR-26, PRDR-27 ---- */
 
 enum lie {
     LIE_NO_PROOF,
@@ -161,13 +163,12 @@ static void test_no_lies(void **state)
     }
 }
 
-/* ---- many recipients ---- */
+/* ---- many recipients: PRDR-18, LMTP-7; PRDR sheet section 9: |L| of 1, 2 and 100 ---- */
 
-static void run_many(enum session_protocol protocol, bool is_prdr)
+static void run_many(enum session_protocol protocol, bool is_prdr, uint32_t count)
 {
     static struct session s;
     static struct scan scan;
-    const uint32_t count = RCPT_COUNT_HARD_MAX;
     const size_t cap = (size_t)count * 64;
     struct session_config config = make_config(protocol);
     struct session_entry *entries = calloc(count, sizeof(*entries));
@@ -186,10 +187,10 @@ static void run_many(enum session_protocol protocol, bool is_prdr)
     assert_true(session_replies_done(&s));
     struct slice rest = slice_of(out, len);
     uint32_t lines = 0;
-    uint32_t extra = is_prdr ? 1 : 0;
+    uint32_t extra = is_prdr && count > 1 ? 1 : 0; /* one recipient: single form (PRDR-15) */
     for (; rest.len > 0; lines++) {
         const char *expected = "250";
-        if (is_prdr && lines == 0)
+        if (extra > 0 && lines == 0)
             expected = "353";
         else if (lines >= extra && lines < count + extra && (lines - extra) % 3 == 0)
             expected = "550";
@@ -204,9 +205,63 @@ static void run_many(enum session_protocol protocol, bool is_prdr)
 
 static void test_many_recipients(void **state)
 {
+    static const uint32_t counts[] = {1, 2, 100, RCPT_COUNT_HARD_MAX};
     (void)state;
-    run_many(SESSION_LMTP, false);
-    run_many(SESSION_SMTP, true);
+    for (size_t i = 0; i < ARRAY_COUNT(counts); i++) {
+        run_many(SESSION_LMTP, false, counts[i]);
+        run_many(SESSION_SMTP, true, counts[i]);
+    }
+}
+
+/*
+ * PRDR-30, PRDR-31, LMTP-12: the block is stopped after k of its entries were decided, by the end
+ * of input or by us: each has its reply, nobody is told 2xx who was not accepted, and what comes
+ * from the owner afterwards changes nothing.
+ */
+static void run_stopped(enum session_protocol protocol, bool is_eof, uint32_t decided)
+{
+    static struct session s;
+    static struct scan scan;
+    struct session_entry entries[3] = {0};
+    struct session_config config = make_config(protocol);
+    bool is_prdr = protocol == SESSION_SMTP;
+    char out[600];
+    open_message(&s, &scan, &config, is_prdr, 3);
+    session_set_entries(&s, entries);
+    session_open_block(&s);
+    for (uint32_t i = 0; i < decided; i++)
+        session_accept_rcpt(&s, i, ANSWER(STATUS_STORED), &proof);
+    size_t len = drain(&s, out, sizeof(out));
+    if (is_eof)
+        assert_false(session_eof(&s, SLICE_LIT("NOOP\r\n")));
+    else
+        session_end_now(&s, ANSWER(STATUS_SHUTTING_DOWN));
+    if (decided < 3)
+        session_accept_rcpt(&s, decided, ANSWER(STATUS_STORED), &proof);
+    session_finish(&s, ANSWER(STATUS_NONE));
+    len += drain(&s, out + len, sizeof(out) - len);
+    assert_true(session_wants_close(&s) && session_replies_done(&s));
+    struct slice rest = slice_of(out, len);
+    uint32_t lines = 0;
+    for (uint32_t first = is_prdr ? 1 : 0; rest.len > 0; lines++) {
+        const char *expected = lines < first ? "353" : lines < first + decided ? "250" : "451";
+        if (lines == first + 3)
+            expected = "421";
+        assert_memory_equal(rest.ptr, expected, 3);
+        rest = slice_from(rest, slice_find(rest, '\n') + 1);
+    }
+    assert_int_equal(lines, is_prdr ? 5 : 4);
+}
+
+static void test_stopped(void **state)
+{
+    (void)state;
+    for (uint32_t decided = 0; decided <= 3; decided++) {
+        run_stopped(SESSION_SMTP, false, decided);
+        run_stopped(SESSION_SMTP, true, decided);
+        run_stopped(SESSION_LMTP, false, decided);
+        run_stopped(SESSION_LMTP, true, decided);
+    }
 }
 
 /* ---- what the owner may ask ---- */
@@ -266,28 +321,94 @@ static void test_timeouts(void **state)
     assert_true(sizeof(struct session) <= 256);
 }
 
+/* CORE-45: content that is read before 354 was sent ends the session; with it sent, all is well. */
+static void test_early_content(void **state)
+{
+    static struct session s;
+    static struct scan scan;
+    struct session_config config = make_config(SESSION_SMTP);
+    (void)state;
+    config.bind_early_talkers = true;
+    for (int is_early = 0; is_early < 2; is_early++) {
+        char out[600];
+        session_init(&s, &config, 0);
+        (void)drain(&s, NULL, 0);
+        (void)say(&s, &scan, "EHLO a\r\n");
+        (void)drain(&s, NULL, 0);
+        (void)say(&s, &scan, "MAIL FROM:<a@b>\r\nRCPT TO:<a@b>\r\nDATA\r\n");
+        if (is_early == 0)
+            (void)drain(&s, NULL, 0);
+        assert_int_equal(say(&s, &scan, "x\r\n.\r\n"), is_early == 0 ? EV_BODY_END : EV_ABORT);
+        assert_int_equal(session_phase(&s) == SESSION_PHASE_CLOSING, is_early);
+        size_t len = drain(&s, out, sizeof(out));
+        if (is_early != 0)
+            assert_non_null(memmem(out, len, "554 5.5.0 spoke", 15));
+    }
+}
+
+/* CORE-1: other openings; CORE-25: what stands for the greeting has no enhanced code either. */
 static void test_refuse(void **state)
 {
+    static const struct {
+        enum status st;
+        const char *line;
+    } rows[] = {
+        {STATUS_TOO_MANY_CONNS, "421 too many connections\r\n"},
+        {STATUS_SHUTTING_DOWN, "421 shutting down, try again later\r\n"},
+        {STATUS_NO_SERVICE, "554 no service here\r\n"},
+    };
     static struct session s;
     struct session_config config = make_config(SESSION_SMTP);
     struct session_event ev;
     char out[600];
     (void)state;
+    for (size_t i = 0; i < 2 * ARRAY_COUNT(rows); i++) {
+        session_init(&s, &config, 0);
+        if (i % 2 == 0)
+            session_refuse(&s, ANSWER(rows[i / 2].st));
+        else
+            session_end_now(&s, ANSWER(rows[i / 2].st)); /* the greeting was not sent yet */
+        size_t len = drain(&s, out, sizeof(out));
+        assert_true(slice_eq(slice_of(out, len), slice_str(rows[i / 2].line)));
+        assert_int_equal(session_feed(&s, SLICE_LIT("EHLO a\r\n"), 0, &ev), 8);
+        assert_int_equal(ev.kind, EV_CLOSE);
+        assert_true(session_wants_close(&s));
+    }
+}
+
+/* Every reply counts once, when it is formatted; bad commands are counted whoever asks. */
+static void test_counts(void **state)
+{
+    static struct session s;
+    static struct scan scan;
+    static uint64_t counts[STATUS_COUNT];
+    struct session_config config = make_config(SESSION_SMTP);
+    (void)state;
     session_init(&s, &config, 0);
-    session_refuse(&s, ANSWER(STATUS_TOO_MANY_CONNS));
-    size_t len = drain(&s, out, sizeof(out));
-    assert_true(slice_eq(slice_of(out, len), SLICE_LIT("421 4.7.0 too many connections\r\n")));
-    assert_int_equal(session_feed(&s, SLICE_LIT("EHLO a\r\n"), 0, &ev), 8);
-    assert_int_equal(ev.kind, EV_CLOSE);
-    assert_true(session_wants_close(&s));
+    session_count_replies(&s, counts);
+    assert_int_equal(counts[STATUS_GREETING], 0);
+    drain(&s, NULL, 0);
+    assert_int_equal(counts[STATUS_GREETING], 1);
+    static const char *const lines[] = {"EHLO a.example\r\n", "NONSENSE\r\n", "DATA\r\n",
+                                        "NOOP\r\n", "QUIT\r\n"};
+    for (size_t i = 0; i < ARRAY_COUNT(lines); i++) {
+        (void)say(&s, &scan, lines[i]);
+        drain(&s, NULL, 0);
+    }
+    assert_int_equal(counts[STATUS_OK], 2); /* EHLO and NOOP */
+    assert_int_equal(counts[STATUS_UNKNOWN_COMMAND], 1);
+    assert_int_equal(counts[STATUS_BAD_SEQUENCE], 1);
+    assert_int_equal(counts[STATUS_CLOSING], 1);
+    assert_int_equal(session_error_count(&s), 2);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_no_lies),  cmocka_unit_test(test_many_recipients),
-        cmocka_unit_test(test_questions), cmocka_unit_test(test_timeouts),
-        cmocka_unit_test(test_refuse),
+        cmocka_unit_test(test_no_lies),       cmocka_unit_test(test_many_recipients),
+        cmocka_unit_test(test_early_content), cmocka_unit_test(test_stopped),
+        cmocka_unit_test(test_questions),     cmocka_unit_test(test_timeouts),
+        cmocka_unit_test(test_refuse),        cmocka_unit_test(test_counts),
     };
     if (testscan_init() != 0)
         return 2;

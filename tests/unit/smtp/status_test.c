@@ -45,15 +45,15 @@ static void test_known(void **state)
         uint16_t code;
         uint8_t enhanced[3];
     } rows[] = {
-        {STATUS_TOO_MANY_RCPTS, 452, {4, 5, 3}},         /* CORE table B */
-        {STATUS_TOO_BIG, 552, {5, 3, 4}},                /* CORE-20 */
-        {STATUS_STORE_FULL, 452, {4, 3, 1}},             /* CORE-20 */
-        {STATUS_BAD_LINE_ENDING, 550, {5, 5, 2}},        /* CORE-42 */
-        {STATUS_LOOP, 554, {5, 4, 6}},                   /* CORE-53 */
+        {STATUS_TOO_MANY_RCPTS, 452, {4, 5, 3}},          /* CORE table B */
+        {STATUS_TOO_BIG, 552, {5, 3, 4}},                 /* CORE-20 */
+        {STATUS_STORE_FULL, 452, {4, 3, 1}},              /* CORE-20 */
+        {STATUS_BAD_LINE_ENDING, 550, {5, 5, 2}},         /* CORE-42 */
+        {STATUS_LOOP, 554, {5, 4, 6}},                    /* CORE-53 */
         {STATUS_UNAUTHORIZED_PIPELINING, 554, {5, 5, 0}}, /* CORE-45 */
-        {STATUS_NEEDS_UTF8, 553, {5, 6, 7}},             /* CORE-27 */
+        {STATUS_NEEDS_UTF8, 553, {5, 6, 7}},              /* CORE-27 */
         {STATUS_RELAY_DENIED, 550, {5, 7, 1}},
-        {STATUS_NO_RCPT, 503, {5, 5, 1}},                /* LMTP-6 */
+        {STATUS_NO_RCPT, 503, {5, 5, 1}}, /* LMTP-6 */
         {STATUS_PRDR_OPEN, 353, {0, 0, 0}},
         {STATUS_START_CONTENT, 354, {0, 0, 0}},
     };

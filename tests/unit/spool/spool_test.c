@@ -68,6 +68,11 @@ static void test_group_commit(void **state)
     assert_int_equal(c->commits, 21);
     assert_int_equal(c->syncs, 2);
     assert_true(spool_is_idle(r.spool));
+    for (unsigned i = 0; i < 5; i++) { /* every group starts a fresh block */
+        (void)rig_store(&r, i * 777);
+        rig_run(&r);
+        assert_int_equal(r.spool->segment_end % RECORD_BLOCK, 0);
+    }
     CHECK_ALL(r);
     rig_close(&r);
 }
@@ -127,6 +132,25 @@ static void test_streaming(void **state)
     for (unsigned i = 0; i < r.count; i++)
         assert_int_equal(r.at[i]->m.outcome, SPOOL_STORED);
     assert_true(spool_counters(r.spool)->segments_used > 5);
+    CHECK_ALL(r);
+    rig_close(&r);
+}
+
+/* Nobody else asks for a sync: each segment is synced when it is left, for the commit to come. */
+static void test_large_alone(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_open(&r, SPOOL_DISK);
+    struct rig_message *m = rig_begin(&r, 2500000);
+    for (unsigned i = 0; i < 25; i++) {
+        assert_int_equal(rig_append(&r, m, 100000), SPOOL_PENDING);
+        rig_run(&r);
+        spool_dir_keep(r.spool_dir);
+    }
+    rig_commit(&r, m);
+    rig_run(&r);
+    assert_int_equal(m->m.outcome, SPOOL_STORED);
     CHECK_ALL(r);
     rig_close(&r);
 }
@@ -501,13 +525,23 @@ static void test_delete_outlives(void **state)
     rig_open(&r, SPOOL_DISK);
     (void)rig_store(&r, 5000);
     struct rig_message *victim = rig_store(&r, 5000);
+    struct rig_message *late = NULL;
     rig_run(&r);
-    for (unsigned i = 0; i < 10; i++) {
+    for (unsigned i = 0; i < 14; i++) {
         struct rig_message *fill = rig_store(&r, 900000);
         rig_run(&r);
-        rig_delete(&r, fill);
-        if (i == 0)
+        if (i == 4)
+            late = fill;
+        else
+            rig_delete(&r, fill);
+        if (i == 9)
+            rig_delete(&r, late);
+        if (i == 2)
             rig_delete(&r, victim);
+        if (i == 5)
+            (void)rig_store(&r, 1200000); /* these stay */
+        if (i == 7)
+            (void)rig_store(&r, 2000);
         rig_run(&r);
         spool_dir_keep(r.spool_dir);
         CHECK_ALL(r);
@@ -710,7 +744,7 @@ static void test_queue_ids_clock(void **state)
         spool_dir_keep(r.spool_dir);
     }
     rig_stop(&r);
-    r.count = 0; /* rig_start() sets the clock by it; these messages are deleted */
+    rig_forget(&r); /* rig_start() sets the clock by it; these messages are deleted */
     rig_start(&r);
     for (unsigned i = 0; i < 3; i++)
         spool_dir_keep(r.spool_dir);
@@ -782,19 +816,33 @@ static void test_stale_events(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_group_commit),  cmocka_unit_test(test_pins),
-        cmocka_unit_test(test_streaming),     cmocka_unit_test(test_abort),
-        cmocka_unit_test(test_write_short),   cmocka_unit_test(test_write_interrupted),
-        cmocka_unit_test(test_group_fails),   cmocka_unit_test(test_poisoned_commit),
-        cmocka_unit_test(test_stop),          cmocka_unit_test(test_stop_many),
-        cmocka_unit_test(test_os_and_none),   cmocka_unit_test(test_results),
-        cmocka_unit_test(test_result_again),  cmocka_unit_test(test_recycle),
-        cmocka_unit_test(test_recycle_order), cmocka_unit_test(test_delete_outlives),
-        cmocka_unit_test(test_note_outlives), cmocka_unit_test(test_recycle_open_message),
-        cmocka_unit_test(test_control),       cmocka_unit_test(test_control_torn),
-        cmocka_unit_test(test_lock),          cmocka_unit_test(test_open_errors),
-        cmocka_unit_test(test_queue_ids),     cmocka_unit_test(test_queue_ids_clock),
-        cmocka_unit_test(test_clean_end),     cmocka_unit_test(test_too_large),
+        cmocka_unit_test(test_group_commit),
+        cmocka_unit_test(test_pins),
+        cmocka_unit_test(test_streaming),
+        cmocka_unit_test(test_large_alone),
+        cmocka_unit_test(test_abort),
+        cmocka_unit_test(test_write_short),
+        cmocka_unit_test(test_write_interrupted),
+        cmocka_unit_test(test_group_fails),
+        cmocka_unit_test(test_poisoned_commit),
+        cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_stop_many),
+        cmocka_unit_test(test_os_and_none),
+        cmocka_unit_test(test_results),
+        cmocka_unit_test(test_result_again),
+        cmocka_unit_test(test_recycle),
+        cmocka_unit_test(test_recycle_order),
+        cmocka_unit_test(test_delete_outlives),
+        cmocka_unit_test(test_note_outlives),
+        cmocka_unit_test(test_recycle_open_message),
+        cmocka_unit_test(test_control),
+        cmocka_unit_test(test_control_torn),
+        cmocka_unit_test(test_lock),
+        cmocka_unit_test(test_open_errors),
+        cmocka_unit_test(test_queue_ids),
+        cmocka_unit_test(test_queue_ids_clock),
+        cmocka_unit_test(test_clean_end),
+        cmocka_unit_test(test_too_large),
         cmocka_unit_test(test_stale_events),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
