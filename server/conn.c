@@ -933,19 +933,26 @@ const struct sockaddr_storage *conn_client_address(const struct conn *c)
 
 void conn_client_text(const struct conn *c, char *memory, size_t cap, struct slice *ret_text)
 {
-    char host[INET6_ADDRSTRLEN] = "";
-    int len;
+    struct buf b = buf_over(memory, cap);
     if (c->peer.ss_family == AF_INET) {
         const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)&c->peer;
-        inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
-        len = snprintf(memory, cap, "%s:%u", host, ntohs(in->sin_port));
+        const uint8_t *octets = (const uint8_t *)&in->sin_addr;
+        for (unsigned i = 0; i < 4; i++) {
+            buf_put_u64(&b, octets[i]);
+            buf_put_byte(&b, i < 3 ? '.' : ':');
+        }
+        buf_put_u64(&b, ntohs(in->sin_port));
     } else if (c->peer.ss_family == AF_INET6) {
+        char host[INET6_ADDRSTRLEN] = "";
         const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)&c->peer;
         inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof(host));
-        len = snprintf(memory, cap, "[%s]:%u", host, ntohs(in6->sin6_port));
+        buf_put_byte(&b, '[');
+        buf_put(&b, slice_str(host));
+        BUF_PUT_LIT(&b, "]:");
+        buf_put_u64(&b, ntohs(in6->sin6_port));
     } else {
-        len = snprintf(memory, cap, "%s", c->peer.ss_family == AF_UNIX ? "unix" : "unknown");
+        buf_put(&b, slice_str(c->peer.ss_family == AF_UNIX ? "unix" : "unknown"));
     }
-    ASSERT(len > 0 && (size_t)len < cap);
-    *ret_text = slice_of(memory, (size_t)len);
+    ASSERT(b.len > 0 && !b.is_full);
+    *ret_text = buf_slice(&b);
 }

@@ -145,19 +145,19 @@ struct answer txn_rcpt(struct shard *sh, struct txn *t, const struct session_eve
         txnlog_rcpt_refused(sh, t, ev->path.whole, answer);
         return answer;
     }
-    struct txn_rcpt rcpt = {
-        .class_idx = decision.class_idx,
-        .rcpt_code = answer.code != 0 ? answer.code : status_row(answer.status)->code,
-        .notify = ev->rcpt.notify,
-    };
-    if ((t->rcpt_count == t->rcpt_cap && !rcpts_grow(sh, t)) ||
-        !txn_copy(sh, t, ev->path.whole, &rcpt.address) ||
-        !txn_copy(sh, t, ev->rcpt.orcpt, &rcpt.orcpt)) {
+    struct txn_rcpt *rcpt = NULL;
+    if (t->rcpt_count < t->rcpt_cap || rcpts_grow(sh, t))
+        rcpt = &t->rcpts[t->rcpt_count];
+    if (rcpt == NULL || !txn_copy(sh, t, ev->path.whole, &rcpt->address) ||
+        !txn_copy(sh, t, ev->rcpt.orcpt, &rcpt->orcpt)) {
         metrics_add(&sh->metrics, METRIC_POOL_EMPTY, 1);
         t->rcpts_refused++;
         return ANSWER(STATUS_TOO_MANY_RCPTS);
     }
-    t->rcpts[t->rcpt_count++] = rcpt;
+    rcpt->class_idx = decision.class_idx;
+    rcpt->rcpt_code = answer.code != 0 ? answer.code : status_row(answer.status)->code;
+    rcpt->notify = ev->rcpt.notify;
+    t->rcpt_count++;
     return answer;
 }
 

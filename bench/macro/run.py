@@ -136,9 +136,10 @@ def describe(tools, args, rounds, seconds):
         "compiler": compiler_of(tools.build),
         "load_average_at_start": os.getloadavg(),
         "rounds": rounds, "seconds_a_round": seconds, "command": sys.argv,
-        "settings": f"one shard on core {SERVER_CORE}, client on core {CLIENT_CORE}, loopback; "
-                    "posternd as it comes: default rules, every recipient "
-                    "accepted, a log line a transaction into a file",
+        "settings": f"one shard on core {SERVER_CORE} (idle table: see its column), client on core "
+                    f"{CLIENT_CORE}, loopback; posternd with a configuration of two lines: connections "
+                    f"= {CONNECTIONS_MAX} (bounded by the limit of descriptors), and one domain "
+                    "that takes every recipient; default rules; a log line a transaction, into a file",
         "file_limit": tools.file_limit,
     }
 
