@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -474,6 +475,23 @@ static void delete_and_requeue(void **state)
     }
 }
 
+/* Else a server that runs as somebody else could not read what root has asked for. */
+static void control_log_belongs_to_the_spools_owner(void **state)
+{
+    (void)state;
+    struct stat st;
+    char path[256];
+    if (geteuid() != 0)
+        skip();
+    uint64_t one = add_one("", "a@example.org", SPOOL_RCPT_ACTIVE, CONTENT);
+    assert_int_equal(chown(sm.spool, 65534, 65533), 0);
+    assert_int_equal(ctl("delete --spool %%S %s", id(one)), 0);
+    snprintf(path, sizeof(path), "%s/control.log", sm.spool);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_uid, 65534);
+    assert_int_equal(st.st_gid, 65533);
+}
+
 static void usage_is_status_2(void **state)
 {
     (void)state;
@@ -555,9 +573,16 @@ static void missing_spool(void **state)
 static void other_directory_is_no_spool(void **state)
 {
     (void)state;
+    char path[256];
     assert_int_equal(ctl("verify --spool %%R"), 1);
     assert_string_equal(sm.out, "");
-    assert_said(sm.err, "posternctl: %s: no spool is there (no segment files)\n", sm.root);
+    assert_said(sm.err, "posternctl: %s: is no spool (it has no segments and no key)\n", sm.root);
+    snprintf(path, sizeof(path), "%s/key", sm.root); /* as durability none leaves it */
+    FILE *f = fopen(path, "we");
+    assert_non_null(f);
+    fclose(f);
+    assert_int_equal(ctl("list --spool %%R"), 0);
+    assert_string_equal(sm.out, "");
 }
 
 int main(void)
@@ -573,6 +598,7 @@ int main(void)
         ROW(verify_names_a_segment_without_header),
         ROW(deleted_meanwhile_is_no_damage),
         ROW(delete_and_requeue),
+        ROW(control_log_belongs_to_the_spools_owner),
         ROW(usage_is_status_2),
         ROW(help_fits_a_screen),
         ROW(missing_spool),
