@@ -51,6 +51,17 @@ struct chunk *chunk_take_spare(struct chunk_pool *p)
     return left > p->pool.limit / 8 ? chunk_take(p) : NULL;
 }
 
+struct chunk *chunk_take_bulk(struct chunk_pool *p)
+{
+    uint32_t left = p->pool.limit - pool_used_count(&p->pool);
+    return left > p->pool.limit / 4 ? chunk_take(p) : NULL;
+}
+
+bool chunk_bulk_is_low(const struct chunk_pool *p)
+{
+    return pool_used_count(&p->pool) >= p->pool.limit / 2;
+}
+
 bool chunk_is_free(const struct chunk_pool *p)
 {
     return pool_used_count(&p->pool) < p->pool.limit;

@@ -7,8 +7,9 @@
  * give the log its turn. Handlers prepare operations, the next gathering submits them. Nothing in a
  * turn waits for anything but the ring.
  *
- * Back pressure: receives that ended for lack of buffers are armed again when a quarter of the
- * buffers is free; when fewer than an eighth are free, or bytes have been pinned for longer than
+ * Back pressure: a quarter of the receive buffers is never held by bodies (txn_settle()), so that
+ * commands are read however long the disk takes; receives that ended for lack of buffers are armed
+ * again when as many are free; when fewer than an eighth are free, or bytes have been pinned for longer than
  * PINNED_NS_MAX, the transactions that pin them hand them to the spool, oldest first, and input
  * that waits in buffers moves into chunks.
  */
@@ -85,6 +86,7 @@ int shard_init(struct shard *sh, const struct shard_options *options, char *ret_
     result = ring_new(&ring_options, &sh->ring);
     if (result < 0)
         return fail(result, "io_uring", ret_text, text_cap);
+    sh->buffers_reserved = ring_buffers_count(sh->ring) / 4;
     timer_wheel_init(&sh->timers, ring_now(sh->ring));
     result =
         spool_new(options->spool_dir, options->shard_idx, sh->ring, SHARD_OWNER_SPOOL, &sh->spool);
@@ -200,6 +202,8 @@ static void on_mail(struct shard *sh, struct mail mail)
 
 static void dispatch(struct shard *sh, const struct ring_event *ev)
 {
+    if (ev->window.source != NULL && sh->buffers_arriving > 0)
+        sh->buffers_arriving--;
     if (ev->token.kind == RING_MESSAGE) {
         on_mail(sh, mailbox_read(ev));
         return;
@@ -277,15 +281,14 @@ static void run_holding(struct shard *sh)
 
 static void run_waiting(struct shard *sh)
 {
-    uint32_t quarter = ring_buffers_count(sh->ring) / 4;
-    while (!list_is_empty(&sh->starved) && ring_buffers_free(sh->ring) >= quarter)
+    while (!list_is_empty(&sh->starved) && ring_buffers_free(sh->ring) >= sh->buffers_reserved)
         conn_rearm(sh, CONTAINER_OF(list_pop(&sh->starved), struct conn, waiting));
     struct list again;
     list_init(&again);
     struct list *entry;
     while ((entry = list_pop(&sh->stalled)) != NULL) {
         struct conn *c = CONTAINER_OF(entry, struct conn, waiting);
-        if (c->txn != NULL && c->txn->message.writes_pending > TXN_WRITES_PENDING_MAX / 2)
+        if (c->txn != NULL && txn_must_wait(sh, c->txn))
             list_push(&again, entry);
         else
             conn_rearm(sh, c);
@@ -338,7 +341,7 @@ static uint64_t wait_ns(const struct shard *sh, uint64_t wait_ns_max)
     if (!list_is_empty(&sh->dirty) ||
         (!list_is_empty(&sh->speechless) && chunk_is_free(&sh->chunks)))
         return 0;
-    if (!list_is_empty(&sh->starved))
+    if (!list_is_empty(&sh->starved) || !list_is_empty(&sh->stalled))
         due = u64_min(due, now + STARVED_CHECK_NS);
     if (sh->is_draining)
         due = u64_min(due, u64_max(sh->drain_deadline, now + 10 * NS_PER_MS));
@@ -349,11 +352,14 @@ static uint64_t wait_ns(const struct shard *sh, uint64_t wait_ns_max)
 int shard_turn(struct shard *sh, uint64_t wait_ns_max)
 {
     const struct ring_event *events;
+    uint32_t buffers_before = ring_buffers_free(sh->ring);
     int count = ring_turn(sh->ring, wait_ns(sh, wait_ns_max), &events);
     if (count < 0)
         return count;
+    sh->buffers_arriving = buffers_before - ring_buffers_free(sh->ring);
     for (int i = 0; i < count; i++)
         dispatch(sh, &events[i]);
+    sh->buffers_arriving = 0;
     run_timers(sh);
     run_pinned(sh);
     run_holding(sh);

@@ -98,6 +98,8 @@ struct shard {
     struct list stalled;    /* connections that wait for the spool to write */
     struct list holding;    /* connections whose input waits in receive buffers, oldest first */
     struct list pinned;     /* transactions that hold receive buffers, oldest first */
+    uint32_t buffers_reserved; /* receive buffers that bodies never hold: commands need some */
+    uint32_t buffers_arriving; /* filled in this turn and not looked at yet (or fewer) */
     uint32_t conn_count;
     bool is_draining;
     bool is_drain_forced;

@@ -31,8 +31,11 @@ struct shard_epoch;
 #define TXN_PIN_BYTES_MIN ((size_t)8 * KIB)
 /* A body that has gathered this much starts flowing to the spool while it arrives. */
 #define TXN_STREAM_BYTES ((size_t)256 * KIB)
-/* Handed-over parts not yet written at which a sender is made to wait (flow control). */
-#define TXN_WRITES_PENDING_MAX 256
+/* Bytes of one message handed over and not yet written at which its sender is made to wait, even
+ * with every receive buffer free. What he has sent by then, a turn's worth, is still taken in. */
+#define TXN_PENDING_BYTES_MAX ((size_t)4 * MIB)
+static_assert(TXN_PENDING_BYTES_MAX >= 8 * TXN_STREAM_BYTES,
+              "while some of it is being written, the next gathers");
 /* Recipients that fit without taking a table from the pools. */
 #define TXN_RCPTS_INLINE 8
 
@@ -90,7 +93,8 @@ struct txn {
     uint32_t part_count;
     size_t part_bytes;      /* in parts[] */
     uint32_t settled_count; /* parts[0..settled_count) belong to windows handled before */
-    clock_ns pinned_since;  /* 0: no receive buffer is pinned */
+    clock_ns pinned_since;  /* 0: no receive buffer is pinned, and nothing was moved out of one */
+    bool is_waiting;        /* its sender has been stopped; for txn_must_wait()'s hysteresis */
     struct chunk *tail;     /* chunk that copies go to, or NULL */
 
     struct rules_stream *rules;
@@ -132,6 +136,10 @@ void txn_body(struct shard *sh, struct txn *t, const struct slices *parts, const
 /* txn_settle() - the window that the last parts point into is about to be given up by the
  * connection while the message is unfinished: copy small shares, stream large bodies on. */
 void txn_settle(struct shard *sh, struct txn *t);
+
+/* txn_must_wait() - its sender has to stop until the spool has caught up: more of this message
+ * waits to be written than its share of the receive buffers, which shrinks as they fill up. */
+bool txn_must_wait(const struct shard *sh, const struct txn *t);
 
 /* txn_evacuate() - free every receive buffer that this transaction has pinned. */
 void txn_evacuate(struct shard *sh, struct txn *t);

@@ -107,6 +107,7 @@ struct spool_message { /* embedded in the transaction; zeroed by spool_begin() *
     bool is_in_doubt;
     uint32_t
         writes_pending; /* body records handed over and not yet written (memory still borrowed) */
+    uint64_t bytes_pending;     /* content in them */
     uint64_t sync_ns, write_ns; /* phases, for log and histograms */
     uint64_t opaque[16];        /* struct message_state of spool.c */
 };

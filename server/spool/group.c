@@ -260,6 +260,7 @@ static void data_record(struct group *g, struct extent_pool *pool, struct spool_
     st->content_bytes += rec->length;
     st->content_check = record_chain_check(st->content_check, rec->payload_check, rec->length);
     m->writes_pending++;
+    m->bytes_pending += rec->length;
     record_end(g, rec);
 }
 

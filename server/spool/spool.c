@@ -179,10 +179,11 @@ void spool_message_end(struct spool *s, struct spool_message *m, enum spool_outc
         message_hand_out(s, m);
 }
 
-void spool_message_written(struct spool *s, struct spool_message *m)
+void spool_message_written(struct spool *s, struct spool_message *m, uint32_t bytes)
 {
-    ASSERT(m->writes_pending > 0);
+    ASSERT(m->writes_pending > 0 && m->bytes_pending >= bytes);
     m->writes_pending--;
+    m->bytes_pending -= bytes;
     if (m->writes_pending == 0 && message_state_of(m)->phase == MESSAGE_ENDED)
         message_hand_out(s, m);
 }

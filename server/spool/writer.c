@@ -192,7 +192,7 @@ static void record_release(struct spool *s, struct group_record *rec)
     for (uint32_t i = 0; i < rec->pin_count; i++)
         window_unpin(&s->active->pins[rec->pin_start + i]);
     if (rec->type == RECORD_DATA)
-        spool_message_written(s, rec->m);
+        spool_message_written(s, rec->m, rec->length);
 }
 
 bool writer_message_is_poisoned(const struct spool *s, struct spool_message *m)

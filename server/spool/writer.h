@@ -106,7 +106,7 @@ bool writer_message_is_poisoned(const struct spool *s, struct spool_message *m);
  */
 void spool_message_end(struct spool *s, struct spool_message *m, enum spool_outcome outcome,
                        int error);
-/* spool_message_written() - one DATA record of @m is written or given up. */
-void spool_message_written(struct spool *s, struct spool_message *m);
+/* spool_message_written() - one DATA record of @m with @bytes of content is written or given up. */
+void spool_message_written(struct spool *s, struct spool_message *m, uint32_t bytes);
 
 #endif
