@@ -2,10 +2,10 @@
 /*
  * main.c - arguments, signals, start, reload, stop.
  *
- * The main thread reads the configuration, opens the spool, starts the shards, and then does nothing
- * but wait for signals: SIGTERM and SIGINT drain and end, SIGHUP reads policy, rules and log file
- * again, SIGUSR1 prints the counters. Exit status: 0 after a drain, 1 when something failed at run
- * time, 64 (EX_USAGE) for bad arguments, 78 (EX_CONFIG) for a bad configuration.
+ * The main thread reads the configuration, opens the spool, starts the shards, and then does
+ * nothing but wait for signals: SIGTERM and SIGINT drain and end, SIGHUP reads policy, rules and
+ * log file again, SIGUSR1 prints the counters. Exit status: 0 after a drain, 1 when something
+ * failed at run time, 64 (EX_USAGE) for bad arguments, 78 (EX_CONFIG) for a bad configuration.
  */
 #include "config.h"
 #include "server.h"
@@ -34,15 +34,19 @@
 static const char help_text[] =
     "usage: posternd [--config FILE] [options]\n"
     "\n"
-    "Takes mail over SMTP and LMTP, scans it once while it arrives, decides for each recipient, stores it\n"
-    "durably and answers each recipient. Without --config every recipient is accepted, and only loopback\n"
+    "Takes mail over SMTP and LMTP, scans it once while it arrives, decides for each recipient, "
+    "stores it\n"
+    "durably and answers each recipient. Without --config every recipient is accepted, and only "
+    "loopback\n"
     "addresses and unix sockets may be listened on.\n"
     "\n"
     "  --config FILE        configuration (see postern.conf.example)\n"
-    "  --listen URL         smtp://ADDR:PORT, lmtp://ADDR:PORT, smtp+unix:PATH or lmtp+unix:PATH; repeatable;\n"
+    "  --listen URL         smtp://ADDR:PORT, lmtp://ADDR:PORT, smtp+unix:PATH or lmtp+unix:PATH; "
+    "repeatable;\n"
     "                       replaces the configured listeners\n"
     "  --spool DIR          where messages are kept\n"
-    "  --durability WHAT    disk (2xx after stable storage; default), os (page cache), none (nothing is stored)\n"
+    "  --durability WHAT    disk (2xx after stable storage; default), os (page cache), none "
+    "(nothing is stored)\n"
     "  --shards N|auto      threads, one a core\n"
     "  --scan ISA           auto, scalar, sse42, avx2, avx512 or neon\n"
     "  --hostname NAME      own name in greeting, replies and Received fields\n"
@@ -51,7 +55,8 @@ static const char help_text[] =
     "  --print-features     print what the kernel offers and what is used, exit\n"
     "  --version, --help\n"
     "\n"
-    "Signals: TERM and INT finish what is in progress and exit 0; HUP reads policy, rules and log file again;\n"
+    "Signals: TERM and INT finish what is in progress and exit 0; HUP reads policy, rules and log "
+    "file again;\n"
     "USR1 prints the counters on standard error.\n"
     "Exit status: 0 ended after a drain, 1 failed, 64 bad arguments, 78 bad configuration.\n";
 
@@ -373,7 +378,8 @@ static int process_start(struct process *p)
     return 0;
 }
 
-/* --- signals ------------------------------------------------------------------------------------ */
+/* --- signals ------------------------------------------------------------------------------------
+ */
 
 static void reopen_log(struct process *p, const struct config *fresh)
 {

@@ -30,7 +30,8 @@ MUST_CHECK int server_replace(struct server *s, struct policy *policy, struct ru
 void server_set_log_fd(struct server *s, int fd);
 
 /* server_counters_print() - every counter, summed over the shards, as metrics_print() has them;
- * SERVER_COUNTERS_BYTES_MAX suffice. Waits until each shard has told those that only it can read. */
+ * SERVER_COUNTERS_BYTES_MAX suffice. Waits until each shard has told those that only it can read.
+ */
 #define SERVER_COUNTERS_BYTES_MAX (METRICS_PRINT_BYTES_MAX + 4 * KIB)
 void server_counters_print(struct server *s, struct buf *out);
 

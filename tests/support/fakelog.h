@@ -28,7 +28,7 @@ struct fakelog_sink {
 
 struct ring {
     wall_us wall;
-    clock_ns now; /* moved by the test */
+    clock_ns now;                           /* moved by the test */
     struct fakelog_op ops[FAKELOG_OPS_MAX]; /* in flight, oldest first; cancels are not kept */
     uint32_t op_count;
     uint32_t cancel_count;

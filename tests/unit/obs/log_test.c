@@ -589,7 +589,8 @@ static void test_writer_new_checks(void **state)
 {
     struct fixture *f = *state;
     struct log_writer *w = NULL;
-    assert_int_equal(log_writer_new(&f->ring, FD_A, OWNER, LOG_WRITER_BYTES_MIN - 1, 0, &w), -EINVAL);
+    assert_int_equal(log_writer_new(&f->ring, FD_A, OWNER, LOG_WRITER_BYTES_MIN - 1, 0, &w),
+                     -EINVAL);
     assert_null(w);
     log_writer_free(NULL);
 }

@@ -20,7 +20,7 @@ static void test_rows(void **state)
         else
             assert_int_equal(row->enhanced[0], row->code / 100);
         assert_int_equal(strlen(row->text), row->text_len);
-        assert_true(row->text_len > 0 && row->text_len <= REPLY_TEXT_BYTES_MAX);
+        assert_in_range(row->text_len, 1, REPLY_TEXT_BYTES_MAX);
         for (const char *c = row->text; *c != '\0'; c++)
             assert_true(*c >= ' ' && *c <= '~');
         for (const char *c = row->name; *c != '\0'; c++)
