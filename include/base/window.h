@@ -41,7 +41,7 @@ static inline void window_unpin(struct window *w)
 {
     if (w->source != NULL)
         w->source->ops->unpin(w->source, w->id);
-    *w = (struct window){0};
+    *w = (struct window){SLICE_EMPTY, NULL, 0};
 }
 
 static inline void window_consume(struct window *w, size_t len)
