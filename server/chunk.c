@@ -59,7 +59,7 @@ struct chunk *chunk_take_bulk(struct chunk_pool *p)
 
 bool chunk_bulk_is_low(const struct chunk_pool *p)
 {
-    return pool_used_count(&p->pool) >= p->pool.limit / 2;
+    return pool_used_count(&p->pool) >= p->pool.limit / 4;
 }
 
 bool chunk_is_free(const struct chunk_pool *p)

@@ -39,7 +39,7 @@ struct chunk *chunk_take_spare(struct chunk_pool *p);
 /* chunk_take_bulk() - the same for content, and input that waits: the last quarter is left to
  * commands and replies, so that a shard full of bodies goes on talking. */
 struct chunk *chunk_take_bulk(struct chunk_pool *p);
-/* chunk_bulk_is_low() - chunk_take_bulk() has given most of what it may. */
+/* chunk_bulk_is_low() - senders should wait, so that there is room for what is on its way. */
 bool chunk_bulk_is_low(const struct chunk_pool *p);
 /* chunk_is_free() - would chunk_take() give one? */
 bool chunk_is_free(const struct chunk_pool *p);

@@ -31,10 +31,12 @@
 /* After QUIT was answered the client usually closes at once; meeting his end is cheaper than
  * cancelling our receive, so he gets this long before we close. */
 #define QUIT_WAIT_NS (50 * NS_PER_MS)
-#define STUCK_NS_SCARCE NS_PER_S /* for the peer to take replies while receive buffers are scarce  \
-                                  */
-#define OPEN_REPLIES_NS NS_PER_S /* for a decision, before its dialect says that it takes longer   \
-                                  */
+/* While receive buffers are scarce: for the peer to take replies, and for a decision whose
+ * connection holds some of them. */
+#define STUCK_NS_SCARCE NS_PER_S
+#define OPEN_REPLIES_NS                                                                            \
+    NS_PER_S /* for a decision, before its dialect says that it takes longer                       \
+              */
 #define OURS_CHECK_NS (5 * NS_PER_S) /* how often a wait for ourselves is looked at */
 
 static void conn_process(struct shard *sh, struct conn *c);
@@ -86,6 +88,15 @@ static void recv_cancel(struct shard *sh, struct conn *c)
     ring_cancel(sh->ring, conn_token(sh, c, RING_RECV), conn_token(sh, c, RING_CANCEL));
     c->is_recv_cancelled = true;
     c->ops_count++;
+}
+
+void conn_stall(struct shard *sh, struct conn *c)
+{
+    if (c->is_stalled || c->state != CONN_OPEN)
+        return;
+    c->is_stalled = true;
+    wait_on(c, &sh->stalled);
+    recv_cancel(sh, c);
 }
 
 static bool wants_input(const struct conn *c)
@@ -409,26 +420,31 @@ static void on_mail(struct shard *sh, struct conn *c, const struct session_event
         session_end_now(&c->session, ANSWER(STATUS_SHUTTING_DOWN));
         return;
     }
+    struct answer answer = ANSWER(STATUS_SENDER_OK);
     switch (spool_can_store(sh->spool, ev->mail.has_size ? ev->mail.size : 0)) {
     case SPOOL_FULL:
-        session_answer(&c->session, ev->slot, ANSWER(STATUS_STORE_FULL));
-        return;
+        answer = ANSWER(STATUS_STORE_FULL);
+        break;
     case SPOOL_FAILED:
-        session_answer(&c->session, ev->slot, ANSWER(STATUS_STORE_FAILED));
-        return;
+        answer = ANSWER(STATUS_STORE_FAILED);
+        break;
     case SPOOL_PENDING:
     case SPOOL_STORED:
+        c->txn = txn_new(sh, c, ev);
+        if (c->txn == NULL)
+            answer = ANSWER(STATUS_NO_RESOURCES);
         break;
     }
-    c->txn = txn_new(sh, c, ev);
-    session_answer(&c->session, ev->slot,
-                   ANSWER(c->txn != NULL ? STATUS_SENDER_OK : STATUS_NO_RESOURCES));
+    if (c->txn == NULL)
+        txnlog_refused(sh, c, "MAIL", ev->path.whole, answer);
+    session_answer(&c->session, ev->slot, answer);
 }
 
 static void on_content(struct shard *sh, struct conn *c, const struct session_event *ev)
 {
     struct answer refusal = txn_begin_content(sh, c->txn);
     if (refusal.status != STATUS_NONE) {
+        txnlog_refused(sh, c, "content", c->txn->reverse_path, refusal);
         session_answer(&c->session, ev->slot, refusal);
         return;
     }
@@ -598,7 +614,9 @@ static bool held_move(struct shard *sh, struct conn *c, struct held_window *h)
 {
     while (h->window.source != &sh->chunks.source) {
         struct held_window *rest = NULL;
-        struct chunk *k = chunk_take_spare(&sh->chunks);
+        struct chunk *k = h->window.bytes.len <= COMMAND_LINE_BYTES_MAX
+                              ? chunk_take_spare(&sh->chunks)
+                              : chunk_take_bulk(&sh->chunks);
         if (k == NULL)
             return false;
         if (h->window.bytes.len > CHUNK_ROOM_MAX && (rest = pool_take(&sh->held)) == NULL) {
@@ -623,18 +641,31 @@ static bool held_move(struct shard *sh, struct conn *c, struct held_window *h)
     return true;
 }
 
+/* It has had its time: what it holds is needed by others. */
+static const char *reason_to_drop(struct shard *sh, const struct conn *c)
+{
+    clock_ns now = ring_now(sh->ring);
+    if (c->is_sending && now - c->send_since >= STUCK_NS_SCARCE) {
+        metrics_add(&sh->metrics, METRIC_CONNS_STUCK, 1);
+        return "replies not read";
+    }
+    if (c->txn != NULL && c->txn->state == TXN_COMMITTING &&
+        now - c->txn->phases.end >= STUCK_NS_SCARCE) {
+        metrics_add(&sh->metrics, METRIC_POOL_EMPTY, 1);
+        return "no memory for input"; /* sent ahead of the reply to a message */
+    }
+    return NULL;
+}
+
 bool conn_evacuate(struct shard *sh, struct conn *c)
 {
     for (struct held_window *h = c->held_first; h != NULL; h = h->next) {
         if (held_move(sh, c, h))
             continue;
-        /* Who reads no replies must not hold what others need. */
-        if (c->is_sending && ring_now(sh->ring) - c->send_since >= STUCK_NS_SCARCE) {
-            metrics_add(&sh->metrics, METRIC_CONNS_STUCK, 1);
-            conn_drop(sh, c, "replies not read");
-            return true;
-        }
-        return false;
+        const char *reason = reason_to_drop(sh, c);
+        if (reason != NULL)
+            conn_drop(sh, c, reason);
+        return reason != NULL;
     }
     metrics_add(&sh->metrics, METRIC_EVACUATIONS, 1);
     return true;
@@ -656,7 +687,7 @@ static void conn_process(struct shard *sh, struct conn *c)
     c->is_processing = true;
     c->is_blocked = false;
     c->has_progress = false;
-    while (c->held_first != NULL && c->state == CONN_OPEN && !c->is_stalled) {
+    while (c->held_first != NULL && c->state == CONN_OPEN) {
         enum session_event_kind kind = window_feed(sh, c, &c->held_first->window);
         if (kind == EV_BLOCKED) {
             c->is_blocked = true;
@@ -668,11 +699,8 @@ static void conn_process(struct shard *sh, struct conn *c)
             if (!session_has_quit(&c->session) && !sh->is_draining)
                 c->end_reason = "refused";
         }
-        if (c->txn != NULL && c->txn->message.writes_pending > TXN_WRITES_PENDING_MAX) {
-            c->is_stalled = true;
-            wait_on(c, &sh->stalled);
-            recv_cancel(sh, c);
-        }
+        if (c->txn != NULL && txn_must_wait(sh, c->txn))
+            conn_stall(sh, c); /* what has arrived already is taken in */
     }
     c->is_processing = false;
     if (c->held_count > 0 && list_is_empty(&c->holding))
@@ -750,7 +778,9 @@ static void on_recv(struct shard *sh, struct conn *c, const struct ring_event *e
         on_eof(sh, c);
     } else if (ev->res == -ENOBUFS) {
         metrics_add(&sh->metrics, METRIC_BUFFERS_EMPTY, 1);
-        if (c->state <= CONN_LINGERING)
+        if (c->state == CONN_OPEN && c->txn != NULL && c->txn->state == TXN_CONTENT)
+            conn_stall(sh, c);
+        else if (c->state <= CONN_LINGERING)
             wait_on(c, &sh->starved);
     } else if (ev->res != -ECANCELED && ev->res != -EINTR && ev->res != -EAGAIN) {
         conn_lost(sh, c, "connection reset");

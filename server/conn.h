@@ -75,6 +75,8 @@ void conn_on_event(struct shard *sh, const struct ring_event *ev);
 void conn_on_timer(struct shard *sh, struct conn *c);
 /* conn_resume() - an answer was given outside conn's own loop: go on with input that waits. */
 void conn_resume(struct shard *sh, struct conn *c);
+/* conn_stall() - its content has to wait: nothing more is received until conn_rearm(). */
+void conn_stall(struct shard *sh, struct conn *c);
 /* conn_rearm() - receive buffers are free again, or the spool has caught up. */
 void conn_rearm(struct shard *sh, struct conn *c);
 /* conn_drop() - close without another word: no reply would be true, or nobody is there to read it.

@@ -5,7 +5,8 @@
  * The main thread reads the configuration, opens the spool, starts the shards, and then does
  * nothing but wait for signals: SIGTERM and SIGINT drain and end, SIGHUP reads policy, rules and
  * log file again, SIGUSR1 prints the counters. Exit status: 0 after a drain, 1 when something
- * failed at run time, 64 (EX_USAGE) for bad arguments, 78 (EX_CONFIG) for a bad configuration.
+ * failed at run time or the disk did not answer in the end, 64 (EX_USAGE) for bad arguments, 78
+ * (EX_CONFIG) for a bad configuration.
  */
 #include "config.h"
 #include "server.h"
@@ -460,7 +461,8 @@ static int run(struct process *p, int signal_fd)
             log_event(p, has_failed ? "error" : "info", "stop", "reason",
                       has_failed ? "a shard failed" : strsignal((int)info.ssi_signo));
             (void)notify_stopping("finishing transactions");
-            server_stop(p->server, p->config->limits.drain_ns);
+            if (!server_stop(p->server, p->config->limits.drain_ns))
+                _exit(EXIT_FAILURE);
             p->server = NULL;
             return has_failed ? EXIT_FAILURE : EXIT_SUCCESS;
         }

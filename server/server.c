@@ -32,7 +32,7 @@ enum command {
     COMMAND_COUNTERS = 1u << 3,
 };
 
-enum worker_state { WORKER_STARTING, WORKER_RUNNING, WORKER_FAILED, WORKER_ENDED };
+enum worker_state { WORKER_STARTING, WORKER_RUNNING, WORKER_FAILED, WORKER_ENDED, WORKER_HUNG };
 
 struct worker {
     struct server *server;
@@ -157,6 +157,11 @@ static void *worker_main(void *arg)
         result = shard_turn(sh, CLOCK_NEVER);
         if (sh->commands != 0)
             run_commands(w);
+    }
+    if (result == 0 && sh->is_hung) {
+        worker_report(w, WORKER_HUNG, 0);
+        for (;;) /* a thread that ends has the kernel wait for its operations */
+            pause();
     }
     snprintf(w->text, sizeof(w->text), "ring: %s", err_text(result));
     worker_report(w, result < 0 ? WORKER_FAILED : WORKER_ENDED, result);
@@ -452,9 +457,29 @@ bool server_has_failed(struct server *s)
     return has_failed;
 }
 
-void server_stop(struct server *s, uint64_t drain_ns)
+/* Waits until no shard runs; false: one of them has operations in flight that do not end. */
+static bool workers_wait(struct server *s)
+{
+    bool is_hung = false;
+    pthread_mutex_lock(&s->lock);
+    for (uint32_t i = 0; i < s->worker_count; i++) {
+        const struct worker *w = &s->workers[i];
+        while (w->state == WORKER_RUNNING)
+            pthread_cond_wait(&s->changed, &s->lock);
+        is_hung |= w->state == WORKER_HUNG;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return !is_hung;
+}
+
+bool server_stop(struct server *s, uint64_t drain_ns)
 {
     s->drain_ns = drain_ns;
     (void)command_all(s, COMMAND_DRAIN);
+    if (!workers_wait(s)) {
+        unix_sockets_remove(&s->workers[0]);
+        return false;
+    }
     server_free(s);
+    return true;
 }

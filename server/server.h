@@ -39,7 +39,11 @@ void server_counters_print(struct server *s, struct buf *out);
  * Such a shard sends the process SIGTERM, so that somebody asks. */
 bool server_has_failed(struct server *s);
 
-/* server_stop() - drain for at most @drain_ns, then end what is left; frees @s. */
-void server_stop(struct server *s, uint64_t drain_ns);
+/*
+ * server_stop() - drain for at most @drain_ns, then end what is left; frees @s
+ * Return: false when the disk does not answer (shard_drain()): nothing was freed, because the
+ * kernel still uses it, and all that can be done is _exit()
+ */
+MUST_CHECK bool server_stop(struct server *s, uint64_t drain_ns);
 
 #endif

@@ -9,11 +9,12 @@
  *
  * Back pressure: a quarter of the receive buffers is never held by bodies (txn_settle()), so that
  * commands are read however long the disk takes; receives that ended for lack of buffers are armed
- * again when as many are free; when fewer than an eighth are free, or bytes have been pinned for longer than
+ * again when as many are free. When no more are free, or bytes have been pinned for longer than
  * PINNED_NS_MAX, the transactions that pin them hand them to the spool, oldest first, and input
  * that waits in buffers moves into chunks.
  */
 #include "shard.h"
+#include "txnlog.h"
 #include "base/assert.h"
 #include "base/err.h"
 #include "io/mailbox.h"
@@ -26,8 +27,12 @@
 #define SQ_ENTRIES 4096
 #define CQ_ENTRIES 16384
 #define PINNED_NS_MAX (500 * NS_PER_MS)
-#define STARVED_CHECK_NS (100 * NS_PER_MS) /* who holds buffers is looked at that often, at least  \
-                                            */
+#define STARVED_CHECK_NS                                                                           \
+    (100 * NS_PER_MS) /* who holds buffers is looked at that often, at least                       \
+                       */
+#define HUNG_LOG_NS                                                                                \
+    NS_PER_S /* for the last line to be written; the log may be on the same disk                   \
+              */
 /* Lines of a busy shard leave together: a write to a file costs a switch to a kernel worker. */
 #define LOG_WAIT_NS (10 * NS_PER_MS)
 
@@ -72,6 +77,7 @@ int shard_init(struct shard *sh, const struct shard_options *options, char *ret_
     list_init(&sh->drained);
     list_init(&sh->holding);
     list_init(&sh->pinned);
+    list_init(&sh->sending);
     int result = pools_init(sh);
     if (result < 0)
         return fail(result, "memory pools", ret_text, text_cap);
@@ -86,7 +92,7 @@ int shard_init(struct shard *sh, const struct shard_options *options, char *ret_
     result = ring_new(&ring_options, &sh->ring);
     if (result < 0)
         return fail(result, "io_uring", ret_text, text_cap);
-    sh->buffers_reserved = ring_buffers_count(sh->ring) / 4;
+    sh->buffers_reserved = ring_buffers_count(sh->ring) / 4 + (ring_buffers_count(sh->ring) < 4);
     timer_wheel_init(&sh->timers, ring_now(sh->ring));
     result =
         spool_new(options->spool_dir, options->shard_idx, sh->ring, SHARD_OWNER_SPOOL, &sh->spool);
@@ -253,26 +259,37 @@ static void run_dirty(struct shard *sh)
 static void run_pinned(struct shard *sh)
 {
     clock_ns now = ring_now(sh->ring);
-    uint32_t low = ring_buffers_count(sh->ring) / 8 + 1;
     while (!list_is_empty(&sh->pinned)) {
         struct txn *t = CONTAINER_OF(sh->pinned.next, struct txn, link);
-        if (now - t->pinned_since < PINNED_NS_MAX && ring_buffers_free(sh->ring) >= low)
+        bool is_old = now - t->pinned_since >= PINNED_NS_MAX;
+        if (!is_old && shard_buffers_spare(sh) > 0 && !chunk_bulk_is_low(&sh->chunks))
             return;
         txn_evacuate(sh, t);
         ASSERT(sh->pinned.next != &t->link);
-        if (ring_buffers_free(sh->ring) < low && now - t->pinned_since < PINNED_NS_MAX)
+        if (!is_old)
             return; /* what was handed over comes back when it is written */
     }
+}
+
+/* Bodies have all the receive buffers that they may have, and what is copied out of the others has
+ * filled its share of the chunks: all senders stop, so that what is on its way still finds room. */
+static void run_pressure(struct shard *sh)
+{
+    bool is_pressed = shard_buffers_spare(sh) == 0 && chunk_bulk_is_low(&sh->chunks);
+    if (is_pressed && !sh->is_pressed)
+        for (struct list *at = sh->sending.next; at != &sh->sending; at = at->next)
+            conn_stall(sh, CONTAINER_OF(at, struct txn, sending)->conn);
+    sh->is_pressed = is_pressed;
 }
 
 /* Input that waits for an answer, or for its client to read replies, gives up its buffers. */
 static void run_holding(struct shard *sh)
 {
-    uint32_t low = ring_buffers_count(sh->ring) / 8 + 1;
     struct list again;
     struct list *entry;
     list_init(&again);
-    while (ring_buffers_free(sh->ring) < low && (entry = list_pop(&sh->holding)) != NULL)
+    while (ring_buffers_free(sh->ring) < sh->buffers_reserved &&
+           (entry = list_pop(&sh->holding)) != NULL)
         if (!conn_evacuate(sh, CONTAINER_OF(entry, struct conn, holding)))
             list_push(&again, entry);
     while ((entry = list_pop(&again)) != NULL)
@@ -286,12 +303,17 @@ static void run_waiting(struct shard *sh)
     struct list again;
     list_init(&again);
     struct list *entry;
-    while ((entry = list_pop(&sh->stalled)) != NULL) {
+    /* Each of them may fill a buffer before it is asked again. */
+    uint32_t budget = 1 + shard_buffers_spare(sh);
+    while (budget > 0 && ring_buffers_free(sh->ring) >= sh->buffers_reserved &&
+           (entry = list_pop(&sh->stalled)) != NULL) {
         struct conn *c = CONTAINER_OF(entry, struct conn, waiting);
-        if (c->txn != NULL && txn_must_wait(sh, c->txn))
+        if (c->txn != NULL && txn_must_wait(sh, c->txn)) {
             list_push(&again, entry);
-        else
-            conn_rearm(sh, c);
+            continue;
+        }
+        budget--;
+        conn_rearm(sh, c);
     }
     while ((entry = list_pop(&again)) != NULL)
         list_push(&sh->stalled, entry);
@@ -313,6 +335,21 @@ static void run_listeners(struct shard *sh)
     }
 }
 
+/* Something that was asked of the disk does not end. Whether a message that is being committed will
+ * be found after a restart nobody knows: its client got no reply. */
+static void give_up(struct shard *sh)
+{
+    uint32_t doubtful_count = 0;
+    for (uint32_t i = 0; i < sh->options.limits.txn_count_max; i++) {
+        if (!pool_is_taken(&sh->txns, i))
+            continue;
+        const struct txn *t = pool_at(&sh->txns, i);
+        doubtful_count += t->state == TXN_COMMITTING;
+    }
+    sh->is_hung = true;
+    txnlog_hung(sh, doubtful_count);
+}
+
 static void run_drain(struct shard *sh)
 {
     if (!sh->is_draining || sh->is_stopped)
@@ -325,6 +362,12 @@ static void run_drain(struct shard *sh)
     }
     sh->is_stopped = sh->conn_count == 0 && spool_is_idle(sh->spool) &&
                      pool_used_count(&sh->txns) == 0 && log_writer_is_idle(sh->log);
+    clock_ns patience = sh->drain_deadline + SHARD_HUNG_NS;
+    if (sh->is_stopped || ring_now(sh->ring) < patience)
+        return;
+    if (!sh->is_hung)
+        give_up(sh);
+    sh->is_stopped = log_writer_is_idle(sh->log) || ring_now(sh->ring) >= patience + HUNG_LOG_NS;
 }
 
 static uint64_t wait_ns(const struct shard *sh, uint64_t wait_ns_max)
@@ -362,6 +405,7 @@ int shard_turn(struct shard *sh, uint64_t wait_ns_max)
     sh->buffers_arriving = 0;
     run_timers(sh);
     run_pinned(sh);
+    run_pressure(sh);
     run_holding(sh);
     run_outcomes(sh);
     spool_turn(sh->spool);

@@ -91,19 +91,22 @@ struct shard {
     uint8_t log_scratch[LOG_LINE_BYTES_MAX]; /* one line, used within one call */
     struct spool_rcpt *rcpt_scratch;         /* RCPT_COUNT_HARD_MAX entries, used within one call */
 
-    struct list dirty;      /* connections with something to send at the end of the turn */
-    struct list speechless; /* connections whose replies wait for a chunk (through conn.dirty) */
-    struct list starved;    /* connections whose receive ended for lack of buffers */
-    struct list drained;    /* connections with nothing in flight, to be closed */
-    struct list stalled;    /* connections that wait for the spool to write */
-    struct list holding;    /* connections whose input waits in receive buffers, oldest first */
-    struct list pinned;     /* transactions that hold receive buffers, oldest first */
+    struct list dirty;         /* connections with something to send at the end of the turn */
+    struct list speechless;    /* connections whose replies wait for a chunk (through conn.dirty) */
+    struct list starved;       /* connections whose receive ended for lack of buffers */
+    struct list drained;       /* connections with nothing in flight, to be closed */
+    struct list stalled;       /* connections that wait for the spool to write */
+    struct list holding;       /* connections whose input waits in receive buffers, oldest first */
+    struct list pinned;        /* transactions that hold receive buffers, oldest first */
+    struct list sending;       /* transactions whose content arrives */
     uint32_t buffers_reserved; /* receive buffers that bodies never hold: commands need some */
     uint32_t buffers_arriving; /* filled in this turn and not looked at yet (or fewer) */
+    bool is_pressed;           /* every sender of content has been stopped */
     uint32_t conn_count;
     bool is_draining;
     bool is_drain_forced;
-    bool is_stopped;   /* drained: nothing is left to do */
+    bool is_stopped; /* drained: nothing is left to do, or ... */
+    bool is_hung;    /* ... the disk does not answer: operations in flight still use this memory */
     uint32_t commands; /* raised by SHARD_MAIL_COMMAND; cleared by whoever carries them out */
     clock_ns drain_deadline;
 };
@@ -123,8 +126,15 @@ void shard_listen(struct shard *sh, uint32_t listener_idx, int fd);
  */
 MUST_CHECK int shard_turn(struct shard *sh, uint64_t wait_ns_max);
 
-/* shard_drain() - stop accepting, end idle sessions with 421, let transactions finish until
- * @deadline, then is_stopped becomes true. */
+/*
+ * shard_drain() - stop accepting, end idle sessions with 421, let transactions finish until
+ * @deadline
+ *
+ * Then what is left is ended, and is_stopped becomes true. Where the disk does not answer, that
+ * happens SHARD_HUNG_NS after @deadline, with is_hung: shard_deinit() must not be called then, nor
+ * may the thread end, because the kernel would wait for the disk; the process ends by _exit().
+ */
+#define SHARD_HUNG_NS (5 * NS_PER_S)
 void shard_drain(struct shard *sh, clock_ns deadline);
 
 /* shard_replace() - policy and rules for transactions that begin from now on. 0 or -ENOMEM. */
@@ -132,6 +142,21 @@ MUST_CHECK int shard_replace(struct shard *sh, struct policy *policy, struct rul
 
 /* shard_set_log_fd() - lines go to @fd from the next write on. */
 void shard_set_log_fd(struct shard *sh, int fd);
+
+/* shard_buffers_are_short() - a body must not keep the receive buffer that it is in. Those that are
+ * filled and not looked at yet count as free: each is asked about in its turn, and the last ones
+ * find the truth. */
+static inline bool shard_buffers_are_short(const struct shard *sh)
+{
+    return ring_buffers_free(sh->ring) + sh->buffers_arriving < sh->buffers_reserved;
+}
+
+/* shard_buffers_spare() - receive buffers that bodies may still take. */
+static inline uint32_t shard_buffers_spare(const struct shard *sh)
+{
+    uint32_t left = ring_buffers_free(sh->ring) + sh->buffers_arriving;
+    return left > sh->buffers_reserved ? left - sh->buffers_reserved : 0;
+}
 
 struct shard_epoch *shard_epoch_take(struct shard *sh);
 void shard_epoch_give(struct shard *sh, struct shard_epoch *e);

@@ -12,6 +12,10 @@
  * - Body bytes have one owner: parts[] here (each part holds one pin), then the spool. They are
  *   copied only when the share of a receive buffer is too small to be worth holding
  *   (TXN_PIN_BYTES_MIN), when buffers run short, or when parts[] is full.
+ * - Bodies, here and in the spool together, never hold the last sh->buffers_reserved receive
+ *   buffers once a turn's events have been handled: what comes when only these are left is copied
+ *   into chunks, its sender is stopped, and when there are no chunks either, the message is
+ * refused.
  * - Once storing has failed, or the message is too big, content is scanned on and dropped, so that
  *   the session stays in step (CORE-43).
  */
@@ -84,7 +88,7 @@ static void txn_free(struct shard *sh, struct txn *t)
 {
     ASSERT(t->part_count == 0);
     ASSERT(t->message.writes_pending == 0);
-    ASSERT_SLOW(list_is_empty(&t->link));
+    ASSERT_SLOW(list_is_empty(&t->link) && list_is_empty(&t->sending));
     if (t->rules != NULL)
         rules_stream_give(t->rules_worker, t->rules);
     if (t->tail != NULL)
@@ -105,12 +109,14 @@ struct txn *txn_new(struct shard *sh, struct conn *c, const struct session_event
     }
     memset(t, 0, offsetof(struct txn, queue_id_text));
     list_init(&t->link);
+    list_init(&t->sending);
     t->conn = c;
     t->epoch = shard_epoch_take(sh);
     t->rcpts = t->rcpts_inline;
     t->entries = t->entries_inline;
     t->verdicts = t->verdicts_inline;
-    t->size_max = c->listener->options->session.size_max;
+    t->listener = c->listener->options;
+    t->size_max = t->listener->session.size_max;
     t->rcpt_cap = TXN_RCPTS_INLINE;
     arena_init(&t->arena, t->arena_first, sizeof(t->arena_first));
     t->mail = ev->mail;
@@ -152,6 +158,7 @@ struct answer txn_rcpt(struct shard *sh, struct txn *t, const struct session_eve
         !txn_copy(sh, t, ev->rcpt.orcpt, &rcpt->orcpt)) {
         metrics_add(&sh->metrics, METRIC_POOL_EMPTY, 1);
         t->rcpts_refused++;
+        txnlog_rcpt_refused(sh, t, ev->path.whole, ANSWER(STATUS_TOO_MANY_RCPTS));
         return ANSWER(STATUS_TOO_MANY_RCPTS);
     }
     rcpt->class_idx = decision.class_idx;
@@ -196,6 +203,7 @@ struct answer txn_begin_content(struct shard *sh, struct txn *t)
     options.rules = rules;
     scan_begin(&t->scan, &options);
     t->state = TXN_CONTENT;
+    list_push(&sh->sending, &t->sending);
     t->phases.content = ring_now(sh->ring);
     return ANSWER(STATUS_NONE);
 }
@@ -218,6 +226,7 @@ static void parts_drop(struct txn *t)
 static void content_give_up(struct shard *sh, struct txn *t, struct answer answer)
 {
     parts_drop(t);
+    list_remove(&t->sending);
     t->is_dropping = true;
     t->store_answer = answer;
     (void)sh;
@@ -239,7 +248,7 @@ static bool tail_reserve(struct shard *sh, struct txn *t, size_t len)
     ASSERT(len <= CHUNK_ROOM_MAX);
     if (t->tail != NULL && CHUNK_ROOM_MAX - t->tail->len >= len)
         return true;
-    struct chunk *fresh = chunk_take_spare(&sh->chunks);
+    struct chunk *fresh = chunk_take_bulk(&sh->chunks);
     if (fresh == NULL)
         return false;
     if (t->tail != NULL)
@@ -276,6 +285,56 @@ static void part_copy(struct shard *sh, struct txn *t, struct slice bytes)
     part_add(t, copy, &w);
 }
 
+/* Moves @part into chunks, as many as it takes. When there are none, the message is given up. */
+static void part_move(struct shard *sh, struct txn *t, const struct spool_part *part)
+{
+    struct slice left = part->bytes;
+    while (left.len > 0) {
+        if (t->part_count == TXN_PARTS_MAX)
+            parts_hand_over(sh, t);
+        if (t->is_dropping)
+            return;
+        if (part->window.source == &sh->chunks.source) { /* it is in one already */
+            part_add(t, left, &part->window);
+            return;
+        }
+        if (!tail_reserve(sh, t, 1)) {
+            metrics_add(&sh->metrics, METRIC_POOL_EMPTY, 1);
+            content_give_up(sh, t, ANSWER(STATUS_NO_RESOURCES));
+            return;
+        }
+        size_t room = size_min(left.len, CHUNK_ROOM_MAX - t->tail->len);
+        part_copy(sh, t, slice_first(left, room));
+        left = slice_from(left, room);
+    }
+}
+
+/* Moves what is not settled out of its receive buffer, which goes home at once. */
+static void parts_move(struct shard *sh, struct txn *t)
+{
+    struct spool_part fresh[TXN_PARTS_MAX];
+    uint32_t fresh_count = t->part_count - t->settled_count;
+    memcpy(fresh, t->parts + t->settled_count, fresh_count * sizeof(*fresh));
+    t->part_count = t->settled_count;
+    for (uint32_t i = 0; i < fresh_count; i++)
+        t->part_bytes -= fresh[i].bytes.len;
+    for (uint32_t i = 0; i < fresh_count; i++) {
+        if (!t->is_dropping)
+            part_move(sh, t, &fresh[i]);
+        window_unpin(&fresh[i].window);
+    }
+    metrics_add(&sh->metrics, METRIC_EVACUATIONS, 1);
+}
+
+/* parts[] is full: room for more of the window in hand. */
+static void parts_make_room(struct shard *sh, struct txn *t)
+{
+    if (shard_buffers_are_short(sh))
+        parts_move(sh, t);
+    if (t->part_count >= TXN_PARTS_MAX / 2)
+        parts_hand_over(sh, t);
+}
+
 void txn_body(struct shard *sh, struct txn *t, const struct slices *parts, const struct window *w)
 {
     if (t->size_max > 0 && scan_content_bytes(&t->scan) > t->size_max && !t->is_dropping)
@@ -283,7 +342,7 @@ void txn_body(struct shard *sh, struct txn *t, const struct slices *parts, const
     for (uint32_t i = 0; i < parts->count && !t->is_dropping; i++) {
         struct slice bytes = parts->at[i];
         if (t->part_count == TXN_PARTS_MAX)
-            parts_hand_over(sh, t);
+            parts_make_room(sh, t);
         if (t->is_dropping)
             break;
         if (bytes.len <= TXN_COPY_BYTES_MAX && t->part_count >= TXN_PARTS_MAX / 4 &&
@@ -299,8 +358,10 @@ void txn_settle(struct shard *sh, struct txn *t)
     size_t share = 0;
     for (uint32_t i = t->settled_count; i < t->part_count; i++)
         share += t->parts[i].bytes.len;
-    if (share > 0 && share < TXN_PIN_BYTES_MIN && t->settled_count + 2 < TXN_PARTS_MAX &&
-        tail_reserve(sh, t, share)) {
+    if (share > 0 && shard_buffers_are_short(sh)) {
+        parts_move(sh, t);
+    } else if (share > 0 && share < TXN_PIN_BYTES_MIN && t->settled_count + 2 < TXN_PARTS_MAX &&
+               tail_reserve(sh, t, share)) {
         struct spool_part fresh[TXN_PARTS_MAX];
         uint32_t fresh_count = t->part_count - t->settled_count;
         memcpy(fresh, t->parts + t->settled_count, fresh_count * sizeof(*fresh));
@@ -310,13 +371,27 @@ void txn_settle(struct shard *sh, struct txn *t)
             part_copy(sh, t, fresh[i].bytes);
             window_unpin(&fresh[i].window);
         }
-    } else if (share > 0 && t->pinned_since == 0) {
+        share = 0;
+    }
+    if (share > 0 && t->part_count > 0 && t->pinned_since == 0) {
         t->pinned_since = ring_now(sh->ring);
         list_push(&sh->pinned, &t->link);
     }
     t->settled_count = t->part_count;
     if (t->part_bytes >= TXN_STREAM_BYTES)
         parts_hand_over(sh, t);
+}
+
+bool txn_must_wait(const struct shard *sh, const struct txn *t)
+{
+    if (t->state != TXN_CONTENT || t->is_dropping)
+        return false;
+    uint32_t spare = shard_buffers_spare(sh);
+    uint64_t bound = u64_min(TXN_PENDING_BYTES_MAX, (uint64_t)spare * WINDOW_BYTES_MAX);
+    bool is_stalled = t->conn->is_stalled;
+    if (t->message.bytes_pending > (is_stalled ? bound / 2 : bound))
+        return true;
+    return spare <= (is_stalled ? sh->buffers_reserved : 0) && chunk_bulk_is_low(&sh->chunks);
 }
 
 void txn_evacuate(struct shard *sh, struct txn *t)
@@ -351,7 +426,8 @@ static void txn_decide(struct txn *t, const struct conn *c)
         const struct policy_class *class = policy_class(t->epoch->policy, t->rcpts[i].class_idx);
         t->verdicts[i] = policy_verdict(class, &t->result, &t->hits);
     }
-    t->has_one_reply = session_dialect(&c->session) == DIALECT_SMTP;
+    t->dialect = session_dialect(&c->session);
+    t->has_one_reply = t->dialect == DIALECT_SMTP;
     if (t->has_one_reply)
         t->is_mixed = policy_mix(t->verdicts, t->rcpt_count, c->listener->options->on_refusal);
 }
@@ -547,6 +623,7 @@ void txn_end(struct shard *sh, struct txn *t, const struct session_event *ev)
     struct conn *c = t->conn;
     ASSERT(t->state == TXN_CONTENT);
     ASSERT(t->rcpt_count == session_rcpt_count(&c->session));
+    list_remove(&t->sending);
     t->phases.end = ring_now(sh->ring);
     t->result = *ev->scan;
     rules_stream_hits(t->rules, &t->hits);
@@ -556,6 +633,9 @@ void txn_end(struct shard *sh, struct txn *t, const struct session_event *ev)
     if (ev->answer.status == STATUS_BAD_LINE_ENDING)
         metrics_add(&sh->metrics, METRIC_BAD_LINE_ENDINGS, 1);
     t->whole = ev->answer;
+    if (t->whole.status == STATUS_NONE && t->settled_count < t->part_count &&
+        shard_buffers_are_short(sh))
+        parts_move(sh, t);
     if (t->whole.status == STATUS_NONE && t->is_dropping)
         t->whole = t->store_answer;
     queue_id_format(t->message.proof.queue_id, t->queue_id_text);
@@ -609,6 +689,7 @@ void txn_abort(struct shard *sh, struct txn *t, const char *why)
         metrics_add(&sh->metrics, METRIC_TXNS_ABORTED, 1);
         txnlog_aborted(sh, t, why);
     }
+    list_remove(&t->sending);
     parts_drop(t);
     txn_spool_abort(sh, t);
     txn_finish(sh, t);
@@ -622,6 +703,8 @@ void txn_detach(struct shard *sh, struct txn *t)
         txn_abort(sh, t, "connection lost");
         return;
     case TXN_COMMITTING: /* too late to take back: finished and logged without the client */
+        if (!txn_copy(sh, t, conn_helo(t->conn), &t->helo))
+            t->helo = SLICE_EMPTY; /* its line does without */
         t->conn->txn = NULL;
         t->conn = NULL;
         t->is_client_gone = true;

@@ -18,6 +18,7 @@
 #include "spool/spool.h"
 
 struct conn;
+struct listener_options;
 struct shard;
 struct shard_epoch;
 
@@ -64,8 +65,9 @@ struct txn_phases { /* when each began; 0: not reached */
 };
 
 struct txn {
-    struct list link;  /* on shard->pinned while receive buffers are pinned, else detached */
-    struct conn *conn; /* NULL once the connection is gone */
+    struct list link;    /* on shard->pinned while receive buffers are pinned, else detached */
+    struct list sending; /* on shard->sending while content arrives that is kept, else detached */
+    struct conn *conn;   /* NULL once the connection is gone */
     struct shard_epoch *epoch;
     enum txn_state state;
     bool spool_begun;
@@ -94,7 +96,6 @@ struct txn {
     size_t part_bytes;      /* in parts[] */
     uint32_t settled_count; /* parts[0..settled_count) belong to windows handled before */
     clock_ns pinned_since;  /* 0: no receive buffer is pinned, and nothing was moved out of one */
-    bool is_waiting;        /* its sender has been stopped; for txn_must_wait()'s hysteresis */
     struct chunk *tail;     /* chunk that copies go to, or NULL */
 
     struct rules_stream *rules;
@@ -102,8 +103,11 @@ struct txn {
     struct rules_hits hits;
     struct txn_phases phases;
     wall_us received_at;
-    struct slice client_text; /* as logged: "192.0.2.1:1234" */
-    struct arena arena;       /* over arena_first, then over chunks */
+    const struct listener_options *listener; /* outlives the shard */
+    enum dialect dialect;                    /* since the end of data */
+    struct slice client_text;                /* as logged: "192.0.2.1:1234" */
+    struct slice helo;                       /* once the connection is gone: in the arena */
+    struct arena arena;                      /* over arena_first, then over chunks */
     struct chunk *arena_chunks[64];
     uint32_t arena_chunk_count;
 

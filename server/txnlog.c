@@ -113,11 +113,9 @@ void txnlog_done(struct shard *sh, const struct txn *t)
     begin(sh, &l, "info", "transaction");
     log_line_str(&l, "qid", t->queue_id_text);
     log_line_slice(&l, "client", t->client_text);
-    if (t->conn != NULL) {
-        log_line_slice(&l, "listener", t->conn->listener->options->name);
-        log_line_slice(&l, "helo", conn_helo(t->conn));
-        log_line_str(&l, "dialect", dialect_name(session_dialect(&t->conn->session)));
-    }
+    log_line_slice(&l, "listener", t->listener->name);
+    log_line_slice(&l, "helo", t->conn != NULL ? conn_helo(t->conn) : t->helo);
+    log_line_str(&l, "dialect", dialect_name(t->dialect));
     log_line_slice(&l, "from", t->reverse_path);
     log_line_u64(&l, "size", t->result.content_bytes);
     log_line_slice(&l, "message_id", slice_of(t->result.message_id, t->result.message_id_len));
@@ -180,5 +178,29 @@ void txnlog_conn_ended(struct shard *sh, const struct conn *c)
     put_client(&l, c);
     log_line_str(&l, "reason", c->end_reason);
     log_line_ms(&l, "t_open", span(c->opened_at, ring_now(sh->ring)));
+    put(sh, &l);
+}
+
+void txnlog_refused(struct shard *sh, const struct conn *c, const char *command,
+                    struct slice reverse_path, struct answer answer)
+{
+    struct log_line l;
+    const struct status_row *row = status_row(answer.status);
+    begin(sh, &l, "warning", "refused");
+    put_client(&l, c);
+    log_line_slice(&l, "from", reverse_path);
+    log_line_str(&l, "command", command);
+    log_line_u64(&l, "code", answer.code != 0 ? answer.code : row->code);
+    log_line_str(&l, "reason", row->name);
+    put(sh, &l);
+}
+
+void txnlog_hung(struct shard *sh, uint32_t doubtful_count)
+{
+    struct log_line l;
+    begin(sh, &l, "error", "stopped_hung");
+    log_line_u64(&l, "messages_in_doubt", doubtful_count);
+    log_line_u64(&l, "connections", sh->conn_count);
+    log_line_str(&l, "durability", spool_durability_name(sh->options.durability));
     put(sh, &l);
 }

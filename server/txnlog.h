@@ -22,5 +22,12 @@ void txnlog_rcpt_refused(struct shard *sh, const struct txn *t, struct slice rcp
                          struct answer answer);
 /* txnlog_conn_ended() - event=connection_ended: timeout, reset and the like. */
 void txnlog_conn_ended(struct shard *sh, const struct conn *c);
+/* txnlog_refused() - event=refused: MAIL, or the command that begins the content, was answered 4xx
+ * for lack of room, of a working store, or of memory. */
+void txnlog_refused(struct shard *sh, const struct conn *c, const char *command,
+                    struct slice reverse_path, struct answer answer);
+/* txnlog_hung() - event=stopped_hung: the disk does not answer; @doubtful_count messages were being
+ * committed and may be found after a restart, or not. */
+void txnlog_hung(struct shard *sh, uint32_t doubtful_count);
 
 #endif

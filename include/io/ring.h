@@ -109,8 +109,8 @@ void ring_send_quiet(struct ring *r, int32_t file, struct slice bytes, struct ri
 void ring_sendv(struct ring *r, int32_t file, const struct msghdr *msg, struct ring_token token);
 void ring_sendv_quiet(struct ring *r, int32_t file, const struct msghdr *msg, size_t bytes,
                       struct ring_token token);
-/* ring_connect() - @file is a fresh socket (an ordinary descriptor: ring_options.plain_files), bound
- * or not; @addr stays the caller's until the result. */
+/* ring_connect() - @file is a fresh socket (an ordinary descriptor: ring_options.plain_files),
+ * bound or not; @addr stays the caller's until the result. */
 void ring_connect(struct ring *r, int32_t file, const struct sockaddr *addr, socklen_t addr_bytes,
                   struct ring_token token);
 void ring_shutdown_write(struct ring *r, int32_t file, struct ring_token token);

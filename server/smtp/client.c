@@ -879,9 +879,9 @@ size_t client_feed(struct client *c, struct slice in, clock_ns now, struct clien
         enum line_result result = line_next(&c->is_skipping, slice_from(in, used),
                                             REPLY_READ_LINE_BYTES_MAX, &line, &line_used);
         used += line_used;
-        if (result == LINE_MORE)
+        if (result == LINE_MORE && !c->is_skipping)
             return used;
-        if (result != LINE_OK)
+        if (result != LINE_OK) /* of a line over the limit the end is not waited for */
             end_with(c, CLIENT_ERROR_PROTOCOL);
         else if (take_line(c, line, now, ret_event))
             return used;

@@ -320,10 +320,11 @@ static bool control_collect(struct spool_dir *d)
     return d->index.result_count != before;
 }
 
-/* Takes away what is in the file before anything that says it is dead may go. */
+/* Takes away what is in the file before anything that says it is dead may go. A segment that was
+ * abandoned at its very start has no record that counts, and yet it is full of them. */
 static int dead_blank(struct spool_dir *d, const struct index_segment *seg)
 {
-    if (!seg->is_used)
+    if (!seg->is_used && seg->cut == UINT64_MAX)
         return 0;
     struct segment_plan plan = {
         .shard = seg->header.shard,

@@ -623,7 +623,7 @@ static void store_full(struct simworld *w)
     simworld_begin(w, &setup);
     simworld_run(w, SECONDS(1));
     simworld_set_space(0);
-    uint32_t full = 0;
+    uint32_t full = 0, refused = 0;
     struct simpeer *p = dial(w, SIMWORLD_SMTP);
     say(p, "EHLO c.example\r\n");
     await(w, p, 2, SECONDS(1));
@@ -633,12 +633,14 @@ static void store_full(struct simworld *w)
         await(w, p, before + 1, SECONDS(5));
         if (last_code(w, p) == 452) {
             full++;
+            refused++;
             continue;
         }
         say(p, "RCPT TO:<any@mx.example>\r\nRCPT TO:<discard@mx.example>\r\nDATA\r\n");
         await(w, p, before + 4, SECONDS(5));
         if (last_code(w, p) == 452) {
             full++;
+            refused++;
             say(p, "RSET\r\n");
             await(w, p, before + 5, SECONDS(5));
             continue;
@@ -650,7 +652,9 @@ static void store_full(struct simworld *w)
         CHECK_PEER(w, p, last_code(w, p) == 250 || last_code(w, p) == 452);
         full += last_code(w, p) == 452;
     }
-    CHECK_PEER(w, p, full > 2);
+    CHECK_PEER(w, p, full > 2 && refused > 0);
+    CHECK_WORLD(w, simworld_logged(w, "event=refused ") == refused);
+    CHECK_WORLD(w, simworld_logged(w, "code=452 reason=store_full") == refused);
     simworld_set_space(UINT64_MAX);
     simworld_run(w, SECONDS(1));
     say(p, "QUIT\r\n");
@@ -759,6 +763,163 @@ static void slow_store(struct simworld *w)
     finish(w);
 }
 
+#define HUNG_SENDERS 40
+#define HUNG_BYTES MIB /* each: together more than there is memory for, whatever the setting */
+
+/* Each answer of a dialogue, command by command, within @ns; nothing of it needs the disk. */
+static void talk(struct simworld *w, uint64_t ns)
+{
+    static const char *const says[] = {"EHLO by.example\r\n",
+                                       "MAIL FROM:<by@by.example>\r\n",
+                                       "RCPT TO:<any@mx.example>\r\n",
+                                       "RCPT TO:<no@elsewhere.example>\r\n",
+                                       "RSET\r\n",
+                                       "BDAT 3\r\nabc",
+                                       "NOOP\r\n",
+                                       "QUIT\r\n"};
+    static const uint16_t expected[] = {220, 250, 250, 250, 550, 250, 503, 250, 221};
+    struct simpeer *p = dial(w, SIMWORLD_SMTP);
+    for (uint32_t i = 0; i < ARRAY_COUNT(expected); i++) {
+        await(w, p, i + 1, ns);
+        CHECK_PEER(w, p, codes_of(w, p).at[i] == expected[i]);
+        for (const char *at = i < ARRAY_COUNT(says) ? says[i] : ""; *at != 0;) {
+            size_t len = strlen(at) > 4 ? strlen(at) / 2 : strlen(at); /* in pieces, too */
+            simpeer_send(p, slice_of((const uint8_t *)at, len));
+            at += len;
+            simworld_run(w, NS_PER_MS);
+        }
+    }
+    simpeer_shutdown(p);
+    await_closed(w, p, SECONDS(1));
+    simpeer_forget(p);
+}
+
+/* How many receive buffers are free is what a turn leaves to the next one. */
+static void run_watching(struct simworld *w, uint64_t ns)
+{
+    clock_ns end = ring_now(w->ring) + ns;
+    while (ring_now(w->ring) < end) {
+        simworld_turn(w);
+        CHECK_WORLD(w, ring_buffers_free(w->ring) >= ring_buffers_count(w->ring) / 4);
+    }
+}
+
+enum hung_body { HUNG_LINES, HUNG_DOTS, HUNG_SMALL };
+
+/* About as long as a receive buffer: a large part, and more parts too large to be gathered than a
+ * message keeps. */
+static void say_dots(struct simpeer *p)
+{
+    char line[540];
+    memset(line, 'x', sizeof(line));
+    memcpy(line, "..", 2);
+    memcpy(line + sizeof(line) - 3, "\r\n", 3);
+    for (size_t sent = 0; sent < HUNG_BYTES; sent += 64 * KIB) {
+        say_lines(p, 6000);
+        say_often(p, line, 110);
+    }
+}
+
+static void hung_begin(struct simworld *w, struct simpeer **peers, enum hung_body body)
+{
+    for (size_t i = 0; i < HUNG_SENDERS; i++) {
+        peers[i] = dial(w, i % 2 == 0 ? SIMWORLD_SMTP : SIMWORLD_LMTP);
+        envelope(peers[i], i % 2 != 0);
+        say(peers[i], "DATA\r\nSubject: big\r\n\r\n");
+        if (body == HUNG_DOTS)
+            say_dots(peers[i]);
+        else
+            say_lines(peers[i], body == HUNG_SMALL ? 20000 : HUNG_BYTES);
+        say(peers[i], ".\r\nQUIT\r\n");
+    }
+}
+
+/* The disk does not answer for a minute, beside large senders that never stop: everybody else is
+ * served, and they are when it is back, or are told that it was too much. */
+static void hung_store(struct simworld *w)
+{
+    static const struct {
+        enum hung_body body;
+        uint32_t buffers, chunks;
+        uint32_t done_min;
+    } rows[] = {
+        {HUNG_LINES, 16, 1024, HUNG_SENDERS},
+        {HUNG_LINES, 64, 1024, HUNG_SENDERS},
+        {HUNG_LINES, 64, 64, 1},
+        {HUNG_DOTS, 16, 1024, HUNG_SENDERS},
+        {HUNG_DOTS, 16, 64, 1},
+        {HUNG_SMALL, 16, 256, HUNG_SENDERS},
+        {HUNG_SMALL, 16, 64, 1},
+    };
+    for (size_t row = 0; row < ARRAY_COUNT(rows); row++) {
+        struct simworld_setup setup = simworld_setup(1 + row);
+        struct simpeer *peers[HUNG_SENDERS];
+        uint32_t done = 0, dropped = 0;
+        setup.limits.buffer_count = rows[row].buffers;
+        setup.limits.chunk_count_max = rows[row].chunks;
+        setup.listener.session.size_max = 2 * HUNG_BYTES;
+        simworld_begin(w, &setup);
+        bystander(w, SECONDS(1));
+        clock_ns until = ring_now(w->ring) + SECONDS(60);
+        sim_hang_disk(w->ring, until, false);
+        hung_begin(w, peers, rows[row].body);
+        while (ring_now(w->ring) + SECONDS(8) < until) {
+            talk(w, 50 * NS_PER_MS);
+            run_watching(w, SECONDS(1));
+        }
+        CHECK_WORLD(w, ring_now(w->ring) < until);
+        for (size_t i = 0; i < HUNG_SENDERS; i++) { /* within the times that clients allow */
+            await_closed(w, peers[i], SECONDS(240));
+            uint16_t code = codes_of(w, peers[i]).at[5];
+            bool is_whole = codes_of(w, peers[i]).count == 7 && last_code(w, peers[i]) == 221;
+            CHECK_PEER(w, peers[i], is_whole || codes_of(w, peers[i]).count == 5);
+            CHECK_PEER(w, peers[i], !is_whole || code == 250 || code == 452);
+            done += is_whole && code == 250;
+            dropped += !is_whole;
+        }
+        CHECK_WORLD(w, done >= rows[row].done_min);
+        CHECK_WORLD(w, dropped == simworld_logged(w, "no memory for input"));
+        finish(w);
+    }
+}
+
+/* One client that sends as fast as it can beside many small ones: those wait for a few turns. */
+static void flood(struct simworld *w)
+{
+    struct simworld_setup setup = simworld_setup(1);
+    struct simpeer *small[50];
+    setup.limits.buffer_count = 16; /* fewer than it may take in one turn */
+    setup.listener.session.size_max = 64 * MIB;
+    setup.sim.network_ns_max = 5 * NS_PER_US; /* all that is sent comes within one turn */
+    setup.sim.disk_ns_max = 5 * NS_PER_US;
+    for (int how = 0; how < 2; how++) {
+        simworld_begin(w, &setup);
+        struct simpeer *flooding = dial(w, SIMWORLD_SMTP);
+        envelope(flooding, false);
+        if (how == 0) {
+            say(flooding, "DATA\r\nSubject: flood\r\n\r\n");
+            say_lines(flooding, 24 * MIB);
+            say(flooding, ".\r\n");
+        } else {
+            say_often(flooding, "NOOP\r\n", 2 * MIB);
+        }
+        for (size_t i = 0; i < ARRAY_COUNT(small); i++)
+            small[i] = bystander_begin(w);
+        uint32_t turns = w->turns;
+        for (size_t i = 0; i < ARRAY_COUNT(small); i++)
+            bystander_end(w, small[i], SECONDS(1));
+        CHECK_WORLD(w, w->turns - turns < 50);
+        CHECK_WORLD(w, simworld_metric(w, METRIC_BUFFERS_EMPTY) > 0);
+        CHECK_PEER(w, flooding, simpeer_unread(flooding) > MIB); /* it was at it all the time */
+        if (how == 0) {
+            await(w, flooding, 6, SECONDS(30));
+            CHECK_PEER(w, flooding, last_code(w, flooding) == 250);
+        }
+        simpeer_reset(flooding);
+        finish(w);
+    }
+}
+
 /* A slow commit: dialects with a reply for each recipient show signs of life. */
 static void early_replies(struct simworld *w)
 {
@@ -793,6 +954,10 @@ static void early_replies(struct simworld *w)
     sim_set_disk(w->ring, NS_PER_MS);
     simworld_run(w, SECONDS(7200));
     await_home(w, SECONDS(7200));
+    CHECK_WORLD(w, simworld_logged(w, "client_gone=true") == 3);
+    CHECK_WORLD(w, simworld_logged(w, "listener=lmtp helo=c.example dialect=lmtp") == 1);
+    CHECK_WORLD(w, simworld_logged(w, "listener=smtp helo=c.example dialect=prdr") == 1);
+    CHECK_WORLD(w, simworld_logged(w, "listener=smtp helo=c.example dialect=smtp") == 1);
     simworld_drain(w, SECONDS(5));
     simworld_end(w);
     simworld_remove(w);
@@ -874,7 +1039,7 @@ static void drain_forced(struct simworld *w)
     struct simworld_setup setup = simworld_setup(1);
     struct simpeer *peers[8];
     simworld_begin(w, &setup);
-    sim_set_disk(w->ring, SECONDS(30));
+    sim_hang_disk(w->ring, ring_now(w->ring) + SECONDS(5), false);
     drain_make(w, peers);
     simworld_run(w, SECONDS(1));
     shard_drain(&w->shard, ring_now(w->ring));
@@ -889,6 +1054,47 @@ static void drain_forced(struct simworld *w)
     simworld_end(w);
     CHECK_WORLD(w, store_count(w->store) == 1);
     simworld_remove(w);
+}
+
+/* The disk does not answer at all: the shard stops nevertheless, and says what that means. */
+static void drain_hung(struct simworld *w)
+{
+    for (int how = 0; how < 2; how++) {
+        struct simworld_setup setup = simworld_setup(1);
+        struct simpeer *peers[8];
+        setup.listener.session.size_max = 2 * MIB;
+        simworld_begin(w, &setup);
+        bystander(w, SECONDS(1));
+        sim_hang_disk(w->ring, ring_now(w->ring) + SECONDS(1000), how == 1);
+        drain_make(w, peers);
+        struct simpeer *large = dial(w, SIMWORLD_LMTP); /* its body is in flight, nothing else */
+        envelope(large, true);
+        say(large, "DATA\r\nSubject: big\r\n\r\n");
+        say_lines(large, MIB);
+        struct simpeer *small = dial(w, SIMWORLD_LMTP);
+        envelope(small, true);
+        say(small, "DATA\r\nMessage-ID: <run-00000@sim.example>\r\n\r\n.\r\n");
+        simworld_run(w, SECONDS(1));
+        clock_ns deadline = ring_now(w->ring) + SECONDS(3);
+        shard_drain(&w->shard, deadline);
+        while (!w->shard.is_stopped) {
+            simworld_turn(w);
+            CHECK_WORLD(w, ring_now(w->ring) < deadline + SHARD_HUNG_NS + SECONDS(2));
+        }
+        CHECK_WORLD(w, w->shard.is_hung && ring_now(w->ring) >= deadline + SHARD_HUNG_NS);
+        CHECK_WORLD(w, w->shard.conn_count == 0 && pool_used_count(&w->shard.txns) == 3);
+        CHECK_PEER(w, peers[5], last_code(w, peers[5]) == 354 && simpeer_is_closed(peers[5]));
+        CHECK_PEER(w, small, last_code(w, small) == 354 && simpeer_is_closed(small));
+        CHECK_PEER(w, large, last_code(w, large) == 421);
+        if (how == 0)
+            CHECK_WORLD(w,
+                        simworld_logged(w, "event=stopped_hung shard=0 messages_in_doubt=2") == 1);
+        simworld_run(w, SECONDS(1100)); /* in doubt, indeed: if the disk comes back after all */
+        simworld_check_home(w);
+        simworld_end(w);
+        CHECK_WORLD(w, store_count(w->store) == 3);
+        simworld_remove(w);
+    }
 }
 
 /* A transaction keeps the policy that it began with. */
@@ -937,9 +1143,12 @@ static const struct {
     {"store_broken", store_broken},
     {"decision_timeout", decision_timeout},
     {"slow_store", slow_store},
+    {"hung_store", hung_store},
+    {"flood", flood},
     {"early_replies", early_replies},
     {"drain", drain},
     {"drain_forced", drain_forced},
+    {"drain_hung", drain_hung},
     {"reload", reload},
     {"cut_everywhere", cut_everywhere},
 };

@@ -4,8 +4,8 @@
  *
  * Operations and network happenings are entries of one heap ordered by (time, number). Each file of
  * the shard's table is a simpeer. A multishot receive is a flag on the peer; bytes that arrive are
- * delivered to it as soon as a buffer is free, and it ends with -ENOBUFS when none is, as the
- * kernel does.
+ * delivered to it as soon as a buffer is free, RECV_BURST_MAX buffers at once at most, and it ends
+ * with -ENOBUFS when none is, as the kernel does.
  */
 #include "simring.h"
 #include "base/assert.h"
@@ -21,6 +21,7 @@
 #define SIM_FILES_MAX 4096
 #define SIM_EVENTS_MAX 65536
 #define SIM_BYTES_MAX (64 * MIB)
+#define RECV_BURST_MAX 32 /* MULTISHOT_MAX_RETRY: then others have their turn */
 
 enum happening_kind {
     HAPPEN_RESULT, /* an operation completes */
@@ -82,6 +83,7 @@ struct ring {
     struct sim_options options;
     struct rng rng;
     clock_ns now;
+    clock_ns disk_hangs_until, log_hangs_until;
     uint64_t number;
     struct happening *heap;
     uint32_t heap_len;
@@ -128,6 +130,12 @@ void sim_set_disk(struct ring *r, uint64_t disk_ns_max)
     r->options.disk_ns_max = disk_ns_max;
 }
 
+void sim_hang_disk(struct ring *r, clock_ns until, bool and_log)
+{
+    r->disk_hangs_until = until;
+    r->log_hangs_until = and_log ? until : 0;
+}
+
 /* --- heap ------------------------------------------------------------------------------------- */
 
 static bool is_before(const struct happening *a, const struct happening *b)
@@ -171,6 +179,12 @@ static struct happening heap_pop(struct ring *r)
 static clock_ns later(struct ring *r, uint64_t ns_max)
 {
     return r->now + 1000 + (ns_max > 0 ? rng_below(&r->rng, ns_max) : 0);
+}
+
+static clock_ns disk_later(struct ring *r)
+{
+    clock_ns at = later(r, r->options.disk_ns_max);
+    return r->now < r->disk_hangs_until ? r->disk_hangs_until + (at - r->now) : at;
 }
 
 static bool chance(struct ring *r, uint32_t percent)
@@ -359,7 +373,15 @@ static void recv_end(struct ring *r, struct simpeer *p, int32_t res)
 
 static void recv_run(struct ring *r, struct simpeer *p)
 {
+    uint32_t burst = 0;
     while (p->is_recv_armed && p->in_taken < p->in_arrived) {
+        if (burst++ == RECV_BURST_MAX) { /* the rest comes in the next turn */
+            heap_push(r, (struct happening){.at = r->now + 30 * NS_PER_US,
+                                            .kind = HAPPEN_RESULT,
+                                            .token = p->recv_token,
+                                            .peer = p});
+            return;
+        }
         if (r->free_count == 0) {
             r->counters.no_buffers++;
             recv_end(r, p, -ENOBUFS);
@@ -687,7 +709,7 @@ static void write_push(struct ring *r, int fd, const struct iovec *iov, uint32_t
                        uint64_t offset, struct ring_token token, struct ring_token sync_token)
 {
     int32_t res = chance(r, r->options.write_error_percent) ? -EIO : 0;
-    heap_push(r, (struct happening){.at = later(r, r->options.disk_ns_max),
+    heap_push(r, (struct happening){.at = disk_later(r),
                                     .kind = HAPPEN_RESULT,
                                     .token = token,
                                     .res = res,
@@ -712,7 +734,7 @@ void ring_writev_sync(struct ring *r, int fd, const struct iovec *iov, uint32_t 
 
 void ring_datasync(struct ring *r, int fd, struct ring_token token)
 {
-    heap_push(r, (struct happening){.at = later(r, r->options.disk_ns_max),
+    heap_push(r, (struct happening){.at = disk_later(r),
                                     .kind = HAPPEN_RESULT,
                                     .token = token,
                                     .res = chance(r, r->options.sync_error_percent) ? -EIO : 0,
@@ -722,7 +744,13 @@ void ring_datasync(struct ring *r, int fd, struct ring_token token)
 void ring_write_stream(struct ring *r, int fd, struct slice bytes, struct ring_token token)
 {
     ssize_t done = fd >= 0 ? write(fd, bytes.ptr, bytes.len) : (ssize_t)bytes.len;
-    schedule_result(r, token, done < 0 ? -errno : (int32_t)done, r->options.disk_ns_max);
+    clock_ns at = later(r, r->options.disk_ns_max);
+    if (r->now < r->log_hangs_until)
+        at = r->log_hangs_until;
+    heap_push(r, (struct happening){.at = at,
+                                    .kind = HAPPEN_RESULT,
+                                    .token = token,
+                                    .res = done < 0 ? -errno : (int32_t)done});
 }
 
 void ring_poll_arm(struct ring *r, int fd, uint32_t poll_mask, struct ring_token token)
@@ -848,4 +876,26 @@ void simpeer_forget(struct simpeer *p)
     p->in = NULL;
     p->out = NULL;
     p->out_len = 0;
+}
+
+/* --- the client's side: nothing that is simulated here asks for it ------------------------------ */
+
+void ring_sendv(struct ring *r, int32_t file, const struct msghdr *msg, struct ring_token token)
+{
+    (void)r, (void)file, (void)msg, (void)token;
+    UNREACHABLE();
+}
+
+void ring_sendv_quiet(struct ring *r, int32_t file, const struct msghdr *msg, size_t bytes,
+                      struct ring_token token)
+{
+    (void)bytes;
+    ring_sendv(r, file, msg, token);
+}
+
+void ring_connect(struct ring *r, int32_t file, const struct sockaddr *addr, socklen_t addr_bytes,
+                  struct ring_token token)
+{
+    (void)r, (void)file, (void)addr, (void)addr_bytes, (void)token;
+    UNREACHABLE();
 }

@@ -33,6 +33,9 @@ struct rng *sim_rng(struct ring *r);
 void sim_set_faults(struct ring *r, uint32_t write_error_percent, uint32_t sync_error_percent);
 /* sim_set_disk() - how long operations on files take at most, from now on. */
 void sim_set_disk(struct ring *r, uint64_t disk_ns_max);
+/* sim_hang_disk() - no write and no sync that begins from now on ends before @until; neither does a
+ * write to the log, if @and_log (its bytes are there at once all the same). */
+void sim_hang_disk(struct ring *r, clock_ns until, bool and_log);
 /*
  * sim_power_cut() - in @dir, a copy of the spool's folder: each write that no sync has followed is
  * lost by chance. Return: how many were.

@@ -181,6 +181,8 @@ void simworld_begin(struct simworld *w, const struct simworld_setup *setup)
         w->listeners[i] = setup->listener;
         w->listeners[i].name = i == SIMWORLD_LMTP ? SLICE_LIT("lmtp") : SLICE_LIT("smtp");
         w->listeners[i].session.protocol = i == SIMWORLD_LMTP ? SESSION_LMTP : SESSION_SMTP;
+        if (i == SIMWORLD_LMTP && setup->is_unix)
+            w->listeners[i].unix_path = "lmtp.sock"; /* as far as a shard is concerned */
     }
     struct policy *policy = policy_make(false);
     struct rules *rules = rules_make();

@@ -25,6 +25,7 @@ struct simworld_setup {
     enum spool_durability durability;
     uint64_t segment_bytes;
     struct listener_options listener; /* for both, but for name and protocol */
+    bool is_unix;                     /* the LMTP listener is a unix socket */
 };
 
 struct simworld {

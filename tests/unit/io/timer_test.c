@@ -28,6 +28,10 @@ static const struct one_row one_rows[] = {
     {0, MS + 1, 2 * MS},        /* never early */
     {0, 0, MS},                 /* now means the next tick */
     {10 * MS, 3 * MS, 11 * MS}, /* so does the past */
+    {63 * MS, 3 * MS, 64 * MS}, /* also where the next tick is on another level */
+    {4095 * MS, 0, 4096 * MS},
+    {262143 * MS, 262142 * MS, 262144 * MS},
+    {(REACH_TICKS - 1) * MS, 5 * MS, REACH_TICKS *MS},
     {10 * MS + 999999, 10 * MS + 999999, 11 * MS},
     {0, 63 * MS, 63 * MS}, /* both sides of each level's reach */
     {0, 64 * MS, 64 * MS},

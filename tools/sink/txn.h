@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * txn.h - one message: envelope, content as far as somebody wants to know it, and what became of
+ * each recipient. Its memory is used again for the next one.
+ */
+#ifndef SINK_TXN_H
+#define SINK_TXN_H
+
+#include "base/list.h"
+#include "script.h"
+#include "store.h"
+#include "trace/arrivals.h"
+
+#define TXN_REPLY_NEVER UINT64_MAX
+
+struct sink_rcpt {
+    uint32_t text_at; /* address, in txn.text */
+    uint32_t text_len;
+    uint32_t rcpt_idx; /* among all RCPTs of the transaction */
+    uint16_t code;     /* what it was answered after the content */
+    bool is_accepted;
+    bool is_committed;
+    wall_us at;         /* when it was committed */
+    uint64_t reply_end; /* octets of the connection's output with its reply; TXN_REPLY_NEVER */
+};
+
+struct txn {
+    struct list link; /* on conn.settling, or on the worker's spare ones */
+    uint32_t number;  /* on the connection, from 1 */
+    uint32_t rcpt_seen;
+    uint32_t rcpt_count;
+    uint32_t rcpt_cap;
+    struct sink_rcpt *rcpts;
+    struct session_entry *entries; /* as many */
+    uint8_t *text;                 /* sender, then addresses */
+    uint32_t text_len;
+    uint32_t text_cap;
+    uint32_t sender_len;
+    uint8_t *head; /* start of the content, for the identity */
+    uint32_t head_len;
+    void *hash; /* XXH3 state; NULL before it was needed */
+    bool is_hashing;
+    bool is_keeping_head;
+    bool has_id;
+    struct identity id;
+    uint32_t attempt;
+    enum dialect dialect;
+    uint64_t content_bytes;
+    uint64_t content_hash;
+    struct store_file stored;
+    struct script_effect dot; /* what was decided for the whole message */
+    struct answer refusal;    /* SMTP: the first one among its recipients */
+    uint32_t decide_idx;
+    bool is_block_open;
+    struct scan scan;
+};
+
+#define TXN_HEAD_BYTES_MAX (16 * KIB)
+
+/* txn_new(), txn_free() - NULL: no memory. */
+struct txn *txn_new(void);
+void txn_free(struct txn *t);
+/* txn_begin() - a new message; everything of the last one is forgotten, its memory is kept. */
+void txn_begin(struct txn *t, uint32_t number, struct slice sender);
+/* txn_add_rcpt() - false: no memory. */
+MUST_CHECK bool txn_add_rcpt(struct txn *t, uint32_t rcpt_idx, struct slice address);
+/* txn_begin_content() - what is wanted of it; false: no memory. */
+MUST_CHECK bool txn_begin_content(struct txn *t, bool wants_hash, bool wants_head);
+void txn_body(struct txn *t, const struct slices *parts);
+/* txn_end_content() - size, hash and identity are known now. */
+void txn_end_content(struct txn *t, const struct scan_result *scan);
+
+struct slice txn_sender(const struct txn *t);
+struct slice txn_rcpt(const struct txn *t, uint32_t idx);
+
+#endif
