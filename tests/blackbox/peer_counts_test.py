@@ -149,7 +149,7 @@ def test_exim_source(case):
 
 
 def test_dovecot_source(case):
-    names = ("ann", "1ann", "2ann")  # as smtp-source numbers them
+    names = ("ann", "1ann", "2ann", "3ann")  # smtp-source numbers them
     source(case, peers.Dovecot(case, users=names).start(), "-L")
 
 

@@ -18,6 +18,11 @@ the peer, so ask with wait_counts() and wait_deliveries(): it may be written beh
 What the servers take: everything for mx.test.example, or what stands with the class, except by
 local part: unknown* is 550 and, where the peer can, busy* is 450 at RCPT; where the peer decides
 about the content for each recipient, refused* is 550 and later* 450 after the content.
+
+By hand, until Ctrl-C or as long as COMMAND runs, in which {port} is replaced:
+
+    python3 tests/blackbox/peers.py exim
+    python3 tests/blackbox/peers.py dovecot swaks --protocol LMTP --server 127.0.0.1:{port} ...
 """
 
 import ctypes
@@ -26,6 +31,8 @@ import re
 import signal
 import socket
 import subprocess
+import sys
+import tempfile
 import threading
 import time
 from collections import namedtuple
@@ -56,7 +63,8 @@ def is_there(name):
     """Whether tools/peers has it for this release of Debian."""
     try:
         release = (FOLDER / name / "installed").read_text(encoding="utf-8").split("\n", 1)[0]
-        return f"VERSION_CODENAME={release}\n" in Path("/etc/os-release").read_text(encoding="utf-8")
+        system = Path("/etc/os-release").read_text(encoding="utf-8")
+        return f"VERSION_CODENAME={release}\n" in system
     except OSError:
         return False
 
@@ -71,7 +79,7 @@ def version(name, package):
 
 
 def reply_code(text):
-    found = re.search(r"\b([2-5]\d\d)[ -]", text)
+    found = re.search(r"(?:^|said: )([2-5]\d\d)[ -]", text)
     return int(found.group(1)) if found else None
 
 
@@ -149,8 +157,8 @@ class Peer:
 
     def inside(self, *command, status=0):
         """Runs a program of the peer beside it, in its namespaces; its output."""
-        return harness.run(["nsenter", "--target", str(self.init_pid()), "--mount", "--pid", "--root",
-                            "/bin/sh", "-c", 'cd /peer; exec "$@"', "sh", *command], status=status)
+        return harness.run(["nsenter", "--target", str(self.init_pid()), "--mount", "--pid",
+                            "--root", "/bin/sh", "-c", 'cd /peer; exec "$@"', "sh", *command], status=status)
 
     def child_pid(self):
         """The first process of the namespace (a shell), as this machine numbers it."""
@@ -165,7 +173,7 @@ class Peer:
             return int(f.read().split()[0])
 
     def pids(self):
-        """Every process of the peer, for instance to add up their processor time."""
+        """Every process of the peer."""
         found, todo = [], [self.process.pid]
         while todo:
             pid = todo.pop()
@@ -176,6 +184,18 @@ class Peer:
             except OSError:
                 found.pop()
         return found
+
+    def cpu_seconds(self):
+        """Processor time of the peer's processes, those that have ended included."""
+        ticks = 0
+        for pid in self.pids():
+            try:
+                with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as f:
+                    fields = f.read().rpartition(")")[2].split()
+            except OSError:
+                continue
+            ticks += sum(int(n) for n in fields[11:15])
+        return ticks / os.sysconf("SC_CLK_TCK")
 
     def text(self, since_start=False):  # pylint: disable=unused-argument
         """The log, behind what the program printed."""
@@ -217,7 +237,7 @@ class Peer:
                      if all(getattr(d, k) == v for k, v in fields.items())]
             return found if len(found) >= count else None
 
-        return self.wait_log(reached, f"{count} outcomes {fields} in the log of {self.name}", seconds)
+        return self.wait_log(reached, f"{count} outcomes {fields} logged by {self.name}", seconds)
 
     @staticmethod
     def wait_log(reached, what, seconds):
@@ -391,7 +411,8 @@ postlog unix-dgram n - n - 1 postlogd
     def counts(self):
         accepted, refused, deferred = {}, 0, 0
         for line in self.lines():
-            found = re.search(r"postfix/qmgr\[\d+\]: (\w+): from=<.+>, size=\d+, nrcpt=(\d+) ", line)
+            found = re.search(r"postfix/qmgr\[\d+\]: (\w+): from=<.+>, size=\d+, nrcpt=(\d+) ",
+                              line)
             if found:
                 accepted[found.group(1)] = int(found.group(2))
             found = re.search(r"postfix/smtpd\[\d+\]: \w+: reject: RCPT from [^:]*: (\d)", line)
@@ -421,9 +442,9 @@ class Exim(Peer):
     busy* at RCPT, refused* and later* after the content where the client asked for PRDR.
 
     target: None (what it took is discarded, but local parts in kept have a Maildir each below
-    mail/), ("smtp", PORT), ("prdr", PORT) or ("lmtp", PORT): what it took is sent there. transport: more lines of the transport
-    (final_timeout, max_rcpt, hosts_try_chunking); settings: more lines of the main part. A deferred
-    recipient is tried again about each two seconds."""
+    mail/), ("smtp", PORT), ("prdr", PORT) or ("lmtp", PORT): what it took is sent there.
+    transport: more lines of the transport (final_timeout, max_rcpt, hosts_try_chunking); settings:
+    more lines of the main part. A deferred recipient is tried again about each two seconds."""
 
     NAME = "exim"
     PACKAGE = "exim4-daemon-heavy"
@@ -541,8 +562,8 @@ begin retry
             if match and " T=" in match.group(4):
                 queue_id, mark, recipient, text = match.groups()
                 reply = re.search(r'C="(.*)"', text) or re.search(r": (\d\d\d[ -].*)", text)
-                found.append(Delivery(recipient, marks[mark],
-                                      reply_code(reply.group(1)) if reply else None, text, queue_id))
+                code = reply_code(reply.group(1)) if reply else None
+                found.append(Delivery(recipient, marks[mark], code, text, queue_id))
         return found
 
     def mails(self, user):
@@ -554,7 +575,8 @@ begin retry
 
 
 class Dovecot(Peer):
-    """LMTP for the users given (local parts), each with a Maildir below mail/; full* may keep 1 KiB."""
+    """LMTP for the users given (local parts), each with a Maildir below mail/; full* may keep
+    1 KiB."""
 
     NAME = "dovecot"
     PACKAGE = "dovecot-lmtpd"
@@ -769,7 +791,8 @@ EVENTS {{
 class Courier(Peer):
     """Takes mail by SMTP for the users given, with XEXDATA. After the content refused* is 550 and
     later* 450: it then answers 558 with a reply for each recipient. Others keep a Maildir each.
-    target: ("smtp", PORT): what it took, for anybody, is sent there; it looks for XEXDATA itself."""
+    target: ("smtp", PORT): what it took, for anybody, is sent there; it looks for XEXDATA by
+    itself."""
 
     NAME = "courier"
     PACKAGE = "courier-mta"
@@ -837,7 +860,8 @@ exec /usr/sbin/couriertcpd -address=127.0.0.1 -user=courier -group=courier -maxp
 
     def counts(self):
         text = self.text()
-        taken = set(re.findall(r" courierd: started,id=([\w.]+),from=<\w[^>]*>,.*addr=<([^>]*)>", text))
+        taken = set(re.findall(
+            r" courierd: started,id=([\w.]+),from=<\w[^>]*>,.*addr=<([^>]*)>", text))
         refused = re.findall(r" courieresmtpd: error,.*: (?:558[- ]|)([45])\d\d [^:]*$", text,
                              re.MULTILINE)
         return Counts(len({queue_id for queue_id, _ in taken}), len(taken),
@@ -864,3 +888,38 @@ exec /usr/sbin/couriertcpd -address=127.0.0.1 -user=courier -group=courier -maxp
     def mails(self, user):
         """The files of a user's inbox: {name: content}."""
         return harness.read_files(os.path.join(self.dir, "home", user, "Maildir", "new"))
+
+
+# --- by hand ----------------------------------------------------------------------------------
+
+CLASSES = {c.NAME: c for c in (Postfix, Exim, Dovecot, OpenSmtpd, Cyrus, Courier)}
+
+
+def main(arguments):
+    """NAME [COMMAND ...]: the peer as a server, with what it logs at the end."""
+    if not arguments or arguments[0] not in CLASSES:
+        print(f"usage: peers.py {'|'.join(CLASSES)} [COMMAND ...]", file=sys.stderr)
+        return 2
+    case = harness.Case(tempfile.mkdtemp(prefix="postern-peer-"))
+    try:
+        peer = CLASSES[arguments[0]](case).start()
+        print(f"{peer.PACKAGE} {peer.version} on 127.0.0.1:{peer.port}, files in {peer.dir}",
+              flush=True)
+        if len(arguments) == 1:
+            peer.process.wait()
+            return 1
+        command = [a.replace("{port}", str(peer.port)) for a in arguments[1:]]
+        status = subprocess.run(command, check=False).returncode
+        print(f"{peer.counts()}, {peer.cpu_seconds():.2f} s of processor time")
+        return status
+    except KeyboardInterrupt:
+        return 130
+    except Skip as skip:
+        print(skip, file=sys.stderr)
+        return harness.SKIP_STATUS
+    finally:
+        case.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -344,6 +344,42 @@ def test_light_dark_wide_narrow(path, browser):
     check_equal(len(grounds), 2, "backgrounds of light and dark")
 
 
+def test_a_real_run(case):
+    """postern-load against posternd: its page, and the page that compares it with itself."""
+    load = own_program("POSTERN_LOAD")
+    browser_program()
+    server = case.server(shards=1)
+    page, record = (os.path.join(case.dir, name) for name in ("run.html", "run.json"))
+    both = os.path.join(case.dir, "both.html")
+    run([load, "--rate", "100/s", "--duration", "4s", "--warmup", "1s", "--recipients", "2",
+         "--size", "uniform:1000-20000", "--lag-limit", "10s", "--quiet", "--html", page,
+         "--json", record, f"smtp://127.0.0.1:{server.smtp[1]}"])
+    run([load, "compare", record, record, both])
+    with open(record, encoding="utf-8") as f:
+        finished = json.load(f)["counters"]["finished"]
+    browser = Browser(case)
+    try:
+        browser.show(page)
+        check_equal(browser.asked(), ["file://" + page])
+        plots = browser.evaluate(PLOTS)
+        for plot in plots:
+            check_plot(plot, "real run: " + plot["labels"][0])
+        check_drawn(plots[0], "line c1", "line c2")
+        check_drawn(plots[1], "line c1", "line c4", "line c8")
+        check_drawn(plots[2], "fill c3")
+        check_drawn(plots[3], "fill c1")
+        words = browser.evaluate("document.body.innerText")
+        check(f"{harness.HOSTNAME} ESMTP" in words, "the greeting is not there")
+        check(f"{2 * finished} of {2 * finished}" in words, "not all were accepted:", words)
+        check("NOT A RESULT" not in words, words[:600])
+        browser.show(both)
+        plots = browser.evaluate(PLOTS)
+        check_drawn(plots[0], "line c1", "line c2")
+        check("None." in browser.evaluate("document.body.innerText"), "differences with itself")
+    finally:
+        browser.close()
+
+
 def test_json_and_csv_are_read_by_others(case):
     path = reports(case)
     for kind in KINDS:

@@ -134,7 +134,9 @@ static void add_message(struct load_stats *s, struct rng *rng, const struct mode
 
 static void set_text(char *to, size_t cap, const char *text)
 {
-    snprintf(to, cap, "%s", text);
+    size_t len = size_min(strlen(text), cap - 1);
+    memcpy(to, text, len);
+    to[len] = '\0';
 }
 #define SET(field, text) set_text((field), sizeof(field), (text))
 
@@ -256,7 +258,7 @@ struct load_report *sample_report(enum sample_kind kind)
         [SAMPLE_ONE] = {1, 0, 1, 420, 0, true},
         [SAMPLE_OPEN] = {65, 5, 2000, 420, 37, true},
         [SAMPLE_CLOSED] = {65, 5, 3100, 260, 0, false},
-        [SAMPLE_LONG] = {36000, 60, 4, 700, 9000, true},
+        [SAMPLE_LONG] = {36000, 60, 1, 700, 9000, true},
         [SAMPLE_HOSTILE] = {12, 2, 50, 420, 0, true},
     };
     struct load_report *r = empty();

@@ -185,8 +185,8 @@ void figure_percentiles(const struct figure_set *f, FILE *out)
           f->count > 1
               ? "Whole transactions, from the time that the plan had for them."
               : "Whole transactions. Where the curves part, transactions began later than "
-                "planned, because the server held up those before them: clients would have "
-                "waited as the planned curve says.");
+                "planned, because those before them were held up: clients would have waited as "
+                "the planned curve says.");
     plot_svg(&p, out);
     put_percentile_table(f, out);
     end(out);

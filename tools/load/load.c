@@ -286,6 +286,18 @@ static void judge(const struct run *run, struct load_report *r, uint64_t not_sta
     }
 }
 
+/* "durability=WORD" in the greeting or a line of EHLO: servers that tell it, tell it so. */
+static void read_durability(struct load_report *r)
+{
+    static const char key[] = "durability=";
+    const char *at = strstr(r->server_text, key);
+    if (at == NULL)
+        return;
+    at += sizeof(key) - 1;
+    snprintf(r->server_durability, sizeof(r->server_durability), "%.*s",
+             (int)size_min(strcspn(at, " \r\n;,"), sizeof(r->server_durability) - 1), at);
+}
+
 static struct load_report *make_report(struct run *run, int argc, char **argv)
 {
     struct load_report *r = report_new();
@@ -307,6 +319,7 @@ static struct load_report *make_report(struct run *run, int argc, char **argv)
         if (i == 0)
             snprintf(r->server_text, sizeof(r->server_text), "%s", result.server_text);
     }
+    read_durability(r);
     describe_place(run, r, argc, argv);
     r->warmup_seconds = (double)run->options.warmup_ns / 1e9;
     r->seconds =

@@ -69,7 +69,7 @@ static void put_tiles(const struct load_report *r, FILE *out)
     put_tile(out, h->total > 0 ? show_ns(hist_quantile(h, 0.5)).text : "-", "median latency", from);
     put_tile(out, h->total > 0 ? show_ns(hist_quantile(h, 0.99)).text : "-", "99 % latency", from);
     put_tile(out, h->total > 0 ? show_ns(h->max).text : "-", "largest latency", from);
-    put_tile(out, show_count(troubles).text, "faults", "timeouts, resets, protocol errors");
+    put_tile(out, show_count(troubles).text, "faults", "network and protocol");
     fputs("</ul>\n", out);
 }
 

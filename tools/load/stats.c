@@ -195,7 +195,7 @@ struct load_second *load_stats_second(struct load_stats *s, clock_ns now)
 
 /* --- adding up -------------------------------------------------------------------------------- */
 
-/* Only the place of a value counts here, so its bucket's lower end stands for it. */
+/* Only for percentiles: least value, greatest value and sum are not in @cells. */
 static void add_cells(struct hist *to, const struct load_cells *cells)
 {
     for (uint32_t i = 0; cells != NULL && i < cells->count; i++) {
@@ -218,19 +218,20 @@ static void merge_second(struct load_stats *to, const struct load_stats *from, u
     t->in_flight_max += f->in_flight_max; /* an upper bound: the maxima need not coincide */
     t->latency_max_ns = u64_max(t->latency_max_ns, f->latency_max_ns);
 
+    bool is_last = idx + 1 == from->second_count && from->second_latency.total > 0;
+    if (!is_last && from->cells[idx] == NULL)
+        return;
     struct hist *h = &to->second_latency;
     hist_reset(h);
     add_cells(h, to->cells[idx]);
-    if (idx + 1 == from->second_count && from->second_latency.total > 0)
+    if (is_last)
         hist_merge(h, &from->second_latency);
     else
         add_cells(h, from->cells[idx]);
-    if (h->total > 0) {
-        h->max = t->latency_max_ns;
-        take_percentiles(t, h);
-        free(to->cells[idx]);
-        to->cells[idx] = cells_of(h);
-    }
+    h->max = t->latency_max_ns;
+    take_percentiles(t, h);
+    free(to->cells[idx]);
+    to->cells[idx] = cells_of(h);
     hist_reset(h);
 }
 

@@ -225,7 +225,8 @@ static void conn_lost(struct worker *w, struct conn *c)
 static void conn_finish(struct worker *w, struct conn *c)
 {
     if (c->is_eof || c->drop == SCRIPT_DROP_RESET) {
-        c->is_broken |= c->drop == SCRIPT_DROP_RESET;
+        /* A unix socket knows no reset: what has left can still be read. */
+        c->is_broken |= c->drop == SCRIPT_DROP_RESET && c->peer.ss_family != AF_UNIX;
         conn_release(w, c);
         return;
     }

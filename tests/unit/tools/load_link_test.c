@@ -563,6 +563,28 @@ static void test_surplus_reply(void **state)
     teardown(&r);
 }
 
+/* Of a line over the limit the end is not waited for: it may never come. */
+static void test_endless_line(void **state)
+{
+    (void)state;
+    for (size_t piece = 1; piece <= 2000; piece += 1999) {
+        struct rig r;
+        char text[2001];
+        setup(&r, "1", "500");
+        link_dial(&r.link, make_job(&r, 0), r.now);
+        link_connected(&r.link, false, r.now);
+        memset(text, 'x', piece);
+        text[piece] = '\0';
+        for (size_t len = 0; len < 2 * REPLY_READ_LINE_BYTES_MAX && r.events[0] == '\0';
+             len += piece)
+            say(&r, text);
+        assert_string_equal(r.events, "DC");
+        assert_int_equal(r.job->cause, ATTEMPT_CAUSE_PROTOCOL);
+        assert_int_equal(r.stats->counters.protocol_errors, 1);
+        teardown(&r);
+    }
+}
+
 static void test_lost(void **state)
 {
     (void)state;
@@ -747,6 +769,7 @@ int main(void)
         cmocka_unit_test(test_blocked_sending),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_surplus_reply),
+        cmocka_unit_test(test_endless_line),
         cmocka_unit_test(test_lost),
         cmocka_unit_test(test_stop),
         cmocka_unit_test(test_vanish),

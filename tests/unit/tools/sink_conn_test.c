@@ -1,0 +1,621 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sink_conn_test.c - conversations with the sink in virtual time over a ring that is played here:
+ * what leaves, when, and the lines of the ledger.
+ */
+#include "sink/conn.h"
+#include "sink/decide.h"
+#include "sink/worker.h"
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#define OUT_MAX 65536
+#define EVENTS_MAX 64
+
+/* --- the ring that is played ------------------------------------------------------------------ */
+
+static struct {
+    clock_ns now;
+    struct ring_event events[EVENTS_MAX];
+    uint32_t event_count;
+    struct ring_token recv;
+    bool is_recv_armed;
+    bool is_closed;
+    bool is_shut;
+    bool is_deaf; /* the peer takes nothing: sends stay with the kernel */
+    struct ring_token held_send;
+    int32_t held_bytes;
+    char out[OUT_MAX];
+    size_t out_len;
+} fake;
+
+static void post(struct ring_token token, int32_t res)
+{
+    assert_true(fake.event_count < EVENTS_MAX);
+    fake.events[fake.event_count++] = (struct ring_event){.token = token, .res = res};
+}
+
+clock_ns ring_now(const struct ring *r)
+{
+    (void)r;
+    return fake.now;
+}
+
+wall_us ring_wall(const struct ring *r)
+{
+    (void)r;
+    return 1000000000 + fake.now / NS_PER_US;
+}
+
+void ring_recv_arm(struct ring *r, int32_t file, struct ring_token token)
+{
+    (void)r;
+    (void)file;
+    assert_false(fake.is_recv_armed);
+    fake.recv = token;
+    fake.is_recv_armed = true;
+}
+
+void ring_send(struct ring *r, int32_t file, struct slice bytes, struct ring_token token)
+{
+    (void)r;
+    (void)file;
+    if (fake.is_deaf) {
+        fake.held_send = token;
+        fake.held_bytes = (int32_t)bytes.len;
+        return;
+    }
+    assert_true(fake.out_len + bytes.len < OUT_MAX);
+    memcpy(fake.out + fake.out_len, bytes.ptr, bytes.len);
+    fake.out_len += bytes.len;
+    post(token, (int32_t)bytes.len);
+}
+
+void ring_send_quiet(struct ring *r, int32_t file, struct slice bytes, struct ring_token token)
+{
+    ring_send(r, file, bytes, token);
+}
+
+void ring_shutdown_write(struct ring *r, int32_t file, struct ring_token token)
+{
+    (void)r;
+    (void)file;
+    fake.is_shut = true;
+    post(token, 0);
+}
+
+void ring_close(struct ring *r, int32_t file)
+{
+    (void)r;
+    (void)file;
+    fake.is_closed = true;
+}
+
+void ring_cancel(struct ring *r, struct ring_token target, struct ring_token token)
+{
+    (void)r;
+    if (target.kind == RING_RECV && fake.is_recv_armed) {
+        fake.is_recv_armed = false;
+        post(target, -ECANCELED);
+    } else if (target.kind == RING_SEND) {
+        post(target, -ECANCELED);
+    }
+    post(token, 0);
+}
+
+/* Not called here: the loop is the test's. */
+int ring_new(const struct ring_options *options, struct ring **ret_ring)
+{
+    (void)options;
+    (void)ret_ring;
+    return -ENOSYS;
+}
+
+void ring_free(struct ring *r)
+{
+    (void)r;
+}
+
+int ring_turn(struct ring *r, uint64_t timeout_ns, const struct ring_event **ret_events)
+{
+    (void)r;
+    (void)timeout_ns;
+    (void)ret_events;
+    return -ENOSYS;
+}
+
+void ring_accept_arm(struct ring *r, int listen_fd, struct ring_token token)
+{
+    (void)r;
+    (void)listen_fd;
+    (void)token;
+}
+
+void ring_poll_arm(struct ring *r, int fd, uint32_t poll_mask, struct ring_token token)
+{
+    (void)r;
+    (void)fd;
+    (void)poll_mask;
+    (void)token;
+}
+
+/* --- a sink with one connection -------------------------------------------------------------- */
+
+struct world {
+    struct shared shared;
+    struct worker worker;
+    struct sink_listen listen;
+    char ledger[OUT_MAX];
+};
+
+static void settle(struct world *w)
+{
+    struct list *entry;
+    struct timer *t;
+    for (int i = 0; i < 1000; i++) {
+        while (fake.event_count > 0) {
+            struct ring_event ev = fake.events[0];
+            fake.event_count--;
+            memmove(fake.events, fake.events + 1, fake.event_count * sizeof(ev));
+            conn_on_event(&w->worker, &ev);
+        }
+        while ((t = timer_expire(&w->worker.timers, fake.now)) != NULL)
+            conn_on_timer(&w->worker, CONTAINER_OF(t, struct conn, timer));
+        while ((entry = list_pop(&w->worker.dirty)) != NULL)
+            conn_flush(&w->worker, CONTAINER_OF(entry, struct conn, dirty));
+        while ((entry = list_pop(&w->worker.drained)) != NULL)
+            conn_close(&w->worker, CONTAINER_OF(entry, struct conn, drained));
+        if (fake.event_count == 0 && list_is_empty(&w->worker.dirty) &&
+            list_is_empty(&w->worker.drained))
+            return;
+    }
+    fail_msg("it never comes to rest");
+}
+
+static struct world *world_new(bool is_lmtp, const char *const *rules, size_t count)
+{
+    char why[256];
+    int no_fd[1] = {-1};
+    memset(&fake, 0, sizeof(fake));
+    fake.now = NS_PER_S;
+    assert_int_equal(scan_init("scalar"), 0);
+    struct world *w = calloc(1, sizeof(*w));
+    assert_non_null(w);
+    struct sink_options *o = &w->shared.options;
+    *o = (struct sink_options){.conn_count_max = 4, .listen_count = 1, .seed = 5};
+    o->idle_ns_max = 60 * NS_PER_S;
+    o->smtp = (struct session_config){
+        .offers = SESSION_OFFER_ALL, .hostname = SLICE_LIT("sink.example"), .rcpt_max = 1000};
+    o->lmtp = o->smtp;
+    o->lmtp.protocol = SESSION_LMTP;
+    w->shared.wake_fd = -1;
+    w->shared.ledger_fd = memfd_create("ledger", 0);
+    w->shared.wants_identity = true;
+    w->shared.script = script_new();
+    for (size_t i = 0; i < count; i++)
+        if (!script_add(w->shared.script, slice_str(rules[i]), why, sizeof(why)))
+            fail_msg("%s: %s", rules[i], why);
+    assert_int_equal(worker_init(&w->worker, &w->shared, 0, no_fd), 0);
+    timer_wheel_init(&w->worker.timers, fake.now);
+    w->listen.is_lmtp = is_lmtp;
+    w->listen.addr.any.sa_family = AF_INET;
+    conn_open(&w->worker, &w->listen, -1);
+    settle(w);
+    return w;
+}
+
+static void world_free(struct world *w)
+{
+    worker_deinit(&w->worker);
+    shared_deinit(&w->shared);
+    free(w);
+}
+
+static void receive(struct world *w, const char *text)
+{
+    assert_true(fake.is_recv_armed);
+    struct ring_event ev = {.token = fake.recv,
+                            .res = (int32_t)strlen(text),
+                            .more = true,
+                            .window = {.bytes = slice_str(text)}};
+    conn_on_event(&w->worker, &ev);
+    settle(w);
+}
+
+static void end_of_input(struct world *w, int32_t res)
+{
+    assert_true(fake.is_recv_armed);
+    fake.is_recv_armed = false;
+    post(fake.recv, res);
+    settle(w);
+}
+
+/* Time passes in steps of a millisecond's tick; until then nothing may happen. */
+static void pass(struct world *w, clock_ns duration)
+{
+    fake.now += duration;
+    settle(w);
+}
+
+/* What has left since the last time, codes only: "220 250 ". */
+static void expect_codes(const char *codes)
+{
+    char seen[1024] = "";
+    size_t len = 0, at = 0;
+    while (at < fake.out_len) {
+        struct slice line = slice_of(fake.out + at, fake.out_len - at);
+        size_t end = slice_find(line, '\n');
+        if (line.len > 3 && line.ptr[3] == ' ' && len + 5 < sizeof(seen))
+            len += (size_t)snprintf(seen + len, sizeof(seen) - len, "%s%.3s", len > 0 ? " " : "",
+                                    (const char *)line.ptr);
+        at += end + 1;
+    }
+    fake.out_len = 0;
+    if (strcmp(seen, codes) != 0)
+        fail_msg("seen \"%s\", expected \"%s\"", seen, codes);
+}
+
+/* The ledger in short: "SEQ:ADDRESS:CODE:DELIVERED ...". */
+static void expect_ledger(struct world *w, const char *expected)
+{
+    char seen[2048] = "";
+    size_t len = 0;
+    struct slice rest = slice_of(w->worker.ledger, w->worker.ledger_len);
+    while (rest.len > 0) {
+        struct arrival a;
+        struct slice line = slice_first(rest, slice_find(rest, '\n'));
+        rest = slice_from(rest, line.len + 1);
+        assert_true(arrivals_parse(line, &a));
+        static const char *const words[] = {"-", "yes", "no"};
+        len +=
+            (size_t)snprintf(seen + len, sizeof(seen) - len, "%s%llu:%.*s:%u:%s",
+                             len > 0 ? " " : "", (unsigned long long)a.id.seq, (int)a.address.len,
+                             (const char *)a.address.ptr, a.code, words[a.delivered]);
+        assert_int_equal(a.conn, 1);
+        assert_true(a.has_id);
+        assert_int_equal(a.id.run, 0xab);
+    }
+    if (strcmp(seen, expected) != 0)
+        fail_msg("ledger \"%s\", expected \"%s\"", seen, expected);
+}
+
+#define CONTENT(seq) "Message-ID: <pl.00000000000000ab." seq "@x.example>\r\n\r\nhello\r\n.\r\n"
+
+static void hello(struct world *w, bool is_lmtp)
+{
+    receive(w, is_lmtp ? "LHLO a.example\r\n" : "EHLO a.example\r\n");
+    expect_codes("220 250");
+}
+
+/* --- tests ----------------------------------------------------------------------------------- */
+
+static void all_is_taken(void **state)
+{
+    (void)state;
+    struct world *w = world_new(false, NULL, 0);
+    hello(w, false);
+    receive(w, "MAIL FROM:<a@b.c>\r\nRCPT TO:<r1@x>\r\nRCPT TO:<r2@x>\r\nDATA\r\n");
+    expect_codes("250 250 250 354");
+    receive(w, CONTENT("7"));
+    expect_codes("250");
+    expect_ledger(w, ""); /* not known yet whether that arrived */
+    receive(w, "QUIT\r\n");
+    expect_codes("221");
+    expect_ledger(w, "7:r1@x:250:yes 7:r2@x:250:yes");
+    end_of_input(w, 0);
+    assert_true(fake.is_closed);
+    assert_int_equal(w->worker.conn_count, 0);
+    world_free(w);
+}
+
+static void one_recipient_after_another(void **state)
+{
+    (void)state;
+    static const char *const rules[] = {"dot -> delay 60s", "each -> delay 30s"};
+    struct world *w = world_new(true, rules, ARRAY_COUNT(rules));
+    hello(w, true);
+    receive(w,
+            "MAIL FROM:<a@b.c>\r\nRCPT TO:<r1@x>\r\nRCPT TO:<r2@x>\r\nRCPT TO:<r3@x>\r\nDATA\r\n");
+    expect_codes("250 250 250 250 354");
+    receive(w, CONTENT("1"));
+    pass(w, 60 * NS_PER_S);
+    pass(w, 29 * NS_PER_S);
+    expect_codes("");
+    pass(w, NS_PER_S);
+    expect_codes("250"); /* T0 + Tr */
+    pass(w, 30 * NS_PER_S);
+    expect_codes("250");
+    assert_int_equal(w->worker.counters[SINK_RCPTS_COMMITTED], 2);
+    end_of_input(w, -ECONNRESET); /* the client gives up; this server does not look */
+    assert_true(fake.is_closed);
+    pass(w, 30 * NS_PER_S);
+    assert_int_equal(w->worker.counters[SINK_RCPTS_COMMITTED], 3);
+    /* the first two had left; whether they were acknowledged cannot be asked here */
+    expect_ledger(w, "1:r1@x:250:no 1:r2@x:250:no 1:r3@x:250:no");
+    assert_int_equal(w->worker.conn_count, 0);
+    world_free(w);
+}
+
+static void prdr_shows_a_sign_of_life(void **state)
+{
+    (void)state;
+    static const char *const rules[] = {"dot -> delay 10s",
+                                        "each index=2 -> reply 450 4.2.1 Later"};
+    struct world *w = world_new(false, rules, ARRAY_COUNT(rules));
+    hello(w, false);
+    receive(w, "MAIL FROM:<a@b.c> PRDR\r\nRCPT TO:<r1@x>\r\nRCPT TO:<r2@x>\r\nDATA\r\n");
+    expect_codes("250 250 250 354");
+    receive(w, CONTENT("1"));
+    expect_codes("353");
+    assert_int_equal(w->worker.counters[SINK_RCPTS_COMMITTED], 0);
+    pass(w, 10 * NS_PER_S);
+    expect_codes("250 450 250");
+    receive(w, "NOOP\r\n");
+    expect_ledger(w, "1:r1@x:250:yes");
+    end_of_input(w, 0);
+    world_free(w);
+}
+
+static void cut_after_k_of_n(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *rule;
+        const char *codes;
+        const char *ledger;
+        bool is_lmtp;
+    } rows[] = {
+        {"dot -> drop-after 1 reset", "250", "1:r1@x:250:no 1:r2@x:250:no 1:r3@x:250:no", true},
+        {"dot -> drop-after 1; gone stop", "250", "1:r1@x:250:-", true},
+        {"dot -> drop-after 0", "", "1:r1@x:250:no 1:r2@x:250:no 1:r3@x:250:no", true},
+        {"dot -> drop-after 3", "250 250 250", "1:r1@x:250:- 1:r2@x:250:- 1:r3@x:250:-", true},
+        {"each index=3 -> drop", "250 250", "1:r1@x:250:- 1:r2@x:250:- 1:r3@x:250:no", true},
+        {"dot -> drop", "", "1:r1@x:250:no 1:r2@x:250:no 1:r3@x:250:no", false},
+        {"dot -> drop; gone stop", "", "", false},
+        {"dot -> drop; gone stop; commit dot", "", "1:r1@x:0:no 1:r2@x:0:no 1:r3@x:0:no", false},
+        {"dot -> drop; commit never", "", "", false},
+        {"dot -> drop; commit after", "", "", false},
+        {"dot -> drop-after 1", "250", "1:r1@x:250:- 1:r2@x:250:- 1:r3@x:250:-", false},
+        {"dot -> drop-after 0; gone stop", "", "1:r1@x:250:no 1:r2@x:250:no 1:r3@x:250:no", false},
+        {"each index=2 -> reply 550", "550", "", false},
+        {"dot -> commit always; reply 451", "451", "1:r1@x:451:- 1:r2@x:451:- 1:r3@x:451:-", false},
+        {"dot -> missing", "", "1:r1@x:250:no 1:r2@x:250:no 1:r3@x:250:no", false},
+        {"each index=2 -> code 999", "250 999 250", "1:r1@x:250:- 1:r2@x:250:no 1:r3@x:250:-",
+         true},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct world *w = world_new(rows[i].is_lmtp, &rows[i].rule, 1);
+        hello(w, rows[i].is_lmtp);
+        receive(w, "MAIL FROM:<a@b.c>\r\nRCPT TO:<r1@x>\r\nRCPT TO:<r2@x>\r\nRCPT TO:<r3@x>\r\n"
+                   "DATA\r\n");
+        expect_codes("250 250 250 250 354");
+        receive(w, CONTENT("1"));
+        expect_codes(rows[i].codes);
+        if (!fake.is_closed && fake.is_recv_armed)
+            end_of_input(w, 0);
+        pass(w, 5 * NS_PER_S);
+        assert_true(fake.is_closed);
+        expect_ledger(w, rows[i].ledger);
+        assert_int_equal(w->worker.conn_count, 0);
+        world_free(w);
+    }
+}
+
+static void a_reply_that_is_not_taken(void **state)
+{
+    (void)state;
+    struct world *w = world_new(false, NULL, 0);
+    hello(w, false);
+    receive(w, "MAIL FROM:<a@b.c>\r\nRCPT TO:<r1@x>\r\nDATA\r\n");
+    expect_codes("250 250 354");
+    fake.is_deaf = true;
+    receive(w, CONTENT("1"));
+    receive(w, "NOOP\r\n"); /* was sent before the reply could be seen: proves nothing */
+    expect_ledger(w, "");
+    end_of_input(w, -ECONNRESET);
+    assert_true(fake.is_closed);
+    expect_ledger(w, "1:r1@x:250:no");
+    world_free(w);
+    w = world_new(false, NULL, 0);
+    hello(w, false);
+    receive(w, "MAIL FROM:<a@b.c>\r\nRCPT TO:<r1@x>\r\nDATA\r\n");
+    fake.is_deaf = true;
+    receive(w, CONTENT("1"));
+    pass(w, 61 * NS_PER_S); /* not broken, but it never left */
+    assert_true(fake.is_closed);
+    expect_ledger(w, "1:r1@x:250:no");
+    world_free(w);
+}
+
+static void half_a_command_proves_nothing(void **state)
+{
+    (void)state;
+    struct world *w = world_new(false, NULL, 0);
+    hello(w, false);
+    receive(w, "MAIL FROM:<a@b.c>\r\nRCPT TO:<r1@x>\r\nDATA\r\n");
+    receive(w, CONTENT("1"));
+    receive(w, "NO");
+    expect_ledger(w, "");
+    receive(w, "OP\r\n");
+    expect_ledger(w, "1:r1@x:250:yes");
+    end_of_input(w, 0);
+    world_free(w);
+}
+
+static void commit_after_the_reply(void **state)
+{
+    (void)state;
+    static const char *const rules[] = {"dot -> commit after"};
+    for (int is_deaf = 0; is_deaf < 2; is_deaf++) {
+        struct world *w = world_new(false, rules, 1);
+        hello(w, false);
+        receive(w, "MAIL FROM:<a@b.c>\r\nRCPT TO:<r1@x>\r\nDATA\r\n");
+        fake.is_deaf = is_deaf;
+        receive(w, CONTENT("1"));
+        assert_int_equal(w->worker.counters[SINK_RCPTS_COMMITTED], is_deaf ? 0 : 1);
+        end_of_input(w, -ECONNRESET);
+        assert_int_equal(w->worker.counters[SINK_RCPTS_COMMITTED], is_deaf ? 0 : 1);
+        world_free(w);
+    }
+}
+
+static void stalls(void **state)
+{
+    (void)state;
+    static const char *const rules[] = {"data -> stall-read 5s 10; drop-content 20 reset",
+                                        "mail -> stall-write 2s"};
+    struct world *w = world_new(false, rules, ARRAY_COUNT(rules));
+    hello(w, false);
+    receive(w, "MAIL FROM:<a@b.c>\r\nRCPT TO:<r1@x>\r\n");
+    expect_codes("");
+    pass(w, 2 * NS_PER_S);
+    expect_codes("250 250");
+    receive(w, "DATA\r\n");
+    expect_codes("354");
+    receive(w, "123456789");
+    assert_true(fake.is_recv_armed);
+    receive(w, "abc");
+    assert_false(fake.is_recv_armed); /* nothing is read now */
+    pass(w, 5 * NS_PER_S);
+    assert_true(fake.is_recv_armed);
+    receive(w, "defghij"); /* 19 */
+    assert_false(fake.is_closed);
+    receive(w, "k");
+    assert_true(fake.is_closed);
+    assert_int_equal(w->worker.counters[SINK_MESSAGES], 0);
+    world_free(w);
+}
+
+static void idle_and_byte_by_byte(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "EHLO a.example\r\nMAIL FROM:<a@b.c>\r\nRCPT TO:<r1@x>\r\nDATA\r\n" CONTENT("3") "RSET\r\n";
+    struct world *w = world_new(false, NULL, 0);
+    for (size_t i = 0; i < sizeof(text) - 1; i++)
+        receive(w, (char[]){text[i], '\0'});
+    expect_codes("220 250 250 250 354 250 250");
+    expect_ledger(w, "3:r1@x:250:yes");
+    pass(w, 59 * NS_PER_S);
+    expect_codes("");
+    pass(w, NS_PER_S);
+    expect_codes("421");
+    assert_true(fake.is_shut);
+    pass(w, 3 * NS_PER_S);
+    assert_true(fake.is_closed);
+    world_free(w);
+}
+
+static void many_recipients(void **state)
+{
+    (void)state;
+    struct world *w = world_new(true, NULL, 0);
+    hello(w, true);
+    receive(w, "MAIL FROM:<a@b.c>\r\n");
+    for (int i = 0; i < 1000; i++) {
+        char line[64];
+        snprintf(line, sizeof(line), "RCPT TO:<recipient%d@x.example>\r\n", i);
+        receive(w, line);
+    }
+    receive(w, "DATA\r\n");
+    fake.out_len = 0;
+    receive(w, CONTENT("1"));
+    uint32_t replies = 0;
+    for (size_t i = 0; i < fake.out_len; i++)
+        replies += fake.out[i] == '\n';
+    assert_int_equal(replies, 1000);
+    assert_int_equal(w->worker.counters[SINK_RCPTS_COMMITTED], 1000);
+    receive(w, "NOOP\r\n");
+    assert_int_equal(w->worker.counters[SINK_REPLIES_YES], 1000);
+    end_of_input(w, 0);
+    world_free(w);
+}
+
+/* Any input, any split, any rules: it comes to rest and everything is given back. */
+static void random_conversations(void **state)
+{
+    (void)state;
+    static const char *const lines[] = {"LHLO x\r\n",
+                                        "MAIL FROM:<a@b.c>\r\n",
+                                        "RCPT TO:<r@x>\r\n",
+                                        "RCPT TO:<s@x>\r\n",
+                                        "DATA\r\n",
+                                        CONTENT("1"),
+                                        "BDAT 5\r\nabcde",
+                                        "BDAT 3 LAST\r\nabc",
+                                        "RSET\r\n",
+                                        "NOOP\r\n",
+                                        "x\r\n",
+                                        "MAIL FROM:<a@b.c>\r\nRCPT TO:<r@x>\r\nDATA\r\n",
+                                        "QUIT\r\n"};
+    static const char *const rules[] = {"mail p=0.1 -> delay exp:1s",
+                                        "rcpt p=0.1 -> delay exp:1s; reply 450",
+                                        "rcpt p=0.02 -> drop",
+                                        "data p=0.1 -> drop-content 30 reset",
+                                        "data p=0.1 -> stall-read 1s 5",
+                                        "dot p=0.1 -> drop reset",
+                                        "dot p=0.1 -> drop-after 1; gone stop",
+                                        "dot p=0.2 -> commit after",
+                                        "dot p=0.2 -> delay exp:2s",
+                                        "dot p=0.05 -> reply 421",
+                                        "each p=0.1 -> delay exp:1s",
+                                        "each p=0.1 -> reply 550",
+                                        "each p=0.05 -> drop",
+                                        "each p=0.03 -> reply 421",
+                                        "each p=0.05 -> missing",
+                                        "mail p=0.05 -> garbage",
+                                        "helo p=0.1 -> endless 9k",
+                                        "mail p=0.05 -> stall-write 1s",
+                                        "dot p=0.05 -> early",
+                                        "quit p=0.1 -> delay 1s"};
+    for (uint32_t seed = 0; seed < 400; seed++) {
+        struct rng rng;
+        rng_init(&rng, seed);
+        struct world *w = world_new(true, rules, ARRAY_COUNT(rules));
+        rng_init(&w->worker.rng, seed);
+        while (fake.is_recv_armed || !fake.is_closed) {
+            uint64_t choice = rng_below(&rng, 20);
+            fake.out_len = 0;
+            if (choice == 0)
+                fake.is_deaf = !fake.is_deaf && rng_below(&rng, 4) == 0;
+            if (!fake.is_deaf && fake.held_bytes > 0) {
+                post(fake.held_send, fake.held_bytes);
+                fake.held_bytes = 0;
+            }
+            if (choice < 4 || !fake.is_recv_armed)
+                pass(w, rng_below(&rng, 3 * NS_PER_S));
+            else if (choice == 4 && rng_below(&rng, 4) == 0)
+                end_of_input(w, rng_below(&rng, 2) == 0 ? 0 : -ECONNRESET);
+            else
+                receive(w, lines[rng_below(&rng, ARRAY_COUNT(lines))]);
+        }
+        for (int i = 0; i < 100 && w->worker.conn_count > 0; i++)
+            pass(w, NS_PER_S); /* messages that go on alone */
+        assert_int_equal(w->worker.conn_count, 0);
+        world_free(w);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(all_is_taken),
+        cmocka_unit_test(one_recipient_after_another),
+        cmocka_unit_test(prdr_shows_a_sign_of_life),
+        cmocka_unit_test(cut_after_k_of_n),
+        cmocka_unit_test(a_reply_that_is_not_taken),
+        cmocka_unit_test(half_a_command_proves_nothing),
+        cmocka_unit_test(commit_after_the_reply),
+        cmocka_unit_test(stalls),
+        cmocka_unit_test(idle_and_byte_by_byte),
+        cmocka_unit_test(many_recipients),
+        cmocka_unit_test(random_conversations),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
