@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* lab_ledger.c - owns "postern-lab ledger": its options, its order of work, its exit status. */
+#include "base/assert.h"
 #include "base/err.h"
 #include "lab/input.h"
 #include "lab/lab.h"
@@ -143,8 +144,9 @@ static int call_parse(struct call *c, int argc, char **argv)
 
 static int read_arrived(struct input *in, char *text)
 {
-    const char *path;
+    const char *path = NULL;
     int kind = kind_of(text, &path);
+    ASSERT(kind >= 0); /* call_parse() looked */
     if (kinds[kind].mail != CORPUS_ANY)
         return arrivals_read_mail(in, path, kinds[kind].mail);
     return kind == 0 ? arrivals_read_sink(in, path) : arrivals_read_spool(in, path);

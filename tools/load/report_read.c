@@ -418,8 +418,8 @@ int report_json_read(const char *path, struct load_report **ret_report, char *re
                      size_t text_cap)
 {
     struct reader rd = {.text = ret_text, .text_cap = text_cap};
-    char *text;
-    size_t len;
+    char *text = NULL;
+    size_t len = 0;
     int result = read_file(path, &text, &len);
     if (result != 0) {
         fail(&rd, "%s", err_text(result));
