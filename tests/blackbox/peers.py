@@ -158,7 +158,8 @@ class Peer:
     def inside(self, *command, status=0):
         """Runs a program of the peer beside it, in its namespaces; its output."""
         return harness.run(["nsenter", "--target", str(self.init_pid()), "--mount", "--pid",
-                            "--root", "/bin/sh", "-c", 'cd /peer; exec "$@"', "sh", *command], status=status)
+                            "--root", "/bin/sh", "-c", 'cd /peer; exec "$@"', "sh", *command],
+                           status=status)
 
     def child_pid(self):
         """The first process of the namespace (a shell), as this machine numbers it."""
@@ -840,8 +841,8 @@ set +u
 prefix=/usr exec_prefix=/usr sysconfdir=/etc/courier sbindir=/usr/sbin
 . ./esmtpd
 BOFHCHECKDNS=0 TARPIT=0 {relay}
-exec /usr/sbin/couriertcpd -address=127.0.0.1 -user=courier -group=courier -maxprocs=100 -maxperc=100 \
-    -maxperip=100 -nodnslookup {port} \\
+exec /usr/sbin/couriertcpd -address=127.0.0.1 -user=courier -group=courier -maxprocs=100 \\
+    -maxperc=100 -maxperip=100 -nodnslookup {port} \\
     /usr/sbin/courieresmtpd
 """
 

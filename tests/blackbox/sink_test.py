@@ -718,6 +718,25 @@ def test_ledger_disk_full(case):
     check("arrivals could not be written" in sink.text(), sink.text())
 
 
+def test_store_disk_full(case):
+    def limit():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
+
+    store = os.path.join(case.dir, "box")
+    sink = Sink(case, "--store", "maildir:" + store, preexec=limit)
+    client = sink.client()
+    check_equal(client.deliver(rcpts(2), mail(1)).code, 250)
+    client.envelope(rcpts(1))
+    client.command("DATA", 354)
+    client.send(harness.stuffed(mail(2, (b"x" * 78 + b"\r\n") * 1000)))
+    check(client.reply().code in (421, 451))
+    sink.ends(1)
+    check("box: File too large" in sink.text(), sink.text())
+    check_equal(list(harness.read_files(store).values()), [mail(1)])
+    check_equal({a["seq"] for a in sink.ledger()}, {"1"})
+
+
 def test_ledger_is_kept(case):
     sink = Sink(case)
     client = sink.client()

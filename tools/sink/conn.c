@@ -763,8 +763,11 @@ static void on_body(struct worker *w, struct conn *c, const struct slices *parts
     if (t->stored.fd < 0)
         return;
     int result = store_write(&t->stored, parts);
-    if (result < 0)
-        shared_fail(w->shared, result, w->shared->options.store_dir);
+    if (result == 0)
+        return;
+    t->has_failed = true;
+    store_abort(&t->stored);
+    shared_fail(w->shared, result, w->shared->options.store_dir);
 }
 
 static void on_session_event(struct worker *w, struct conn *c, const struct session_event *ev)

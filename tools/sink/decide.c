@@ -31,10 +31,12 @@ static void commit(struct worker *w, struct txn *t, struct sink_rcpt *r)
     if (t->stored.fd >= 0) {
         int result = store_commit(&t->stored);
         if (result < 0) {
+            t->has_failed = true;
             shared_fail(w->shared, result, w->shared->options.store_dir);
-            return;
         }
     }
+    if (t->has_failed)
+        return;
     bool is_first = true;
     for (uint32_t i = 0; i < t->rcpt_count; i++)
         is_first &= !t->rcpts[i].is_committed;
@@ -176,8 +178,11 @@ void decide_begin(struct worker *w, struct conn *c, const struct session_event *
     txn_end_content(t, ev->scan);
     worker_count(w, SINK_MESSAGES, 1);
     worker_count(w, SINK_CONTENT_BYTES, t->content_bytes);
-    if (ev->answer.status != STATUS_NONE) {
-        refuse_whole(w, c, ev->answer);
+    struct answer refusal = ev->answer;
+    if (refusal.status == STATUS_NONE && (t->has_failed || shared_has_failed(w->shared)))
+        refusal = ANSWER(STATUS_STORE_FAILED);
+    if (refusal.status != STATUS_NONE) {
+        refuse_whole(w, c, refusal);
         return;
     }
     ASSERT(session_rcpt_count(&c->session) == t->rcpt_count);
@@ -225,10 +230,15 @@ static void decide_answer(struct worker *w, struct conn *c, struct sink_rcpt *r,
     struct txn *t = c->txn;
     r->code = answer_code(&answer);
     r->is_accepted = status_is_success(answer.status);
-    if (!r->is_accepted)
-        worker_count(w, SINK_RCPTS_REFUSED, 1);
     if (t->dialect == DIALECT_LMTP)
         commit_now(w, t, r);
+    if (t->has_failed && r->is_accepted) {
+        answer = ANSWER(STATUS_STORE_FAILED);
+        r->code = answer_code(&answer);
+        r->is_accepted = false;
+    }
+    if (!r->is_accepted)
+        worker_count(w, SINK_RCPTS_REFUSED, 1);
     if (t->dialect == DIALECT_SMTP && !r->is_accepted && t->refusal.status == STATUS_NONE)
         t->refusal = answer;
     if (c->is_gone || t->dialect == DIALECT_SMTP)
@@ -290,49 +300,63 @@ static void end_session(struct worker *w, struct conn *c, struct answer answer)
 }
 
 /* SMTP has one reply for all: what refuses one refuses all. */
-static void finish_smtp(struct worker *w, struct conn *c)
+static void share_refusal(struct worker *w, struct txn *t)
 {
-    struct txn *t = c->txn;
-    bool is_refused = t->refusal.status != STATUS_NONE;
     for (uint32_t i = 0; i < t->rcpt_count; i++) {
         struct sink_rcpt *r = &t->rcpts[i];
-        if (is_refused && r->is_accepted)
+        if (r->is_accepted)
             worker_count(w, SINK_RCPTS_REFUSED, 1);
-        r->is_accepted = !is_refused;
-        if (is_refused)
-            r->code = answer_code(&t->refusal);
-        if (is_refused || c->is_gone)
-            continue;
-        struct answer answer = t->dot.has_answer ? t->dot.answer : ANSWER(STATUS_STORED);
+        r->is_accepted = false;
+        r->code = answer_code(&t->refusal);
+    }
+}
+
+static void accept_all(struct worker *w, struct conn *c)
+{
+    const struct txn *t = c->txn;
+    struct answer answer = t->dot.has_answer ? t->dot.answer : ANSWER(STATUS_STORED);
+    for (uint32_t i = 0; i < t->rcpt_count; i++) {
         struct commit_proof proof = {.queue_id = ++w->proof_count, .is_committed = true};
         session_accept_rcpt(&c->session, i, answer, &proof);
     }
+}
+
+/* The one reply, or the final one. */
+static void finish_session(struct worker *w, struct conn *c)
+{
+    struct txn *t = c->txn;
+    struct answer whole = t->refusal; /* of SMTP; else none: it follows from the recipients' */
+    if (t->has_failed && t->dialect != DIALECT_LMTP)
+        whole = ANSWER(STATUS_STORE_FAILED);
+    else if (t->dialect == DIALECT_SMTP && whole.status == STATUS_NONE)
+        accept_all(w, c);
+    c->is_spoiled = false;
+    session_finish(&c->session, whole);
+    (void)conn_format(w, c);
+    for (uint32_t i = 0; t->dialect != DIALECT_LMTP && i < t->rcpt_count; i++)
+        t->rcpts[i].reply_end = c->is_spoiled ? TXN_REPLY_NEVER : c->formatted;
 }
 
 static void finish(struct worker *w, struct conn *c)
 {
     struct txn *t = c->txn;
     enum script_drop cut = t->dot.drop_after;
-    if (t->dialect == DIALECT_SMTP)
-        finish_smtp(w, c);
+    uint32_t cut_count = t->dot.drop_after_count;
+    if (t->refusal.status != STATUS_NONE)
+        share_refusal(w, t);
     for (uint32_t i = 0; i < t->rcpt_count; i++)
         commit_now(w, t, &t->rcpts[i]);
     shared_count_message(w->shared);
     c->phase = CONN_PHASE_REPLIES;
     if (c->is_gone)
         return;
-    bool is_before = t->dialect == DIALECT_SMTP ? t->dot.drop_after_count == 0
-                                                : t->dot.drop_after_count >= t->rcpt_count;
+    bool is_before = t->dialect == DIALECT_SMTP ? cut_count == 0 : cut_count >= t->rcpt_count;
     if (cut != SCRIPT_DROP_NONE && is_before && t->dialect != DIALECT_LMTP) {
-        conn_drop(w, c, cut); /* before the final reply */
+        conn_drop(w, c, cut);
         return;
     }
-    c->is_spoiled = false;
-    session_finish(&c->session, t->dialect == DIALECT_SMTP ? t->refusal : ANSWER(STATUS_NONE));
-    (void)conn_format(w, c);
-    for (uint32_t i = 0; t->dialect != DIALECT_LMTP && i < t->rcpt_count; i++)
-        t->rcpts[i].reply_end = c->is_spoiled ? TXN_REPLY_NEVER : c->formatted;
-    bool is_behind = t->dialect == DIALECT_SMTP || t->dot.drop_after_count == t->rcpt_count;
+    finish_session(w, c);
+    bool is_behind = t->dialect == DIALECT_SMTP || cut_count == t->rcpt_count;
     if (cut != SCRIPT_DROP_NONE && is_behind)
         conn_drop(w, c, cut);
 }

@@ -106,6 +106,12 @@ enum shared_stop shared_stop(const struct shared *sh);
 /* shared_fail() - remember the first error, say it, and stop at once. */
 void shared_fail(struct shared *sh, int error, const char *what);
 
+/* shared_has_failed() - nothing may be taken any more. */
+static inline bool shared_has_failed(const struct shared *sh)
+{
+    return __atomic_load_n(&sh->error, __ATOMIC_RELAXED) != 0;
+}
+
 /* shared_count_conn() - the number of a new connection, from 1. */
 uint64_t shared_count_conn(struct shared *sh);
 void shared_count_conn_end(struct shared *sh);

@@ -70,6 +70,7 @@ void txn_begin(struct txn *t, uint32_t number, struct slice sender)
     t->refusal = ANSWER(STATUS_NONE);
     t->decide_idx = 0;
     t->is_block_open = false;
+    t->has_failed = false;
     if (text_put(t, sender))
         t->sender_len = (uint32_t)sender.len;
 }

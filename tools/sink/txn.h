@@ -52,6 +52,7 @@ struct txn {
     struct answer refusal;    /* SMTP: the first one among its recipients */
     uint32_t decide_idx;
     bool is_block_open;
+    bool has_failed; /* the store did: it cannot be taken */
     struct scan scan;
 };
 

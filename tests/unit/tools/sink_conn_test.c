@@ -342,6 +342,44 @@ static void one_recipient_after_another(void **state)
     world_free(w);
 }
 
+/* T0 = 60 s, Tr = 30 s, ten recipients, and a client with 300 s of patience in all (duplicates.md
+ * section 4): what it has seen by then, and how many copies its retry will make. */
+static void the_example_of_the_specification(void **state)
+{
+    (void)state;
+    static const char *const rules[] = {"dot -> delay 60s", "each -> delay 30s"};
+    static const struct {
+        bool is_lmtp;
+        const char *mail;
+        const char *codes;
+        uint32_t credited;
+    } rows[] = {
+        {true, "MAIL FROM:<a@b.c>\r\n", "250 250 250 250 250 250 250 250", 8},
+        {false, "MAIL FROM:<a@b.c>\r\n", "", 0},
+        {false, "MAIL FROM:<a@b.c> PRDR\r\n", "353 250 250 250 250 250 250 250 250", 0},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct world *w = world_new(rows[i].is_lmtp, rules, ARRAY_COUNT(rules));
+        hello(w, rows[i].is_lmtp);
+        receive(w, rows[i].mail);
+        for (int k = 0; k < 10; k++)
+            receive(w, "RCPT TO:<r@x>\r\n");
+        receive(w, "DATA\r\n");
+        expect_codes("250 250 250 250 250 250 250 250 250 250 250 354");
+        receive(w, CONTENT("1"));
+        for (int second = 0; second < 300; second++)
+            pass(w, NS_PER_S);
+        expect_codes(rows[i].codes);
+        assert_int_equal(w->worker.counters[SINK_RCPTS_COMMITTED], rows[i].credited);
+        end_of_input(w, -ECONNRESET);
+        for (int second = 0; second < 60; second++)
+            pass(w, NS_PER_S);
+        assert_int_equal(w->worker.counters[SINK_RCPTS_COMMITTED], 10); /* it does not look */
+        assert_int_equal(w->worker.conn_count, 0);
+        world_free(w);
+    }
+}
+
 static void prdr_shows_a_sign_of_life(void **state)
 {
     (void)state;
@@ -607,6 +645,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_is_taken),
         cmocka_unit_test(one_recipient_after_another),
+        cmocka_unit_test(the_example_of_the_specification),
         cmocka_unit_test(prdr_shows_a_sign_of_life),
         cmocka_unit_test(cut_after_k_of_n),
         cmocka_unit_test(a_reply_that_is_not_taken),
