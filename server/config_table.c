@@ -129,7 +129,7 @@ const struct knob config_knobs[] = {
 
     {CONFIG_LIMITS, KNOB_COUNT, false, "connections", "20000", FIELD(config_limits, conn_count_max),
      .min = 1, .max = 1000000, .doc = "Connections open at once."},
-    {CONFIG_LIMITS, KNOB_COUNT, false, "transactions", "4096", FIELD(config_limits, txn_count_max),
+    {CONFIG_LIMITS, KNOB_COUNT, false, "transactions", "16384", FIELD(config_limits, txn_count_max),
      .min = 1, .max = 1000000, .doc = "Messages in progress at once; MAIL gets 452 4.3.0 beyond."},
     {CONFIG_LIMITS, KNOB_COUNT, false, "buffers", "512", FIELD(config_limits, buffer_count),
      .min = 16, .max = 32768, .doc = "Receive buffers of 64 KiB each; a power of two."},
