@@ -8,8 +8,8 @@
 # complete, and gets no blank behind it.
 
 _postern_dist='uniform: exp: lognormal: normal: file:'
-_postern_keywords='PIPELINING 8BITMIME CHUNKING BINARYMIME ENHANCEDSTATUSCODES DSN SMTPUTF8 SIZE
-LIMITS PRDR'
+_postern_keywords='PIPELINING 8BITMIME CHUNKING BINARYMIME ENHANCEDSTATUSCODES DSN SMTPUTF8'
+_postern_keywords+=' SIZE LIMITS PRDR'
 _postern_addresses='smtp:// lmtp:// smtp+unix: lmtp+unix:'
 _postern_targets='smtp:// smtps:// lmtp:// smtp+unix: lmtp+unix:'
 

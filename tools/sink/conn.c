@@ -283,16 +283,13 @@ static void end_now(struct worker *w, struct conn *c, struct answer answer)
     mark_dirty(w, c);
 }
 
-void conn_stop(struct worker *w, struct conn *c, bool is_forced)
+void conn_stop(struct worker *w, struct conn *c, enum conn_stop how)
 {
-    if (c->state == CONN_OPEN && (is_forced || c->txn == NULL)) {
+    if (c->state == CONN_OPEN && (how != CONN_STOP_IDLE || c->txn == NULL))
         end_now(w, c, ANSWER(STATUS_SHUTTING_DOWN));
-        if (is_forced)
-            conn_flush(w, c);
-    } else if (is_forced && c->state < CONN_DRAINING) {
+    if (how == CONN_STOP_CUT)
         conn_release(w, c);
-    }
-    if (is_forced && c->state >= CONN_DRAINING && c->txn != NULL) {
+    if (how != CONN_STOP_IDLE && c->state >= CONN_DRAINING && c->txn != NULL) {
         decide_end(w, c);
         conn_check_drained(w, c);
     }

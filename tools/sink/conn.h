@@ -101,8 +101,13 @@ void conn_on_timer(struct worker *w, struct conn *c);
 void conn_flush(struct worker *w, struct conn *c);
 /* conn_close() - nothing is in flight any more. */
 void conn_close(struct worker *w, struct conn *c);
-/* conn_stop() - the sink ends: 421 when idle, else behind its transaction; at once when forced. */
-void conn_stop(struct worker *w, struct conn *c, bool is_forced);
+enum conn_stop {
+    CONN_STOP_IDLE, /* 421, unless a transaction is open */
+    CONN_STOP_ALL,  /* 421 in any case; messages that go on alone are forgotten */
+    CONN_STOP_CUT,  /* no more words */
+};
+/* conn_stop() - the sink ends. */
+void conn_stop(struct worker *w, struct conn *c, enum conn_stop how);
 
 /* --- for decide.c ---------------------------------------------------------------------------- */
 

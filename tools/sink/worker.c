@@ -21,6 +21,7 @@
 #define CQ_ENTRIES 16384
 #define BUFFER_COUNT 256
 #define BUFFER_BYTES (32 * KIB)
+#define LAST_WORDS_NS (500 * NS_PER_MS) /* for 421 to leave */
 #define ACCEPT_RETRY_NS (100 * NS_PER_MS)
 
 static_assert(BUFFER_BYTES <= WINDOW_BYTES_MAX, "a window");
@@ -200,12 +201,12 @@ static void listener_on_event(struct worker *w, const struct ring_event *ev)
 
 /* --- stopping -------------------------------------------------------------------------------- */
 
-static void stop_all(struct worker *w, bool is_forced)
+static void stop_all(struct worker *w, enum conn_stop how)
 {
     struct list *next;
     for (struct list *l = w->all.next; l != &w->all; l = next) {
         next = l->next;
-        conn_stop(w, CONTAINER_OF(l, struct conn, all), is_forced);
+        conn_stop(w, CONTAINER_OF(l, struct conn, all), how);
     }
 }
 
@@ -225,14 +226,15 @@ static void run_stop(struct worker *w)
                 close(l->fd);
             l->fd = -1;
         }
-        stop_all(w, false);
     }
     if (!w->is_forced && (how == SHARED_STOP_NOW || now >= w->stop_due)) {
         w->is_forced = true;
-        stop_all(w, true);
-    } else {
-        stop_all(w, false); /* those whose transaction has ended meanwhile */
+        w->stop_due = now + LAST_WORDS_NS;
     }
+    if (!w->is_forced)
+        stop_all(w, CONN_STOP_IDLE); /* again for those whose transaction has ended meanwhile */
+    else
+        stop_all(w, now < w->stop_due ? CONN_STOP_ALL : CONN_STOP_CUT);
 }
 
 /* --- the turn -------------------------------------------------------------------------------- */

@@ -575,23 +575,43 @@ static void many_recipients(void **state)
     world_free(w);
 }
 
+static void receive_if_open(struct world *w, const char *text)
+{
+    if (fake.is_recv_armed)
+        receive(w, text);
+}
+
+/* The sink ends, in one of its ways. */
+static void stop(struct world *w, struct rng *rng)
+{
+    enum conn_stop how = (enum conn_stop)rng_below(rng, CONN_STOP_CUT + 1);
+    if (w->worker.conn_count == 0)
+        return;
+    conn_stop(&w->worker, CONTAINER_OF(w->worker.all.next, struct conn, all), how);
+    settle(w);
+}
+
 /* Any input, any split, any rules: it comes to rest and everything is given back. */
 static void random_conversations(void **state)
 {
     (void)state;
-    static const char *const lines[] = {"LHLO x\r\n",
-                                        "MAIL FROM:<a@b.c>\r\n",
-                                        "RCPT TO:<r@x>\r\n",
-                                        "RCPT TO:<s@x>\r\n",
-                                        "DATA\r\n",
-                                        CONTENT("1"),
-                                        "BDAT 5\r\nabcde",
-                                        "BDAT 3 LAST\r\nabc",
-                                        "RSET\r\n",
-                                        "NOOP\r\n",
-                                        "x\r\n",
-                                        "MAIL FROM:<a@b.c>\r\nRCPT TO:<r@x>\r\nDATA\r\n",
-                                        "QUIT\r\n"};
+    static const char *const lines[] = {
+        "LHLO x\r\n",
+        "EHLO x\r\n",
+        "MAIL FROM:<a@b.c> PRDR\r\n",
+        "MAIL FROM:<a@b.c> PRDR\r\nRCPT TO:<r@x>\r\nRCPT TO:<q@x>\r\nDATA\r\n",
+        "MAIL FROM:<a@b.c>\r\n",
+        "RCPT TO:<r@x>\r\n",
+        "RCPT TO:<s@x>\r\n",
+        "DATA\r\n",
+        CONTENT("1"),
+        "BDAT 5\r\nabcde",
+        "BDAT 3 LAST\r\nabc",
+        "RSET\r\n",
+        "NOOP\r\n",
+        "x\r\n",
+        "MAIL FROM:<a@b.c>\r\nRCPT TO:<r@x>\r\nDATA\r\n",
+        "QUIT\r\n"};
     static const char *const rules[] = {"mail p=0.1 -> delay exp:1s",
                                         "rcpt p=0.1 -> delay exp:1s; reply 450",
                                         "rcpt p=0.02 -> drop",
@@ -612,11 +632,13 @@ static void random_conversations(void **state)
                                         "mail p=0.05 -> stall-write 1s",
                                         "dot p=0.05 -> early",
                                         "quit p=0.1 -> delay 1s"};
+    uint64_t sums[SINK_COUNTER_COUNT] = {0};
     for (uint32_t seed = 0; seed < 400; seed++) {
         struct rng rng;
         rng_init(&rng, seed);
-        struct world *w = world_new(true, rules, ARRAY_COUNT(rules));
+        struct world *w = world_new(seed % 2 == 0, rules, ARRAY_COUNT(rules));
         rng_init(&w->worker.rng, seed);
+        receive_if_open(w, seed % 2 == 0 ? lines[0] : lines[1]);
         while (fake.is_recv_armed || !fake.is_closed) {
             uint64_t choice = rng_below(&rng, 20);
             fake.out_len = 0;
@@ -626,6 +648,8 @@ static void random_conversations(void **state)
                 post(fake.held_send, fake.held_bytes);
                 fake.held_bytes = 0;
             }
+            if (rng_below(&rng, 200) == 0)
+                stop(w, &rng);
             if (choice < 4 || !fake.is_recv_armed)
                 pass(w, rng_below(&rng, 3 * NS_PER_S));
             else if (choice == 4 && rng_below(&rng, 4) == 0)
@@ -636,8 +660,14 @@ static void random_conversations(void **state)
         for (int i = 0; i < 100 && w->worker.conn_count > 0; i++)
             pass(w, NS_PER_S); /* messages that go on alone */
         assert_int_equal(w->worker.conn_count, 0);
+        for (uint32_t i = 0; i < SINK_COUNTER_COUNT; i++)
+            sums[i] += w->worker.counters[i];
         world_free(w);
     }
+    for (uint32_t i = 0; i < SINK_COUNTER_COUNT; i++) /* everything happened */
+        if (sums[i] < 5 && i != SINK_CONNS_REFUSED)
+            fail_msg("%s: %llu", sink_counter_name((enum sink_counter)i),
+                     (unsigned long long)sums[i]);
 }
 
 int main(void)
