@@ -593,6 +593,13 @@ static void on_mail(struct client *c, const struct reply_state *reply)
     settle_open(c, &v);
 }
 
+/* 452 by its old name (RFC 5321 4.5.3.1.10), unless an enhanced code says what else is too much. */
+static bool is_too_many_rcpts(const struct reply_state *reply)
+{
+    const uint16_t *enhanced = reply->enhanced;
+    return reply->code == 552 && (enhanced[0] == 0 || (enhanced[1] == 5 && enhanced[2] == 3));
+}
+
 static void on_rcpt(struct client *c, const struct reply_state *reply, struct client_event *ev)
 {
     uint32_t idx = c->envelope_replied - 1;
@@ -606,7 +613,7 @@ static void on_rcpt(struct client *c, const struct reply_state *reply, struct cl
         return;
     }
     struct verdict v = {fate_of(reply->code), CLIENT_PHASE_RCPT, reply->code, reply->enhanced};
-    if (reply->code == 552) /* too many recipients, by its old name (RFC 5321 4.5.3.1.10) */
+    if (is_too_many_rcpts(reply))
         v.fate = CLIENT_FATE_REQUEUE;
     settle(result, &v);
     ev->is_settled = true;

@@ -215,11 +215,11 @@ _postern_offer() {
         case $current in
         file:* | sink:* | mbox:* | smtp+unix:* | lmtp+unix:*)
             mapfile -t COMPREPLY < <(compgen -f -P "$kind:" -- "$path")
-            compopt -o nospace 2>/dev/null
+            compopt -o filenames 2>/dev/null
             ;;
         spool:* | maildir:* | folder:*)
             mapfile -t COMPREPLY < <(compgen -d -P "$kind:" -- "$path")
-            compopt -o nospace 2>/dev/null
+            compopt -o filenames 2>/dev/null
             ;;
         *) mapfile -t COMPREPLY < <(compgen -W "$1" -- "$current") ;;
         esac

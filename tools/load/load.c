@@ -11,6 +11,7 @@
 #include "load/channel.h"
 #include "load/live.h"
 #include "load/report.h"
+#include "load/verdict.h"
 #include "load/worker.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -262,30 +263,6 @@ static void describe_place(const struct run *run, struct load_report *r, int arg
     r->cpu_seconds = run->cpu_seconds;
 }
 
-/* A run whose generator was late by more than its figures can bear is no result. */
-static void judge(const struct run *run, struct load_report *r, uint64_t not_started)
-{
-    const struct hist *whole = &r->stats->planned[LOAD_PHASE_WHOLE];
-    uint64_t lag_ns = hist_quantile(&r->stats->start_lag, 0.99);
-    uint64_t limit_ns = u64_max(run->options.lag_limit_ns, hist_quantile(whole, 0.99) / 10);
-    r->is_result = true;
-    if (!r->is_open_loop)
-        return;
-    if (lag_ns > limit_ns) {
-        r->is_result = false;
-        snprintf(r->why_not, sizeof(r->why_not),
-                 "1 %% of the transactions began %.3f ms or more after they could have (limit "
-                 "%.3f ms): the generator could not keep up with its plan",
-                 (double)lag_ns / 1e6, (double)limit_ns / 1e6);
-    } else if (not_started > 0 && !run->is_interrupted) {
-        r->is_result = false;
-        snprintf(r->why_not, sizeof(r->why_not),
-                 "%llu planned transactions were never begun: all connections were busy until the "
-                 "end (--connections, --in-flight, --drain)",
-                 (unsigned long long)not_started);
-    }
-}
-
 /* "durability=WORD" in the greeting or a line of EHLO: servers that tell it, tell it so. */
 static void read_durability(struct load_report *r)
 {
@@ -327,7 +304,7 @@ static struct load_report *make_report(struct run *run, int argc, char **argv)
     r->is_open_loop = plan->shape != PLAN_CLOSED;
     r->rate_planned = r->is_open_loop ? plan->rate : 0;
     r->is_interrupted = run->is_interrupted;
-    judge(run, r, not_started);
+    verdict_judge(&run->options, not_started, r);
     return r;
 }
 
