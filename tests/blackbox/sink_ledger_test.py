@@ -126,7 +126,7 @@ def test_lost_and_ghosts(case):
     run = Run(case, "refused", "smtp://127.0.0.1:0",
               ["dot seq=8 -> commit always; reply 550 5.0.0 No, but yes"])
     check_equal((run.ledger["lost"], run.ledger["refused"]), (0, RECIPIENTS))
-    check_equal(run.ledger["ghost"] + run.ledger["arrivals_refused"], RECIPIENTS)
+    check_equal((run.ledger["ghost"], run.ledger["ghosts"]["refused"]), (RECIPIENTS, RECIPIENTS))
 
 
 def test_spoiled_replies(case):

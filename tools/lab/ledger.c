@@ -431,10 +431,6 @@ int ledger_add_arrival(struct ledger *l, const struct arrival *a, bool is_addres
 {
     struct entry *e;
     ASSERT(!l->is_joined);
-    if (a->code >= 300) {
-        l->result.arrivals_refused++;
-        return 0;
-    }
     if (!a->has_id) {
         l->result.arrivals_foreign++;
         return 0;

@@ -75,7 +75,6 @@ struct ledger_result {
     uint64_t attempts;         /* lines */
     uint64_t arrivals;         /* copies that count */
     uint64_t arrivals_unnamed; /* of these: without a recipient */
-    uint64_t arrivals_refused; /* in the arrivals, but answered 4xx or 5xx there: not copies */
     uint64_t arrivals_foreign; /* without identity */
     uint64_t arrivals_other_run;
     uint64_t replies[ARRIVAL_REPLY_COUNT]; /* of copies that count, by whether the reply was read */

@@ -60,9 +60,7 @@ void ledger_print_table(const struct ledger_result *r, uint64_t damaged, FILE *o
     for (uint32_t g = 1; g < LEDGER_GHOST_COUNT; g++)
         detail(out, r->ghosts[g], ghost_texts[g]);
     fputc('\n', out);
-    row(out, "left out", r->arrivals_refused + r->arrivals_foreign + r->arrivals_other_run,
-        "arrivals");
-    detail(out, r->arrivals_refused, "refused by the server, by its own word");
+    row(out, "left out", r->arrivals_foreign + r->arrivals_other_run, "arrivals");
     detail(out, r->arrivals_foreign, "without identity");
     detail(out, r->arrivals_other_run, "of other runs");
     if (damaged > 0)
@@ -213,7 +211,6 @@ void ledger_print_json(const struct ledger *l, const struct ledger_result *r, ui
                 ledger_ghost_name((enum ledger_ghost)g), r->ghosts[g]);
     fputs("},\n", out);
     json_number(out, "ghost", ghosts(r));
-    json_number(out, "arrivals_refused", r->arrivals_refused);
     json_number(out, "arrivals_without_identity", r->arrivals_foreign);
     json_number(out, "arrivals_of_other_runs", r->arrivals_other_run);
     json_number(out, "ambiguous_messages", r->ambiguous);
