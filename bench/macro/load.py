@@ -9,6 +9,9 @@ all its threads), what one core of it could therefore offer, and the processor t
 the same messages. "to floor" is the client's time over that of the floor program, which is what
 receiving and answering alone costs.
 
+What a client does once (starting, making its connections) is measured with one message a connection
+and taken off, for both alike.
+
 Sink and client are pinned to a core each, and loads are closed, so that rates are those of the pair.
 "offers" is the reciprocal of the client's processor time: what one core of it could do, were the sink
 fast enough. "other" is what everything else used of the machine: above a few percent the figures are
@@ -66,15 +69,18 @@ PATTERNS = (
 
 def measure(tools, pattern, rounds, seconds):
     """{(sink, client): samples}; everything takes turns."""
-    samples, messages = {}, {}
+    samples, messages, once = {}, {}, {}
     servers = [run.Server(tools, name) for name in ("smtp-sink", "floor")]
     try:
         pairs = [(s, c) for s in servers for c in CLIENTS]
         for server, client in pairs:
-            probe = pattern.sample(client, tools, server, pattern.messages_for(1000, 0.3))
+            probe = pattern.sample(client, tools, server, pattern.messages_for(2000, 0.3))
             rate = probe["messages"] / probe["seconds"]
             messages[server.name, client] = pattern.messages_for(rate, seconds)
             samples[server.name, client] = []
+            once[server.name, client] = min(
+                (pattern.sample(client, tools, server, pattern.sessions) for _ in range(3)),
+                key=lambda s: s["client_cpu"])
         for _ in range(rounds):
             for server, client in pairs:
                 key = server.name, client
@@ -82,6 +88,11 @@ def measure(tools, pattern, rounds, seconds):
     finally:
         for server in servers:
             server.stop()
+    if pattern.keep:
+        for key, taken in samples.items():
+            for sample in taken:
+                for name in ("messages", "client_cpu", "server_cpu"):
+                    sample[name] -= once[key][name]
     return samples
 
 
