@@ -9,8 +9,8 @@ all its threads), what one core of it could therefore offer, and the processor t
 the same messages. "to floor" is the client's time over that of the floor program, which is what
 receiving and answering alone costs.
 
-What a client does once (starting, making its connections) is measured with one message a connection
-and taken off, for both alike.
+What a client does once (starting, making its connections) is measured with one message a session
+and taken off, for all alike.
 
 Sink and client are pinned to a core each, and loads are closed, so that rates are those of the pair.
 "offers" is the reciprocal of the client's processor time: what one core of it could do, were the sink
@@ -88,11 +88,10 @@ def measure(tools, pattern, rounds, seconds):
     finally:
         for server in servers:
             server.stop()
-    if pattern.keep:
-        for key, taken in samples.items():
-            for sample in taken:
-                for name in ("messages", "client_cpu", "server_cpu"):
-                    sample[name] -= once[key][name]
+    for key, taken in samples.items():
+        for sample in taken:
+            for name in ("messages", "client_cpu", "server_cpu"):
+                sample[name] -= once[key][name]
     return samples
 
 

@@ -62,7 +62,7 @@ class Sink:
         self.ledger = os.path.join(case.dir, "arrivals")
         self.log = os.path.join(case.dir, "sink")
         command = [harness.own_program("POSTERN_SINK"), "--listen", f"{protocol}://127.0.0.1:0",
-                   "--ledger", self.ledger, "--grace", "10s"]
+                   "--ledger", self.ledger, "--grace", f"{10 * SLOW}s"]
         for rule in rules:
             command += ["--rule", rule]
         with open(self.log, "wb") as stderr:
@@ -119,9 +119,14 @@ def test_lmtp_k_of_n(case):
     each of the others has two copies, and the list says k of n."""
     rules = [f"dot attempt=1 seq={k} -> drop-after {k} reset" for k in range(4)]
     sink, attempts = Sink(case, *rules, protocol="lmtp"), case.dir + "/attempts"
-    load(case, sink.target, attempts, "--count", "10", "--connections", "3", "--recipients", "6",
-         "--retry", "fixed:20ms,3", status=0)
+    report = os.path.join(case.dir, "report.json")
+    load(case, sink.target, attempts, "--count", "10", "--connections", "1", "--recipients", "6",
+         "--retry", "fixed:20ms,3", "--json", report, status=0)
     sink.end()
+    with open(report, encoding="utf-8") as f:
+        told = json.load(f)
+    check_equal((told["counters"]["started"], told["counters"]["messages_accepted"]), (14, 10))
+    check_equal(told["server_text"].count("220 "), 1, "greetings kept")
     ledger = lab(case, attempts, "sink:" + sink.ledger, lists=["duplicated"])
     only(ledger, copies_excess=6 + 5 + 4 + 3, causes={"connection_lost": 18})
     seen = collections.Counter((item["id"].split(".")[1], item["replies_seen"],
@@ -132,10 +137,10 @@ def test_lmtp_k_of_n(case):
 
 def test_gave_up_while_committing(case):
     """T0 is longer than the client's patience twice: of each of these recipients three copies."""
-    sink = Sink(case, "dot seq=5-6 attempt=-2 -> delay 1500ms")
+    sink = Sink(case, f"dot seq=5-6 attempt=-2 -> delay {3 * SLOW}s")
     attempts = case.dir + "/attempts"
     load(case, sink.target, attempts, "--count", "20", "--connections", "4", "--recipients", "3",
-         "--retry", "fixed:20ms,5", "--timeout", "done=300ms", status=0)
+         "--retry", "fixed:20ms,5", "--timeout", f"done={SLOW}s", status=0)
     sink.end()
     ledger = lab(case, attempts, "sink:" + sink.ledger)
     only(ledger, copies_excess=2 * 3 * 2, causes={"gave_up": 12})
@@ -144,22 +149,23 @@ def test_gave_up_while_committing(case):
 
 
 def test_per_recipient_work(case):
-    """LMTP, Tr = 400 ms each and a patience of 1 s for all replies together: two of four answers
+    """LMTP, Tr = 800 ms each and a patience of 2 s for all replies together: two of four answers
     come in time, and only the others are tried again, where the same holds."""
-    sink = Sink(case, "each seq=2 attempt=1 -> delay 400ms", protocol="lmtp")
+    sink = Sink(case, f"each seq=2 attempt=1 -> delay {800 * SLOW}ms", protocol="lmtp")
     attempts = case.dir + "/attempts"
     load(case, sink.target, attempts, "--count", "5", "--connections", "2", "--recipients", "4",
-         "--retry", "fixed:20ms,5", "--timeout", "done=1s:total", status=0)
+         "--retry", "fixed:20ms,5", "--timeout", f"done={2 * SLOW}s:total", status=0)
     sink.end()
     ledger = lab(case, attempts, "sink:" + sink.ledger)
     only(ledger, copies_excess=2, causes={"gave_up": 2})
 
 
 def test_both_causes(case):
-    sink = Sink(case, "dot seq=1 attempt=1 -> drop reset", "dot seq=2 attempt=1 -> delay 1s")
+    sink = Sink(case, "dot seq=1 attempt=1 -> drop reset",
+                f"dot seq=2 attempt=1 -> delay {3 * SLOW}s")
     attempts = case.dir + "/attempts"
     load(case, sink.target, attempts, "--count", "6", "--connections", "2", "--retry",
-         "fixed:20ms,3", "--timeout", "done=300ms", status=0)
+         "fixed:20ms,3", "--timeout", f"done={SLOW}s", status=0)
     sink.end()
     ledger = lab(case, attempts, "sink:" + sink.ledger)
     only(ledger, copies_excess=2, causes={"connection_lost": 1, "gave_up": 1})

@@ -61,6 +61,12 @@ static void turn(struct rig *r)
     assert_int_equal(worker_turn(r->worker), 0);
 }
 
+static void judge(struct rig *r, double busy_share)
+{
+    struct verdict_facts facts = {.not_started = r->result.not_started, .busy_share = busy_share};
+    verdict_judge(&r->options, &facts, r->report);
+}
+
 /* The whole of a run; the arguments end with NULL. */
 static void run(struct rig *r, const struct loadring_server *server, ...)
 {
@@ -95,7 +101,7 @@ static void run(struct rig *r, const struct loadring_server *server, ...)
     assert_non_null(r->report);
     r->report->stats = worker_stats(r->worker);
     r->report->is_open_loop = r->options.plan.shape != PLAN_CLOSED;
-    verdict_judge(&r->options, r->result.not_started, r->report);
+    judge(r, 0);
 }
 
 static void end(struct rig *r)
@@ -220,6 +226,13 @@ static void test_waits_are_counted(void **state)
     assert_int_equal(r.report->stats->counters.cap_hits, e.late_count);
     assert_true(r.report->is_result);
     free(e.counts);
+
+    /* The same figures from a generator that had no rest tell nothing of the server. */
+    judge(&r, 0.89);
+    assert_true(r.report->is_result);
+    judge(&r, 0.98);
+    assert_false(r.report->is_result);
+    assert_non_null(strstr(r.report->why_not, "it may be what they waited for"));
     end(&r);
 }
 
@@ -235,6 +248,8 @@ static void test_enough_connections(void **state)
     assert_int_equal(s->planned[LOAD_PHASE_WHOLE].max, 100 * NS_PER_MS + A);
     assert_int_equal(hist_count_above(&s->planned[LOAD_PHASE_WHOLE], NS_PER_MS), 100);
     assert_int_equal(s->counters.cap_hits, 0);
+    judge(&r, 1); /* nobody waited for it */
+    assert_true(r.report->is_result);
     end(&r);
 }
 

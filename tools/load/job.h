@@ -25,8 +25,9 @@ struct job {
     uint32_t rcpt_count;
     clock_ns planned_at;
     clock_ns start_at;
-    bool is_measured; /* planned behind the warm-up */
-    bool vanishes;    /* this one is dropped as the options say */
+    bool is_measured;  /* planned behind the warm-up */
+    bool was_accepted; /* an earlier try was, for one recipient at least */
+    bool vanishes;     /* this one is dropped as the options say */
     struct message message;
     struct client_message envelope;
     struct client_rcpt *rcpts;

@@ -80,7 +80,8 @@ void link_dial(struct link *l, struct job *job, clock_ns now)
     ASSERT(l->state == LINK_COLD && l->job == NULL && l->carry == NULL && l->tls == NULL);
     char *server_text = l->server_text;
     link_init(l, l->config, l->stats, l->carries);
-    l->server_text = server_text;
+    bool is_text_wanted = server_text != NULL && server_text[0] == '\0';
+    l->server_text = is_text_wanted ? server_text : NULL;
     l->state = LINK_CONNECTING;
     l->job = job;
     l->connect_at = now;

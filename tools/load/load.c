@@ -15,6 +15,8 @@
 #include "load/worker.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <math.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -39,6 +41,7 @@ struct thread {
     uint32_t idx;
     struct worker *worker;
     int result;
+    double busy_share;    /* of the run: it ran, or waited for a processor */
     uint32_t is_made;     /* @worker and @result are set; with __atomic builtins */
     uint32_t is_finished; /* likewise */
     char text[256];
@@ -81,6 +84,33 @@ static int complain(const char *what, const char *why)
 
 /* --- threads ---------------------------------------------------------------------------------- */
 
+/* How long this thread has run so far, or waited for a processor. */
+static uint64_t occupied_ns(void)
+{
+    struct timespec ts;
+    uint64_t run_ns = 0, wait_ns = 0;
+    FILE *f = fopen("/proc/thread-self/schedstat", "re");
+    bool is_known = f != NULL && fscanf(f, "%" SCNu64 " %" SCNu64, &run_ns, &wait_ns) == 2;
+    if (f != NULL)
+        fclose(f);
+    if (is_known)
+        return run_ns + wait_ns;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+    return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
+}
+
+/* Turns until the worker has left the state @state; then the time and what of it was occupied. */
+static void run_through(struct thread *t, enum worker_state state)
+{
+    clock_ns from = now_ns();
+    uint64_t occupied = occupied_ns();
+    while (t->result == 0 && worker_state(t->worker) == state)
+        t->result = worker_turn(t->worker);
+    clock_ns elapsed = now_ns() - from;
+    if (state == WORKER_RUNNING && elapsed > 0)
+        t->busy_share = (double)(occupied_ns() - occupied) / (double)elapsed;
+}
+
 static void *run_worker(void *arg)
 {
     struct thread *t = arg;
@@ -89,11 +119,11 @@ static void *run_worker(void *arg)
     t->result = worker_new(&run->options, run->messages, t->idx, &run->control, run->attempts_fd,
                            &t->worker, t->text, sizeof(t->text));
     __atomic_store_n(&t->is_made, 1, __ATOMIC_RELEASE);
-    while (t->result == 0 && worker_state(t->worker) != WORKER_FINISHED) {
-        t->result = worker_turn(t->worker);
-        if (t->result < 0)
-            snprintf(t->text, sizeof(t->text), "io_uring: %s", err_text(t->result));
-    }
+    bool is_made = t->result == 0;
+    while (t->result == 0 && worker_state(t->worker) != WORKER_FINISHED)
+        run_through(t, worker_state(t->worker));
+    if (is_made && t->result < 0)
+        snprintf(t->text, sizeof(t->text), "io_uring: %s", err_text(t->result));
     __atomic_store_n(&t->is_finished, 1, __ATOMIC_RELEASE);
     return NULL;
 }
@@ -283,7 +313,7 @@ static struct load_report *make_report(struct run *run, int argc, char **argv)
         exit(EXIT_NOT_ALL);
     }
     const struct plan_options *plan = &run->options.plan;
-    uint64_t not_started = 0;
+    struct verdict_facts facts = {0};
     clock_ns ended_at = 0;
     r->stats->began_at = worker_stats(run->workers[0])->began_at;
     r->stats->measure_at = worker_stats(run->workers[0])->measure_at;
@@ -292,7 +322,8 @@ static struct load_report *make_report(struct run *run, int argc, char **argv)
         worker_result(run->workers[i], &result);
         load_stats_merge(r->stats, worker_stats(run->workers[i]));
         ended_at = u64_max(ended_at, result.ended_at);
-        not_started += result.not_started;
+        facts.not_started += result.not_started;
+        facts.busy_share = fmax(facts.busy_share, run->threads[i].busy_share);
         if (i == 0)
             snprintf(r->server_text, sizeof(r->server_text), "%s", result.server_text);
     }
@@ -304,7 +335,7 @@ static struct load_report *make_report(struct run *run, int argc, char **argv)
     r->is_open_loop = plan->shape != PLAN_CLOSED;
     r->rate_planned = r->is_open_loop ? plan->rate : 0;
     r->is_interrupted = run->is_interrupted;
-    verdict_judge(&run->options, not_started, r);
+    verdict_judge(&run->options, &facts, r);
     return r;
 }
 

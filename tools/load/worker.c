@@ -55,6 +55,7 @@ struct retry { /* a later try of a message, for those recipients that are not se
     uint32_t attempt;
     uint32_t open_count;
     bool is_measured;
+    bool was_accepted;
 };
 
 struct worker {
@@ -350,7 +351,7 @@ static uint32_t account_rcpts(struct worker *w, const struct job *job, struct lo
     if (job->is_measured) {
         for (uint32_t f = 0; f < ATTEMPT_FATE_COUNT; f++)
             counters->rcpts[f] += fates[f];
-        counters->messages_accepted += fates[ATTEMPT_ACCEPTED] > 0;
+        counters->messages_accepted += fates[ATTEMPT_ACCEPTED] > 0 && !job->was_accepted;
     }
     if (second != NULL) {
         second->rcpts_accepted += fates[ATTEMPT_ACCEPTED];
@@ -382,7 +383,10 @@ static bool plan_retry(struct worker *w, const struct job *job, uint32_t open_co
     struct retry *r = pool_take(&w->retries);
     if (r == NULL)
         return false;
-    *r = (struct retry){.seq = job->seq, .attempt = job->attempt + 1, .open_count = open_count};
+    *r = (struct retry){.seq = job->seq,
+                        .attempt = job->attempt + 1,
+                        .open_count = open_count,
+                        .was_accepted = job->was_accepted};
     r->open = &r->bits;
     if (job->rcpt_total > 64)
         r->open = calloc((job->rcpt_total + 63) / 64, sizeof(*r->open));
@@ -395,6 +399,7 @@ static bool plan_retry(struct worker *w, const struct job *job, uint32_t open_co
         uint32_t idx = job->rcpt_idxs[i];
         if (fate == ATTEMPT_DEFERRED || fate == ATTEMPT_UNKNOWN)
             r->open[idx / 64] |= (uint64_t)1 << (idx % 64);
+        r->was_accepted = r->was_accepted || fate == ATTEMPT_ACCEPTED;
     }
     r->planned_at = w->now + retry_delay(&w->options->retry, job->attempt);
     r->is_measured = job->is_measured;
@@ -553,6 +558,7 @@ struct start { /* what is to begin now */
     const uint64_t *open;
     clock_ns planned_at;
     bool is_measured;
+    bool was_accepted;
 };
 
 static void start(struct worker *w, struct channel *c, const struct start *s)
@@ -563,6 +569,7 @@ static void start(struct worker *w, struct channel *c, const struct start *s)
     job_make(job, &w->job_shape, w->messages, s->seq, s->attempt, s->open);
     job->planned_at = s->planned_at;
     job->is_measured = s->is_measured;
+    job->was_accepted = s->was_accepted;
     job->vanishes = o->vanish_share > 0 && rng_unit(&w->rng) < o->vanish_share;
     w->in_flight++;
     if (s->is_measured) {
@@ -585,7 +592,12 @@ static void start(struct worker *w, struct channel *c, const struct start *s)
 static void start_retry(struct worker *w, struct channel *c)
 {
     struct retry *r = CONTAINER_OF(list_pop(&w->retries_due), struct retry, list);
-    struct start s = {r->seq, r->attempt, r->open, r->planned_at, r->is_measured};
+    struct start s = {.seq = r->seq,
+                      .attempt = r->attempt,
+                      .open = r->open,
+                      .planned_at = r->planned_at,
+                      .is_measured = r->is_measured,
+                      .was_accepted = r->was_accepted};
     start(w, c, &s);
     retry_free(w, r);
 }
