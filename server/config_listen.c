@@ -187,6 +187,19 @@ static int check_offers(struct config_load *l, const struct config_listener *lis
     return 0;
 }
 
+/* Whoever measures us on this machine is told what a 2xx means here; nobody else is. */
+static struct slice greeting_note(const struct config *c, const struct listener_options *o)
+{
+    static const char *const notes[] = {
+        [SPOOL_DISK] = "durability=disk",
+        [SPOOL_OS] = "durability=os",
+        [SPOOL_NONE] = "durability=none",
+    };
+    if (o->unix_path == NULL && !is_loopback(&o->address))
+        return SLICE_EMPTY;
+    return slice_str(notes[c->spool.durability]);
+}
+
 static void fill_options(const struct config *c, struct config_listener *listener)
 {
     struct listener_options *o = &listener->options;
@@ -197,6 +210,7 @@ static void fill_options(const struct config *c, struct config_listener *listene
         .protocol = listener->is_lmtp ? SESSION_LMTP : SESSION_SMTP,
         .offers = listener->offers,
         .hostname = slice_str(c->top.hostname),
+        .note = greeting_note(c, o),
         .size_max = listener->size_max,
         .rcpt_max = listener->rcpt_count_max,
         .mail_max = listener->mail_count_max,

@@ -42,11 +42,14 @@ enum session_protocol { SESSION_SMTP, SESSION_LMTP };
 enum dialect { DIALECT_SMTP, DIALECT_LMTP, DIALECT_PRDR, DIALECT_COUNT };
 const char *dialect_name(enum dialect d);
 
+#define SESSION_NOTE_BYTES_MAX 64
+
 /* One per listener; read-only while sessions use it. */
 struct session_config {
     enum session_protocol protocol;
     uint32_t offers;         /* enum session_offer; hello_offers() leaves out what cannot be */
     struct slice hostname;   /* own FQDN, at most DOMAIN_BYTES_MAX */
+    struct slice note;       /* ends the greeting, at most SESSION_NOTE_BYTES_MAX; usually empty */
     uint64_t size_max;       /* octets; advertised; 0: no fixed limit */
     uint32_t rcpt_max;       /* RCPTMAX, >= 100 */
     uint32_t mail_max;       /* transactions per connection, MAILMAX; 0: no limit */

@@ -91,6 +91,7 @@ void session_init(struct session *s, const struct session_config *config, clock_
     (void)now;
     ASSERT(config->hostname.len > 0);
     ASSERT(config->hostname.len <= DOMAIN_BYTES_MAX);
+    ASSERT(config->note.len <= SESSION_NOTE_BYTES_MAX);
     *s = (struct session){.config = config, .state = STATE_START, .stage = DIALECT_IDLE};
     replyq_init(&s->replies);
     uint32_t seq = replyq_reserve(&s->replies, REPLY_KIND_GREETING);

@@ -254,7 +254,7 @@ static enum put_result put_block(struct session *s, const struct replyq_slot *sl
 /* A reply whose text begins with our name, or ends with it. */
 static bool put_named(const struct session *s, const struct replyq_slot *slot, struct buf *out)
 {
-    uint8_t memory[DOMAIN_BYTES_MAX + 32];
+    uint8_t memory[DOMAIN_BYTES_MAX + 32 + SESSION_NOTE_BYTES_MAX];
     struct buf text = buf_over(memory, sizeof(memory));
     struct answer a = replyq_slot_answer(slot);
     uint32_t flags = reply_flags(s);
@@ -262,6 +262,10 @@ static bool put_named(const struct session *s, const struct replyq_slot *slot, s
     if (slot->kind == REPLY_KIND_GREETING) {
         bool is_lmtp = s->config->protocol == SESSION_LMTP;
         buf_put(&text, is_lmtp ? SLICE_LIT(" LMTP") : SLICE_LIT(" ESMTP"));
+        if (s->config->note.len > 0) {
+            buf_put_byte(&text, ' ');
+            buf_put(&text, s->config->note);
+        }
     } else if (slot->kind == REPLY_KIND_HELO) {
         flags &= ~(uint32_t)REPLY_ENHANCED; /* RFC 2034 4 */
     } else {

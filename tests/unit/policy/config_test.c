@@ -212,6 +212,7 @@ static void every_kind_of_value(void **state)
     assert_int_equal(o->address.ss_family, AF_UNIX);
     assert_string_equal(((const struct sockaddr_un *)&o->address)->sun_path, want);
     assert_int_equal(o->unix_mode, 0600);
+    assert_true(slice_eq(o->session.note, SLICE_LIT("durability=os")));
     assert_int_equal(o->session.protocol, SESSION_LMTP);
     assert_int_equal(o->session.offers & SESSION_OFFER_PRDR, 0);
     assert_null(c->listeners[2].options.unix_path);

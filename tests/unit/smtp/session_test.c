@@ -347,6 +347,21 @@ static void test_early_content(void **state)
 }
 
 /* CORE-1: other openings; CORE-25: what stands for the greeting has no enhanced code either. */
+/* The greeting ends with what the owner has to say about this listener. */
+static void test_note(void **state)
+{
+    static struct session s;
+    struct session_config config = make_config(SESSION_LMTP);
+    char out[600], expected[600];
+    (void)state;
+    config.note = SLICE_LIT("durability=none");
+    session_init(&s, &config, 0);
+    size_t len = drain(&s, out, sizeof(out));
+    int wanted = snprintf(expected, sizeof(expected), "220 %.*s LMTP durability=none\r\n",
+                          (int)config.hostname.len, (const char *)config.hostname.ptr);
+    assert_true(slice_eq(slice_of(out, len), slice_of(expected, (size_t)wanted)));
+}
+
 static void test_refuse(void **state)
 {
     static const struct {
@@ -408,7 +423,8 @@ int main(void)
         cmocka_unit_test(test_no_lies),       cmocka_unit_test(test_many_recipients),
         cmocka_unit_test(test_early_content), cmocka_unit_test(test_stopped),
         cmocka_unit_test(test_questions),     cmocka_unit_test(test_timeouts),
-        cmocka_unit_test(test_refuse),        cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_note),          cmocka_unit_test(test_refuse),
+        cmocka_unit_test(test_counts),
     };
     if (testscan_init() != 0)
         return 2;
