@@ -149,7 +149,8 @@ def test_exim_source(case):
 
 
 def test_dovecot_source(case):
-    names = ("ann", "1ann", "2ann", "3ann")  # smtp-source numbers them
+    # smtp-source numbers them: before the name, newer ones behind it
+    names = ("ann", "1ann", "2ann", "3ann", "ann0", "ann1", "ann2", "ann3")
     source(case, peers.Dovecot(case, users=names).start(), "-L")
 
 
