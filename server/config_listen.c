@@ -204,7 +204,7 @@ static void fill_options(const struct config *c, struct config_listener *listene
 {
     struct listener_options *o = &listener->options;
     if (listener->is_lmtp)
-        listener->offers &= ~(uint32_t)SESSION_OFFER_PRDR; /* replies are per recipient already */
+        listener->offers &= ~(uint32_t)SESSION_OFFER_DIALECTS; /* it has its own */
     o->name = slice_str(listener->name);
     o->session = (struct session_config){
         .protocol = listener->is_lmtp ? SESSION_LMTP : SESSION_SMTP,

@@ -41,7 +41,8 @@ static const struct knob_name scan_names[] = {
 static const struct knob_name case_names[] = {{"fold", 1}, {"exact", 0}, {NULL, 0}};
 static const struct knob_name durability_names[] = {
     {"disk", SPOOL_DISK}, {"os", SPOOL_OS}, {"none", SPOOL_NONE}, {NULL, 0}};
-static const struct knob_name offer_names[] = {{"pipelining", SESSION_OFFER_PIPELINING},
+static const struct knob_name offer_names[] = {{"standard", SESSION_OFFER_STANDARD},
+                                               {"pipelining", SESSION_OFFER_PIPELINING},
                                                {"8bitmime", SESSION_OFFER_8BITMIME},
                                                {"chunking", SESSION_OFFER_CHUNKING},
                                                {"binarymime", SESSION_OFFER_BINARYMIME},
@@ -51,6 +52,9 @@ static const struct knob_name offer_names[] = {{"pipelining", SESSION_OFFER_PIPE
                                                {"size", SESSION_OFFER_SIZE},
                                                {"limits", SESSION_OFFER_LIMITS},
                                                {"prdr", SESSION_OFFER_PRDR},
+                                               {"deferrals", SESSION_OFFER_DEFERRALS},
+                                               {"exdata", SESSION_OFFER_EXDATA},
+                                               {"xrcpt250", SESSION_OFFER_XRCPT250},
                                                {NULL, 0}};
 static const struct knob_name bare_newline_names[] = {{"reject", 0}, {"normalize", 1}, {NULL, 0}};
 static const struct knob_name early_names[] = {{"refuse", 1}, {"allow", 0}, {NULL, 0}};
@@ -145,10 +149,13 @@ const struct knob config_knobs[] = {
      .max = 256,
      .doc = "smtp://ADDR:PORT, lmtp://ADDR:PORT, smtp+unix:PATH or lmtp+unix:PATH; ADDR is numeric "
             "(IPv6 in brackets) or localhost. LMTP is refused on port 25."},
-    {CONFIG_LISTENER, KNOB_FLAGS, false, "offer", "all", FIELD(config_listener, offers),
+    {CONFIG_LISTENER, KNOB_FLAGS, false, "offer", "standard", FIELD(config_listener, offers),
      .names = offer_names,
-     .doc = "Extensions named in the EHLO reply, for example [all, -prdr]. binarymime needs "
-            "chunking, smtputf8 needs 8bitmime; PRDR is never offered over LMTP."},
+     .doc = "Extensions named in the EHLO reply, for example [standard, -prdr]. standard: all but "
+            "xrcpt250. binarymime needs chunking, smtputf8 needs 8bitmime, prdr needs pipelining "
+            "and enhancedstatuscodes, deferrals needs pipelining. prdr, deferrals, exdata and "
+            "xrcpt250 are ways to answer each recipient, used where a client asks for one of "
+            "them; over LMTP, which does so anyway, none of them is offered."},
     {CONFIG_LISTENER, KNOB_CHOICE, false, "bare_newline", "reject",
      FIELD(config_listener, bare_newline), .names = bare_newline_names,
      .doc = "A bare LF in content: 550 5.5.2 at its end, or made CRLF. Bare CR and NUL are "

@@ -276,8 +276,9 @@ static void print_flags(const struct knob *k, uint32_t flags, FILE *out)
     bool is_first = true;
     fputc('[', out);
     for (const struct knob_name *n = k->names; n->name != NULL; n++) {
-        if ((flags & n->value) == 0)
+        if (flags == 0 || (flags & n->value) != n->value) /* names of several come first */
             continue;
+        flags &= ~n->value;
         fprintf(out, "%s%s", is_first ? "" : ", ", n->name);
         is_first = false;
     }

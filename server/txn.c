@@ -139,6 +139,9 @@ static struct answer rcpt_decide(struct txn *t, const struct conn *c,
     if (c->listener->options->mixed == POLICY_MIXED_ONE_CLASS &&
         session_dialect(&c->session) == DIALECT_SMTP)
         return policy_one_class_answer(decision, t->rcpt_count, t->rcpts[0].class_idx);
+    if (status_is_success(decision->answer.status) && session_may_decide_later(&c->session) &&
+        policy_decides_later(policy_class(p, decision->class_idx)))
+        return ANSWER(STATUS_RCPT_LATER); /* DEF-5; of the others 250 is the last word (DEF-6) */
     return decision->answer;
 }
 
@@ -146,7 +149,7 @@ struct answer txn_rcpt(struct shard *sh, struct txn *t, const struct session_eve
 {
     struct policy_rcpt decision;
     struct answer answer = rcpt_decide(t, t->conn, ev, &decision);
-    if (!status_is_success(answer.status)) {
+    if (!status_is_success(answer.status) && answer.status != STATUS_RCPT_LATER) {
         t->rcpts_refused++;
         txnlog_rcpt_refused(sh, t, ev->path.whole, answer);
         return answer;

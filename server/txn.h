@@ -51,7 +51,7 @@ struct txn_rcpt {
     struct slice address;
     struct slice orcpt;
     uint16_t class_idx;
-    uint16_t rcpt_code; /* what RCPT was answered (PRDR-20) */
+    uint16_t rcpt_code; /* what RCPT was answered (PRDR-20, DEF-5) */
     uint8_t notify;
 };
 

@@ -2,6 +2,7 @@
 /* ctl_envelope.c - owns how a stored envelope is printed. Field names are those of the log. */
 #include "ctl_envelope.h"
 #include "ctl_text.h"
+#include "smtp/session.h"
 #include <inttypes.h>
 
 /* Parameters as text: names and numbers, and ENVID or ORCPT, which are bounded. */
@@ -120,9 +121,13 @@ static void put_json_mail(FILE *out, const struct mail_params *p)
         fprintf(out, "%" PRIu64, p->size);
     else
         fputs("null", out);
-    fprintf(out,
-            ",\"body\":\"%s\",\"smtputf8\":%s,\"prdr\":%s,\"ret\":%s,\"envid\":", bodies[p->body],
-            p->smtputf8 ? "true" : "false", p->prdr ? "true" : "false", rets[p->ret]);
+    fprintf(out, ",\"body\":\"%s\",\"smtputf8\":%s,\"ret\":%s,\"dialect\":", bodies[p->body],
+            p->smtputf8 ? "true" : "false", rets[p->ret]);
+    if (p->dialects != 0)
+        fprintf(out, "\"%s\"", dialect_asked_name(p->dialects));
+    else
+        fputs("null", out);
+    fputs(",\"envid\":", out);
     if (p->envid.len > 0)
         ctl_put_json(out, p->envid);
     else

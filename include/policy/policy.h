@@ -123,6 +123,10 @@ struct policy_verdict {
 struct policy_verdict policy_verdict(const struct policy_class *c, const struct scan_result *scan,
                                      const struct rules_hits *hits);
 
+/* policy_decides_later() - the content can make a difference to policy_verdict() in this class, or
+ * the class refuses or defers after the content whatever it is (DEF-5, DEF-6). */
+bool policy_decides_later(const struct policy_class *c);
+
 /*
  * policy_mix() - make verdicts fit a dialect that has one reply for all (plain SMTP)
  *

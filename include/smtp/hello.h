@@ -10,13 +10,13 @@
 struct session_config;
 
 /* Host name line and at most one line for each keyword. */
-#define HELLO_REPLY_BYTES_MAX (DOMAIN_BYTES_MAX + 6 + 12 * 64)
+#define HELLO_REPLY_BYTES_MAX (DOMAIN_BYTES_MAX + 6 + 20 * 40)
 
 /*
  * hello_offers() - what a listener really offers
  * Keywords whose conditions are not met are left out: BINARYMIME without CHUNKING (CORE-23),
- * SMTPUTF8 without 8BITMIME (CORE-27), PRDR without PIPELINING and ENHANCEDSTATUSCODES (PRDR-3) or
- * on LMTP; LMTP always has the two that it must have (LMTP-3).
+ * SMTPUTF8 without 8BITMIME (CORE-27), a dialect without what it needs (PRDR-3, DEF-3) or on LMTP;
+ * LMTP always has the two that it must have (LMTP-3).
  */
 uint32_t hello_offers(const struct session_config *config);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* param.h - MAIL and RCPT parameters: SIZE, BODY, SMTPUTF8, PRDR, DSN; both directions. */
+/* param.h - MAIL and RCPT parameters: SIZE, BODY, SMTPUTF8, DSN, dialects; both directions. */
 #ifndef SMTP_PARAM_H
 #define SMTP_PARAM_H
 
@@ -21,7 +21,7 @@ enum param_notify {
 struct mail_params {
     bool has_size;
     bool smtputf8;
-    bool prdr;
+    uint32_t dialects; /* those of SESSION_OFFER_DIALECTS that were asked for */
     enum param_body body;
     enum param_ret ret;
     uint64_t size;      /* SIZE=, octets; UINT64_MAX when 20 digits say more than that */
@@ -45,7 +45,7 @@ enum param_result {
  * @offers:  enum session_offer: what this session was offered; parameters of others are unknown
  *
  * Source:  RFC 5321 4.1.2; RFC 1870 (SIZE), 6152 and 3030 (BODY), 6531 (SMTPUTF8), 3461 (RET,
- *          ENVID); CORE-20, 22..27; PRDR-2
+ *          ENVID); CORE-20, 22..27; PRDR-2, DEF-2, EXD-1, EXD-2, HOL-4
  */
 MUST_CHECK enum param_result param_parse_mail(struct slice in, uint32_t offers,
                                               struct mail_params *ret_params);

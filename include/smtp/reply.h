@@ -26,6 +26,10 @@ enum reply_flag {
  */
 MUST_CHECK bool reply_put(struct buf *out, const struct answer *a, uint32_t flags);
 
+/* reply_put_behind() - the same behind @prefix, which counts for the limit (wrapped.h). */
+MUST_CHECK bool reply_put_behind(struct buf *out, struct slice prefix, const struct answer *a,
+                                 uint32_t flags);
+
 /* One line of a reply as a client sees it. */
 struct reply_line {
     uint16_t code;        /* 200..599 */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * session.h - server machine for SMTP, LMTP and PRDR, without I/O.
+ * session.h - server machine for SMTP and LMTP in all dialects, without I/O.
  *
  * Bytes in, events out, answers in, bytes out. No callbacks, no clock, no allocation. The owner
  * loops:
@@ -39,8 +39,18 @@
 enum session_protocol { SESSION_SMTP, SESSION_LMTP };
 
 /* How replies after the content are arranged; one row per dialect in dialect.c. */
-enum dialect { DIALECT_SMTP, DIALECT_LMTP, DIALECT_PRDR, DIALECT_COUNT };
+enum dialect {
+    DIALECT_SMTP,
+    DIALECT_LMTP,
+    DIALECT_PRDR,
+    DIALECT_DEFERRALS,
+    DIALECT_EXDATA,
+    DIALECT_XRCPT250, /* the wrapped 250 list */
+    DIALECT_COUNT
+};
 const char *dialect_name(enum dialect d);
+/* dialect_asked_name() - of the one that a MAIL asked for; @asked is not 0. */
+const char *dialect_asked_name(uint32_t asked);
 
 #define SESSION_NOTE_BYTES_MAX 64
 
@@ -125,11 +135,15 @@ MUST_CHECK size_t session_feed(struct session *s, struct slice in, clock_ns now,
 
 /*
  * session_answer() - decide a MAIL, RCPT or CONTENT event
- * 2xx for MAIL opens the transaction; 2xx for RCPT adds one entry to L. The answer's text must
+ * 2xx for MAIL opens the transaction; 2xx for RCPT adds one entry to L, and so does 352
+ * (STATUS_RCPT_LATER), which is right only where session_may_decide_later(). The answer's text must
  * live until session_output() has formatted it. An answer that comes after the session has ended
  * (session_end_now(), session_eof(), EV_CLOSE) is ignored, here and in all functions below.
  */
 void session_answer(struct session *s, uint32_t slot, struct answer answer);
+
+/* session_may_decide_later() - RCPT may be answered 352: this transaction asked for it (DEF-5). */
+bool session_may_decide_later(const struct session *s);
 
 /* session_begin_content() - say 354 (DATA) or go on (BDAT), scanning with @scan, which was prepared
  * by the owner through session_scan_options() and scan_begin(), and stays his until the end. */
@@ -144,7 +158,7 @@ struct scan_options session_scan_options(const struct session *s); /* key and ru
 enum session_fate { SESSION_FATE_OPEN, SESSION_FATE_REFUSED, SESSION_FATE_ACCEPTED };
 struct session_entry {
     struct answer answer; /* STATUS_NONE: undecided */
-    uint16_t rcpt_code;   /* what RCPT was answered, 250 or 251 (PRDR-20); 0: 250 */
+    uint16_t rcpt_code;   /* what RCPT was answered: 250, 251 (PRDR-20) or 352; 0: 250 */
     uint8_t fate;         /* private, enum session_fate */
 };
 uint32_t session_rcpt_count(const struct session *s); /* |L| */
@@ -156,16 +170,18 @@ void session_accept_rcpt(struct session *s, uint32_t entry_idx, struct answer an
 
 /*
  * session_open_block() - decisions will take a while: let the dialect show signs of life
- * PRDR sends 353 now (PRDR-17) and then each reply as it is decided, giving up the single form.
- * LMTP does so by itself; nothing happens in a dialect without a block.
+ * PRDR sends 353 now (PRDR-17) and then each reply as it is decided, giving up the single form; so
+ * do DEFERRALS, when somebody was told 352, and the wrapped list. EXDATA, whose first line says
+ * that not all is well, does so when somebody has been refused (EXD-10). LMTP does it by itself;
+ * nothing happens in a dialect without a block.
  */
 void session_open_block(struct session *s);
 
 /*
  * session_finish() - all entries are decided; @whole: STATUS_NONE lets the dialect derive the
- * final reply (PRDR-24; plain SMTP: all entries are alike by then), else it overrides (PRDR-25).
- * A refusal in @whole also decides all entries that are still open; entries need not have been set
- * then. A success in @whole needs an accepted entry.
+ * final reply (PRDR-24; plain SMTP: all entries are alike by then), else it overrides (PRDR-25),
+ * where the dialect has one. A refusal in @whole also decides all entries that are still open;
+ * entries need not have been set then. A success in @whole needs an accepted entry.
  */
 void session_finish(struct session *s, struct answer whole);
 /* True once every reply of the last message has been formatted by session_output(): entries and

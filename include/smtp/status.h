@@ -20,9 +20,12 @@ enum status {
     STATUS_RCPT_OK,          /* 250 2.1.5 */
     STATUS_STORED,           /* 250 2.0.0 stored as QUEUEID */
     STATUS_CHUNK_OK,         /* 250 2.0.0 N octets */
+    STATUS_WRAPPED_OPEN,     /* 250 2.0.0 +RCPT N, first line of a wrapped list (HOL-5) */
+    STATUS_WRAPPED_END,      /* 250 2.0.0 +END, its last line */
     STATUS_RCPT_FORWARDED,   /* 251 2.1.5 */
     STATUS_CANNOT_VRFY,      /* 252 2.0.0 */
-    STATUS_PRDR_OPEN,        /* 353, no enhanced code */
+    STATUS_RCPT_LATER,       /* 352, no enhanced code: decided after the content (DEF-5) */
+    STATUS_LIST_OPEN,        /* 353, no enhanced code: replies per recipient (PRDR-16, DEF-10) */
     STATUS_START_CONTENT,    /* 354, no enhanced code */
     STATUS_SHUTTING_DOWN,    /* 421 4.3.2 */
     STATUS_TIMEOUT,          /* 421 4.4.2 */

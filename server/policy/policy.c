@@ -289,6 +289,12 @@ struct policy_verdict policy_verdict(const struct policy_class *c, const struct 
     return verdict_by_action(c);
 }
 
+bool policy_decides_later(const struct policy_class *c)
+{
+    return c->size_max > 0 || c->flags_reject != 0 || c->score_reject != POLICY_SCORE_OFF ||
+           c->score_defer != POLICY_SCORE_OFF || class_takes_none(c);
+}
+
 /* --- one reply for all ---------------------------------------------------------------------- */
 
 bool policy_answer_is_alike(const struct answer *a, const struct answer *b)

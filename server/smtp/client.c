@@ -332,7 +332,7 @@ static void put_mail(struct client *c, struct buf *out)
     struct mail_params params = c->message->params;
     params.has_size = true;
     params.size = c->content_left;
-    params.prdr = c->dialect == CLIENT_DIALECT_PRDR;
+    params.dialects = c->dialect == CLIENT_DIALECT_PRDR ? SESSION_OFFER_PRDR : 0;
     BUF_PUT_LIT(out, "MAIL FROM:<");
     buf_put(out, c->message->sender);
     buf_put_byte(out, '>');

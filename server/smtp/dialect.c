@@ -3,23 +3,78 @@
  * dialect.c - one row for each way to answer a message, and what follows from the answers of its
  * recipients.
  *
- * The rows are the table of the reply engine: does a reply open the block, does each recipient get
- * a line, does a last reply close it, may one reply stand for all, and where responsibility moves.
- * session_reply.c walks HELD -> OPENER -> INDIVIDUAL -> FINAL and leaves out the stages that the
- * row does not have. A dialect with a line format of its own adds a column, not a branch.
+ * The rows are the table of the reply engine: does a reply open the block, who gets a line, what
+ * closes it, may one reply stand for all, and where responsibility moves. session_reply.c walks
+ *
+ *     HELD -> SINGLE                              one ordinary reply for all
+ *     HELD -> OPENER -> INDIVIDUAL -> FINAL       a block
+ *
+ * and leaves out what the row does not have. Rules of one dialect alone are functions in its file
+ * (dialect_NAME.c), to which the row points; a new dialect is a row and such a file.
  */
 #include "dialect.h"
 #include "base/assert.h"
 
+#define NEEDS_BOTH (SESSION_OFFER_PIPELINING | SESSION_OFFER_ENHANCED)
+
 static const struct dialect_row rows[DIALECT_COUNT] = {
-    [DIALECT_SMTP] = {.name = "smtp", .has_final = true, .owner = DIALECT_OWNER_FINAL},
-    [DIALECT_LMTP] = {.name = "lmtp", .has_individual = true, .owner = DIALECT_OWNER_REPLY},
-    [DIALECT_PRDR] = {.name = "prdr",
-                      .opener = STATUS_PRDR_OPEN,
-                      .has_individual = true,
-                      .has_final = true,
+    [DIALECT_SMTP] = {.name = "smtp",
+                      .listed = DIALECT_LISTED_NONE,
+                      .owner = DIALECT_OWNER_FINAL,
                       .may_be_single = true,
-                      .owner = DIALECT_OWNER_FINAL},
+                      .is_single = dialect_is_uniform,
+                      .final = dialect_final},
+    [DIALECT_LMTP] = {.name = "lmtp",
+                      .listed = DIALECT_LISTED_ALL,
+                      .opens = DIALECT_OPENS_AT_ONCE, /* LMTP-11 */
+                      .owner = DIALECT_OWNER_REPLY,
+                      .is_single = dialect_is_uniform,
+                      .final = dialect_final},
+    [DIALECT_PRDR] = {.name = "prdr",
+                      .offer = SESSION_OFFER_PRDR,
+                      .needs = NEEDS_BOTH, /* PRDR-3 */
+                      .opener = STATUS_LIST_OPEN,
+                      .listed = DIALECT_LISTED_ALL,
+                      .opens = DIALECT_OPENS_WHEN_ASKED, /* PRDR-17 */
+                      .closer = DIALECT_CLOSER_ANSWER,
+                      .owner = DIALECT_OWNER_FINAL,
+                      .may_be_single = true,
+                      .repeats_rcpt_code = true,
+                      .is_single = dialect_is_uniform,
+                      .final = dialect_final},
+    [DIALECT_DEFERRALS] = {.name = "deferrals",
+                           .offer = SESSION_OFFER_DEFERRALS,
+                           .needs = SESSION_OFFER_PIPELINING, /* DEF-3 */
+                           .opener = STATUS_LIST_OPEN,
+                           .listed = DIALECT_LISTED_LATER,
+                           .opens = DIALECT_OPENS_WHEN_ASKED, /* DEF-19, DEF-20 */
+                           .closer = DIALECT_CLOSER_ANSWER,
+                           .owner = DIALECT_OWNER_FINAL,
+                           .may_be_single = true,
+                           .is_single = deferrals_is_single,
+                           .final = deferrals_final},
+    [DIALECT_EXDATA] = {.name = "exdata",
+                        .offer = SESSION_OFFER_EXDATA,
+                        .listed = DIALECT_LISTED_ALL,
+                        .opens = DIALECT_OPENS_WITH_REFUSAL, /* EXD-10 */
+                        .owner = DIALECT_OWNER_REPLY,
+                        .may_be_single = true,
+                        .is_single = dialect_is_uniform,
+                        .final = dialect_final,
+                        .put_entry = exdata_put_entry},
+    [DIALECT_XRCPT250] = {.name = "xrcpt250",
+                          .offer = SESSION_OFFER_XRCPT250,
+                          .opener = STATUS_WRAPPED_OPEN,
+                          .listed = DIALECT_LISTED_ALL,
+                          .opens = DIALECT_OPENS_WHEN_ASKED, /* HOL-9 */
+                          .closer = DIALECT_CLOSER_FIXED,
+                          .closer_status = STATUS_WRAPPED_END,
+                          .owner = DIALECT_OWNER_REPLY, /* HOL-14: reading A */
+                          .may_be_single = true,
+                          .is_single = dialect_is_uniform,
+                          .final = dialect_final,
+                          .put_opener = xrcpt250_put_opener,
+                          .put_entry = xrcpt250_put_entry},
 };
 
 const struct dialect_row *dialect_row(enum dialect d)
@@ -31,6 +86,52 @@ const struct dialect_row *dialect_row(enum dialect d)
 const char *dialect_name(enum dialect d)
 {
     return dialect_row(d)->name;
+}
+
+const char *dialect_asked_name(uint32_t asked)
+{
+    enum dialect d = DIALECT_SMTP;
+    while (d < DIALECT_COUNT && (rows[d].offer & asked) == 0)
+        d++;
+    ASSERT(d < DIALECT_COUNT);
+    return rows[d].name;
+}
+
+bool dialect_for_mail(enum session_protocol protocol, uint32_t asked, enum dialect *ret_dialect)
+{
+    enum dialect found = protocol == SESSION_LMTP ? DIALECT_LMTP : DIALECT_SMTP;
+    unsigned count = 0;
+    for (int d = 0; d < DIALECT_COUNT; d++) {
+        if ((rows[d].offer & asked) == 0)
+            continue;
+        found = (enum dialect)d;
+        count++;
+    }
+    if (count > 1)
+        return false;
+    *ret_dialect = found;
+    return true;
+}
+
+uint32_t dialect_usable(uint32_t offers, enum session_protocol protocol)
+{
+    for (int d = 0; d < DIALECT_COUNT; d++)
+        if (protocol == SESSION_LMTP || (offers & rows[d].needs) != rows[d].needs)
+            offers &= ~rows[d].offer;
+    return offers;
+}
+
+bool dialect_is_listed(const struct dialect_row *row, const struct session_entry *entry)
+{
+    switch (row->listed) {
+    case DIALECT_LISTED_NONE:
+        return false;
+    case DIALECT_LISTED_ALL:
+        return true;
+    case DIALECT_LISTED_LATER:
+        return entry->rcpt_code == status_row(STATUS_RCPT_LATER)->code;
+    }
+    UNREACHABLE();
 }
 
 static bool answers_alike(const struct answer *a, const struct answer *b)

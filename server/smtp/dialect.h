@@ -5,6 +5,28 @@
 
 #include "smtp/session.h"
 
+/* who has a line of his own in the block */
+enum dialect_listed {
+    DIALECT_LISTED_NONE,
+    DIALECT_LISTED_ALL,   /* every RCPT answered 2xx */
+    DIALECT_LISTED_LATER, /* every RCPT answered 352; those answered 2xx have none (DEF-10) */
+};
+
+/* when a block may begin although not everything is decided */
+enum dialect_opens {
+    DIALECT_OPENS_NEVER,
+    DIALECT_OPENS_AT_ONCE,      /* there is no other form */
+    DIALECT_OPENS_WHEN_ASKED,   /* session_open_block() */
+    DIALECT_OPENS_WITH_REFUSAL, /* the same, once somebody is refused: the opening promises that */
+};
+
+/* what ends a block */
+enum dialect_closer {
+    DIALECT_CLOSER_NONE,   /* the last line of the last recipient */
+    DIALECT_CLOSER_ANSWER, /* a reply about the message */
+    DIALECT_CLOSER_FIXED,  /* a success that only says that the list is over */
+};
+
 /* where responsibility for an accepted recipient moves to us */
 enum dialect_owner {
     DIALECT_OWNER_REPLY, /* with the recipient's own reply: keep k, requeue n-k */
@@ -13,23 +35,47 @@ enum dialect_owner {
 
 struct dialect_row {
     const char *name;
-    enum status opener;  /* reply that opens a block, STATUS_NONE: there is none */
-    bool has_individual; /* one reply for each entry of L, in order */
-    bool has_final;      /* one reply about the message, last */
-    bool may_be_single;  /* one ordinary reply may stand for all when one outcome fits all */
+    uint32_t offer;     /* its keyword, whose MAIL parameter asks for it; 0: it goes by protocol */
+    uint32_t needs;     /* offers without which it is not offered */
+    enum status opener; /* STATUS_NONE: there is none */
+    enum dialect_listed listed;
+    enum dialect_opens opens;
+    enum dialect_closer closer;
+    enum status closer_status; /* of a fixed closer */
     enum dialect_owner owner;
+    bool may_be_single;     /* one ordinary reply may stand for all when it fits all */
+    bool repeats_rcpt_code; /* 251 to RCPT stays 251 (PRDR-20) */
+    /* One reply fits all @count entries, none of which is open. */
+    bool (*is_single)(const struct session_entry *entries, uint32_t count);
+    /* The last, or the only reply that follows from the entries. */
+    struct answer (*final)(const struct session_entry *entries, uint32_t count);
+    /* Lines of a form of their own; NULL: ordinary replies. False: no room, nothing was put. */
+    bool (*put_opener)(struct buf *out, uint32_t count);
+    bool (*put_entry)(struct buf *out, const struct answer *a, bool is_last, uint32_t flags);
 };
 
 const struct dialect_row *dialect_row(enum dialect d);
 
+/* dialect_for_mail() - what a MAIL asks for, @asked being of SESSION_OFFER_DIALECTS; false for two
+ * at once, which nothing defines (OTH section 6). */
+MUST_CHECK bool dialect_for_mail(enum session_protocol protocol, uint32_t asked,
+                                 enum dialect *ret_dialect);
+
+/* dialect_usable() - @offers without the dialects that they, or @protocol, have no room for. */
+uint32_t dialect_usable(uint32_t offers, enum session_protocol protocol);
+
 /* Stage of the replies after the content: what session_output() writes next. */
 enum dialect_stage {
-    DIALECT_IDLE, /* no message is being answered */
-    DIALECT_HELD, /* the form is not chosen yet */
+    DIALECT_IDLE,   /* no message is being answered */
+    DIALECT_HELD,   /* the form is not chosen yet */
+    DIALECT_SINGLE, /* one ordinary reply for all */
     DIALECT_OPENER,
     DIALECT_INDIVIDUAL,
     DIALECT_FINAL,
 };
+
+/* dialect_is_listed() - @entry has a line in a block. */
+bool dialect_is_listed(const struct dialect_row *row, const struct session_entry *entry);
 
 /* dialect_is_uniform() - one outcome fits all @count entries: all accepted, or all refused with the
  * same code, enhanced code and text (PRDR-13). */
@@ -40,5 +86,12 @@ struct answer dialect_final(const struct session_entry *entries, uint32_t count)
 
 /* dialect_accepted_count() - entries that were accepted with a proof of commit. */
 uint32_t dialect_accepted_count(const struct session_entry *entries, uint32_t count);
+
+/* The columns that are functions; each in the file of its dialect. */
+bool deferrals_is_single(const struct session_entry *entries, uint32_t count);
+struct answer deferrals_final(const struct session_entry *entries, uint32_t count);
+bool exdata_put_entry(struct buf *out, const struct answer *a, bool is_last, uint32_t flags);
+bool xrcpt250_put_opener(struct buf *out, uint32_t count);
+bool xrcpt250_put_entry(struct buf *out, const struct answer *a, bool is_last, uint32_t flags);
 
 #endif

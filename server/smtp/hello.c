@@ -7,6 +7,7 @@
  */
 #include "smtp/hello.h"
 #include "smtp/session.h"
+#include "dialect.h"
 
 #define LIMIT_DIGITS_MAX 6 /* RFC 9422 3 */
 #define LIMIT_MAX 999999
@@ -33,22 +34,23 @@ static const struct keyword keywords[] = {
     KEYWORD("CHUNKING", SESSION_OFFER_CHUNKING),
     KEYWORD("BINARYMIME", SESSION_OFFER_BINARYMIME),
     KEYWORD("PRDR", SESSION_OFFER_PRDR),
+    KEYWORD("DEFERRALS", SESSION_OFFER_DEFERRALS),
+    KEYWORD("XEXDATA", SESSION_OFFER_EXDATA),
+    KEYWORD("EXDATA", SESSION_OFFER_EXDATA),
+    KEYWORD("XRCPT250", SESSION_OFFER_XRCPT250),
     KEYWORD("LIMITS", SESSION_OFFER_LIMITS),
 };
 
 uint32_t hello_offers(const struct session_config *config)
 {
-    const uint32_t needed_by_prdr = SESSION_OFFER_PIPELINING | SESSION_OFFER_ENHANCED;
     uint32_t offers = config->offers;
     if (config->protocol == SESSION_LMTP)
-        offers = (offers | needed_by_prdr) & ~(uint32_t)SESSION_OFFER_PRDR;
+        offers |= SESSION_OFFER_PIPELINING | SESSION_OFFER_ENHANCED;
     if ((offers & SESSION_OFFER_CHUNKING) == 0)
         offers &= ~(uint32_t)SESSION_OFFER_BINARYMIME;
     if ((offers & SESSION_OFFER_8BITMIME) == 0)
         offers &= ~(uint32_t)(SESSION_OFFER_SMTPUTF8 | SESSION_OFFER_BINARYMIME);
-    if ((offers & needed_by_prdr) != needed_by_prdr)
-        offers &= ~(uint32_t)SESSION_OFFER_PRDR;
-    return offers;
+    return dialect_usable(offers, config->protocol);
 }
 
 static void put_parameters(struct buf *out, const struct session_config *config, uint32_t offer)
@@ -71,17 +73,19 @@ bool hello_put_reply(struct buf *out, const struct session_config *config)
 {
     uint8_t memory[HELLO_REPLY_BYTES_MAX];
     struct buf reply = buf_over(memory, sizeof(memory));
-    uint32_t left = hello_offers(config);
+    uint32_t offers = hello_offers(config);
+    size_t count = ARRAY_COUNT(keywords); /* up to the last one that is offered */
+    while (count > 0 && (offers & keywords[count - 1].offer) == 0)
+        count--;
     BUF_PUT_LIT(&reply, "250");
-    buf_put_byte(&reply, left != 0 ? '-' : ' ');
+    buf_put_byte(&reply, count > 0 ? '-' : ' ');
     buf_put(&reply, slice_first(config->hostname, DOMAIN_BYTES_MAX));
     BUF_PUT_LIT(&reply, "\r\n");
-    for (size_t i = 0; i < ARRAY_COUNT(keywords); i++) {
-        if ((left & keywords[i].offer) == 0)
+    for (size_t i = 0; i < count; i++) {
+        if ((offers & keywords[i].offer) == 0)
             continue;
-        left &= ~keywords[i].offer;
         BUF_PUT_LIT(&reply, "250");
-        buf_put_byte(&reply, left != 0 ? '-' : ' ');
+        buf_put_byte(&reply, i + 1 < count ? '-' : ' ');
         buf_put(&reply, keywords[i].name);
         put_parameters(&reply, config, keywords[i].offer);
         BUF_PUT_LIT(&reply, "\r\n");

@@ -116,11 +116,11 @@ static enum param_result take_smtputf8(const struct param *p, uint32_t offers,
     return p->has_value ? PARAM_BAD : PARAM_OK;
 }
 
-static enum param_result take_prdr(const struct param *p, uint32_t offers,
-                                   struct mail_params *params)
+static enum param_result take_dialect(const struct param *p, uint32_t offers,
+                                      struct mail_params *params)
 {
     (void)offers;
-    params->prdr = true;
+    (void)params; /* noted by its row */
     return p->has_value ? PARAM_BAD : PARAM_OK;
 }
 
@@ -151,7 +151,11 @@ static const struct mail_row mail_rows[] = {
     {"SIZE", SESSION_OFFER_SIZE, take_size},
     {"BODY", SESSION_OFFER_8BITMIME, take_body},
     {"SMTPUTF8", SESSION_OFFER_SMTPUTF8, take_smtputf8},
-    {"PRDR", SESSION_OFFER_PRDR, take_prdr},
+    {"PRDR", SESSION_OFFER_PRDR, take_dialect},
+    {"DEFERRALS", SESSION_OFFER_DEFERRALS, take_dialect},
+    {"EXDATA", SESSION_OFFER_EXDATA, take_dialect}, /* of its two names the one that is written */
+    {"XEXDATA", SESSION_OFFER_EXDATA, take_dialect},
+    {"XRCPT250", SESSION_OFFER_XRCPT250, take_dialect},
     {"RET", SESSION_OFFER_DSN, take_ret},
     {"ENVID", SESSION_OFFER_DSN, take_envid},
 };
@@ -173,6 +177,7 @@ enum param_result param_parse_mail(struct slice in, uint32_t offers, struct mail
         enum param_result result = mail_rows[i].take(&p, offers, &params);
         if (result != PARAM_OK)
             return result;
+        params.dialects |= mail_rows[i].offer & SESSION_OFFER_DIALECTS;
     }
     *ret_params = params;
     return PARAM_OK;
@@ -261,8 +266,14 @@ void param_put_mail(struct buf *out, const struct mail_params *params, uint32_t 
         BUF_PUT_LIT(out, " BODY=BINARYMIME");
     if (params->smtputf8 && (offers & SESSION_OFFER_SMTPUTF8) != 0)
         BUF_PUT_LIT(out, " SMTPUTF8");
-    if (params->prdr && (offers & SESSION_OFFER_PRDR) != 0)
-        BUF_PUT_LIT(out, " PRDR");
+    uint32_t dialects = params->dialects & offers;
+    for (size_t i = 0; i < ARRAY_COUNT(mail_rows); i++) {
+        if ((mail_rows[i].offer & dialects) == 0)
+            continue;
+        dialects &= ~mail_rows[i].offer;
+        buf_put_byte(out, ' ');
+        buf_put(out, slice_str(mail_rows[i].key));
+    }
     if ((offers & SESSION_OFFER_DSN) == 0)
         return;
     if (params->ret == PARAM_RET_FULL)

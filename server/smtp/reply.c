@@ -40,11 +40,18 @@ static uint8_t *put_foreign_text(uint8_t *at, struct slice text, size_t room, bo
 
 bool reply_put(struct buf *out, const struct answer *a, uint32_t flags)
 {
+    return reply_put_behind(out, SLICE_LIT(""), a, flags);
+}
+
+bool reply_put_behind(struct buf *out, struct slice prefix, const struct answer *a, uint32_t flags)
+{
     uint8_t line[REPLY_LINE_BYTES_MAX];
     const struct status_row *row = status_row(a->status);
     const uint8_t *enhanced = a->enhanced[0] != 0 ? a->enhanced : row->enhanced;
     unsigned code = answer_code(a);
-    uint8_t *at = put_small(line, code);
+    ASSERT(prefix.len <= 4);
+    memcpy(line, prefix.ptr, prefix.len);
+    uint8_t *at = put_small(line + prefix.len, code);
     *at++ = ' ';
     if ((flags & REPLY_ENHANCED) != 0 && row->enhanced[0] != 0) {
         ASSERT(enhanced[0] == code / 100); /* RFC 2034 4 */
@@ -59,6 +66,7 @@ bool reply_put(struct buf *out, const struct answer *a, uint32_t flags)
         size_t room = sizeof(line) - 2 - (size_t)(at - line);
         at = put_foreign_text(at, a->text, room, (flags & REPLY_UTF8) != 0);
     } else {
+        ASSERT_SLOW(row->text_len <= REPLY_TEXT_BYTES_MAX);
         memcpy(at, row->text, row->text_len);
         at += row->text_len;
     }

@@ -93,6 +93,7 @@ void session_init(struct session *s, const struct session_config *config, clock_
     ASSERT(config->hostname.len <= DOMAIN_BYTES_MAX);
     ASSERT(config->note.len <= SESSION_NOTE_BYTES_MAX);
     *s = (struct session){.config = config, .state = STATE_START, .stage = DIALECT_IDLE};
+    s->dialect = config->protocol == SESSION_LMTP ? DIALECT_LMTP : DIALECT_SMTP;
     replyq_init(&s->replies);
     uint32_t seq = replyq_reserve(&s->replies, REPLY_KIND_GREETING);
     replyq_fill(&s->replies, seq, &ANSWER(STATUS_GREETING));
@@ -173,8 +174,15 @@ static enum step hold(struct session_event *ev, enum session_event_kind kind)
 
 /* ---- transactions ---- */
 
+/* What a session speaks as long as no MAIL asks for another dialect (PRDR-6). */
+static enum dialect dialect_by_protocol(const struct session *s)
+{
+    return s->config->protocol == SESSION_LMTP ? DIALECT_LMTP : DIALECT_SMTP;
+}
+
 static void txn_reset(struct session *s)
 {
+    s->dialect = (uint8_t)dialect_by_protocol(s);
     s->rcpt_count = 0;
     s->chunk_total = 0;
     s->scan = NULL;
@@ -248,7 +256,8 @@ static enum status path_status(enum path_result result, enum status bad)
 }
 
 /* Path and parameters of MAIL; STATUS_NONE when all is well. */
-static enum status parse_mail(const struct session *s, struct slice args, struct session_event *ev)
+static enum status parse_mail(const struct session *s, struct slice args, struct session_event *ev,
+                              enum dialect *ret_dialect)
 {
     size_t used;
     bool may_be_utf8 = (offers(s) & SESSION_OFFER_SMTPUTF8) != 0;
@@ -263,6 +272,8 @@ static enum status parse_mail(const struct session *s, struct slice args, struct
     enum param_result result = param_parse_mail(args, offers(s), &ev->mail);
     if (result != PARAM_OK)
         return result == PARAM_UNKNOWN ? STATUS_UNKNOWN_PARAMETER : STATUS_BAD_SYNTAX;
+    if (!dialect_for_mail(s->config->protocol, ev->mail.dialects, ret_dialect))
+        return STATUS_BAD_SYNTAX; /* OTH section 6 */
     if (ev->path.is_utf8 && !ev->mail.smtputf8)
         return STATUS_NEEDS_UTF8;
     if (s->config->size_max > 0 && ev->mail.has_size && ev->mail.size > s->config->size_max)
@@ -276,7 +287,8 @@ static enum step do_mail(struct session *s, enum command c, struct slice args,
     (void)c;
     if (s->config->mail_max > 0 && s->mail_count >= s->config->mail_max)
         return close_because(s, STATUS_TOO_MANY_TXNS); /* CORE-30 */
-    enum status st = parse_mail(s, args, ev);
+    enum dialect dialect;
+    enum status st = parse_mail(s, args, ev, &dialect);
     s->was_mail_refused = st != STATUS_NONE;
     if (st == STATUS_TOO_BIG)
         return reply(s, st);
@@ -284,11 +296,7 @@ static enum step do_mail(struct session *s, enum command c, struct slice args,
         return reply_error(s, st);
     s->is_utf8 = ev->mail.smtputf8;
     s->is_binary = ev->mail.body == PARAM_BODY_BINARYMIME;
-    s->dialect = DIALECT_SMTP;
-    if (s->config->protocol == SESSION_LMTP)
-        s->dialect = DIALECT_LMTP;
-    else if (ev->mail.prdr)
-        s->dialect = DIALECT_PRDR;
+    s->dialect = (uint8_t)dialect;
     ev->kind = EV_MAIL;
     ev->slot = replyq_reserve(&s->replies, REPLY_KIND_MAIL);
     return STEP_EVENT;
@@ -374,22 +382,23 @@ static enum status refuse_chunk(const struct session *s, uint64_t bytes)
 
 /*
  * Read the octets of the current chunk and forget them; the reply does not wait for them. LAST ends
- * the transaction. On LMTP it has |L| replies, which may be none (LMTP-8, LMTP-16).
+ * the transaction. Where there is no other form it is answered by a block: on LMTP by |L| replies,
+ * which may be none (LMTP-8, LMTP-16).
  */
 static void drop_chunk(struct session *s, uint32_t seq, const struct answer *a)
 {
     bool has_txn = s->state != STATE_START && s->state != STATE_READY;
-    bool is_lmtp_last = s->config->protocol == SESSION_LMTP && s->is_last_chunk && s->is_esmtp;
+    bool has_block = !dialect_row((enum dialect)s->dialect)->may_be_single && s->is_last_chunk &&
+                     (has_txn || s->config->protocol == SESSION_LMTP) && s->is_esmtp;
     s->is_abort_due = session_is_live(s);
     s->state_after_drop = s->state == STATE_START ? STATE_START : STATE_READY;
     if (has_txn && !s->is_last_chunk)
         s->state_after_drop = STATE_FAILED;
     s->failed_status = (uint8_t)(status_is_temporary(a->status) ? a->status : STATUS_TXN_FAILED);
-    if (is_lmtp_last) {
+    if (has_block) {
         replyq_at(&s->replies, seq)->kind = REPLY_KIND_BLOCK;
         s->content_seq = seq;
-        s->dialect = DIALECT_LMTP;
-        s->stage = DIALECT_INDIVIDUAL;
+        s->stage = DIALECT_OPENER;
         s->entries = NULL;
         s->entry_idx = 0;
     }
@@ -794,8 +803,9 @@ void session_answer(struct session *s, uint32_t slot, struct answer answer)
         return;
     case REPLY_KIND_RCPT:
         ASSERT(s->state == STATE_MAIL);
+        ASSERT(answer.status != STATUS_RCPT_LATER || session_may_decide_later(s)); /* DEF-5 */
         replyq_fill(&s->replies, slot, &answer);
-        s->rcpt_count += is_success;
+        s->rcpt_count += is_success || answer.status == STATUS_RCPT_LATER;
         return;
     case REPLY_KIND_DATA:
     case REPLY_KIND_CHUNK:
@@ -844,6 +854,11 @@ void session_begin_content(struct session *s, uint32_t slot, struct scan *scan)
 uint32_t session_rcpt_count(const struct session *s)
 {
     return s->rcpt_count;
+}
+
+bool session_may_decide_later(const struct session *s)
+{
+    return dialect_row((enum dialect)s->dialect)->listed == DIALECT_LISTED_LATER;
 }
 
 enum dialect session_dialect(const struct session *s)

@@ -6,10 +6,11 @@
  * the block, which goes through the stages that its dialect has:
  *
  *     HELD -> OPENER -> INDIVIDUAL (entry 0 .. |L|-1) -> FINAL -> IDLE
+ *       +---> SINGLE -> IDLE
  *
- * It is HELD until the form is known: single form goes straight to FINAL. Individual replies leave
- * in order, each as soon as it is decided, formatted one at a time from the owner's entries, so ten
- * thousand of them need no memory here.
+ * It is HELD until the form is known (dialect.c). Individual replies leave in order, each as soon
+ * as it is decided, formatted one at a time from the owner's entries, so ten thousand of them need
+ * no memory here.
  *
  * Invariants:
  * - A success for a recipient comes from session_accept_rcpt() only, which asserts the proof of
@@ -27,6 +28,11 @@
 
 static_assert(SESSION_OUTPUT_BYTES_MIN >= HELLO_REPLY_BYTES_MAX, "the longest reply we build");
 static_assert(SESSION_OUTPUT_BYTES_MIN >= REPLY_LINE_BYTES_MAX, "a reply line");
+
+static const struct dialect_row *dialect_of(const struct session *s)
+{
+    return dialect_row((enum dialect)s->dialect);
+}
 
 static bool is_failure(const struct answer *a)
 {
@@ -54,8 +60,8 @@ void session_set_entries(struct session *s, struct session_entry *entries)
         entries[i].fate = SESSION_FATE_OPEN;
     }
     s->entries = entries;
-    if (s->dialect == DIALECT_LMTP)
-        s->stage = DIALECT_INDIVIDUAL; /* LMTP-11 */
+    if (dialect_of(s)->opens == DIALECT_OPENS_AT_ONCE)
+        s->stage = DIALECT_OPENER;
 }
 
 static struct session_entry *open_entry(struct session *s, uint32_t idx)
@@ -88,7 +94,7 @@ void session_accept_rcpt(struct session *s, uint32_t entry_idx, struct answer an
     struct session_entry *entry = open_entry(s, entry_idx);
     ASSERT(status_is_success(answer.status));
     /* The code that RCPT got, or a more specific one: 250 to 251, never back (PRDR-20). */
-    if (s->dialect == DIALECT_PRDR && entry->rcpt_code > answer_code(&answer))
+    if (dialect_of(s)->repeats_rcpt_code && entry->rcpt_code > answer_code(&answer))
         answer.code = entry->rcpt_code;
     entry->answer = answer;
     entry->fate = SESSION_FATE_ACCEPTED;
@@ -96,10 +102,19 @@ void session_accept_rcpt(struct session *s, uint32_t entry_idx, struct answer an
 
 void session_open_block(struct session *s)
 {
+    const struct dialect_row *row = dialect_of(s);
+    bool has_line = false;
+    bool has_refusal = false;
     if (!is_deciding(s))
         return;
     ASSERT(s->entries != NULL);
-    if (s->stage == DIALECT_HELD && dialect_row(s->dialect)->has_individual)
+    if (s->stage != DIALECT_HELD || row->opens == DIALECT_OPENS_NEVER)
+        return;
+    for (uint32_t i = 0; i < s->rcpt_count; i++) {
+        has_line |= dialect_is_listed(row, &s->entries[i]);
+        has_refusal |= s->entries[i].fate == SESSION_FATE_REFUSED;
+    }
+    if (has_line && (has_refusal || row->opens != DIALECT_OPENS_WITH_REFUSAL))
         s->stage = DIALECT_OPENER;
 }
 
@@ -125,20 +140,20 @@ static bool all_decided(const struct session *s)
 /* Which stage follows HELD, all being decided. */
 static enum dialect_stage choose_form(const struct session *s, const struct answer *whole)
 {
-    const struct dialect_row *row = dialect_row((enum dialect)s->dialect);
-    if (!row->has_individual)
-        return DIALECT_FINAL;
+    const struct dialect_row *row = dialect_of(s);
+    if (row->listed == DIALECT_LISTED_NONE)
+        return DIALECT_SINGLE;
     if (row->may_be_single &&
-        (is_failure(whole) || s->entries == NULL || dialect_is_uniform(s->entries, s->rcpt_count)))
-        return DIALECT_FINAL;
-    return row->opener != STATUS_NONE ? DIALECT_OPENER : DIALECT_INDIVIDUAL;
+        (is_failure(whole) || s->entries == NULL || row->is_single(s->entries, s->rcpt_count)))
+        return DIALECT_SINGLE;
+    return DIALECT_OPENER;
 }
 
 void session_finish(struct session *s, struct answer whole)
 {
     if (!is_deciding(s))
         return;
-    const struct dialect_row *row = dialect_row((enum dialect)s->dialect);
+    const struct dialect_row *row = dialect_of(s);
     if (is_failure(&whole))
         decide_rest(s, &whole);
     ASSERT(s->entries != NULL || is_failure(&whole));
@@ -148,14 +163,14 @@ void session_finish(struct session *s, struct answer whole)
         uint32_t accepted = dialect_accepted_count(s->entries, s->rcpt_count);
         ASSERT(accepted > 0);
     }
-    if (!row->has_individual && s->entries != NULL && !is_failure(&whole)) {
+    if (row->listed == DIALECT_LISTED_NONE && s->entries != NULL && !is_failure(&whole)) {
         uint32_t accepted = dialect_accepted_count(s->entries, s->rcpt_count);
         ASSERT(accepted == 0 || accepted == s->rcpt_count); /* one reply must fit all (CORE-8) */
     }
     if (s->stage == DIALECT_HELD)
         s->stage = (uint8_t)choose_form(s, &whole);
     if (whole.status == STATUS_NONE)
-        whole = dialect_final(s->entries, s->rcpt_count);
+        whole = row->final(s->entries, s->rcpt_count);
     replyq_fill(&s->replies, s->content_seq, &whole);
     session_set_state(s, STATE_READY);
 }
@@ -199,50 +214,88 @@ static bool put_hello(const struct session *s, struct buf *out)
     return has_put;
 }
 
+static bool put_opener(const struct session *s, struct buf *out, uint32_t flags)
+{
+    const struct dialect_row *row = dialect_of(s);
+    if (row->opener == STATUS_NONE)
+        return true;
+    if (row->put_opener == NULL)
+        return put(s, out, &ANSWER(row->opener), flags);
+    bool has_put = row->put_opener(out, s->rcpt_count);
+    if (has_put)
+        count_reply(s, row->opener);
+    return has_put;
+}
+
+static bool put_entry(const struct session *s, struct buf *out, const struct answer *a,
+                      uint32_t flags)
+{
+    const struct dialect_row *row = dialect_of(s);
+    bool is_last = s->entry_idx + 1 == s->rcpt_count;
+    if (row->put_entry == NULL)
+        return put(s, out, a, flags);
+    bool has_put = row->put_entry(out, a, is_last, flags);
+    if (has_put)
+        count_reply(s, a->status);
+    return has_put;
+}
+
 /* Individual replies as far as they are decided; a block without entries repeats its own answer. */
 static enum put_result put_individual(struct session *s, const struct replyq_slot *slot,
-                                      struct buf *out)
+                                      struct buf *out, uint32_t flags)
 {
-    uint32_t flags = reply_flags(s);
     for (; s->entry_idx < s->rcpt_count; s->entry_idx++) {
+        const struct session_entry *entry = s->entries != NULL ? &s->entries[s->entry_idx] : NULL;
         struct answer a;
-        if (s->entries != NULL) {
-            if (s->entries[s->entry_idx].fate == SESSION_FATE_OPEN)
-                return PUT_WAIT;
-            a = s->entries[s->entry_idx].answer;
-        } else {
-            if (!slot->is_ready)
-                return PUT_WAIT;
-            a = replyq_slot_answer(slot);
-        }
-        if (!put(s, out, &a, flags))
+        if (entry != NULL && !dialect_is_listed(dialect_of(s), entry))
+            continue;
+        if (entry != NULL ? entry->fate == SESSION_FATE_OPEN : !slot->is_ready)
+            return PUT_WAIT;
+        a = entry != NULL ? entry->answer : replyq_slot_answer(slot);
+        if (!put_entry(s, out, &a, flags))
             return PUT_FULL;
     }
     return PUT_DONE;
 }
 
+static bool put_closer(const struct session *s, const struct replyq_slot *slot, struct buf *out,
+                       uint32_t flags)
+{
+    const struct dialect_row *row = dialect_of(s);
+    struct answer final = replyq_slot_answer(slot);
+    switch (row->closer) {
+    case DIALECT_CLOSER_NONE:
+        return true;
+    case DIALECT_CLOSER_ANSWER:
+        return put(s, out, &final, flags);
+    case DIALECT_CLOSER_FIXED:
+        return put(s, out, &ANSWER(row->closer_status), flags | REPLY_ENHANCED);
+    }
+    UNREACHABLE();
+}
+
 /* The replies to one message; PUT_DONE when all were written and the slot can go. */
 static enum put_result put_block(struct session *s, const struct replyq_slot *slot, struct buf *out)
 {
-    const struct dialect_row *row = dialect_row((enum dialect)s->dialect);
     uint32_t flags = reply_flags(s);
     if (s->stage == DIALECT_HELD)
         return PUT_WAIT;
     if (s->stage == DIALECT_OPENER) {
-        if (row->opener != STATUS_NONE && !put(s, out, &ANSWER(row->opener), flags))
+        if (!put_opener(s, out, flags))
             return PUT_FULL;
         s->stage = DIALECT_INDIVIDUAL;
     }
     if (s->stage == DIALECT_INDIVIDUAL) {
-        enum put_result result = put_individual(s, slot, out);
+        enum put_result result = put_individual(s, slot, out, flags);
         if (result != PUT_DONE)
             return result;
         s->stage = DIALECT_FINAL;
     }
     if (!slot->is_ready)
         return PUT_WAIT;
-    struct answer final = replyq_slot_answer(slot);
-    if (row->has_final && !put(s, out, &final, flags))
+    struct answer single = replyq_slot_answer(slot);
+    if (s->stage == DIALECT_SINGLE ? !put(s, out, &single, flags)
+                                   : !put_closer(s, slot, out, flags))
         return PUT_FULL;
     s->stage = DIALECT_IDLE;
     s->entries = NULL;
@@ -400,12 +453,13 @@ void session_refuse(struct session *s, struct answer answer)
 /* The message that is being decided: the rest 451, a final reply @a; false when @a is still due. */
 static bool end_block(struct session *s, const struct answer *a)
 {
-    const struct dialect_row *row = dialect_row((enum dialect)s->dialect);
+    const struct dialect_row *row = dialect_of(s);
     decide_rest(s, &ANSWER(STATUS_LOCAL_ERROR));
     if (s->stage == DIALECT_HELD)
-        s->stage = row->has_final ? DIALECT_FINAL : DIALECT_INDIVIDUAL;
-    replyq_fill(&s->replies, s->content_seq, row->has_final ? a : &ANSWER(STATUS_LOCAL_ERROR));
-    return row->has_final;
+        s->stage = row->may_be_single ? DIALECT_SINGLE : DIALECT_OPENER;
+    bool is_said = s->stage == DIALECT_SINGLE || row->closer == DIALECT_CLOSER_ANSWER;
+    replyq_fill(&s->replies, s->content_seq, is_said ? a : &ANSWER(STATUS_LOCAL_ERROR));
+    return is_said;
 }
 
 void session_end_now(struct session *s, struct answer answer)

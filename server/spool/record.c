@@ -29,8 +29,43 @@ enum commit_bit {
     COMMIT_HAS_SIZE = 1u << 0,
     COMMIT_SMTPUTF8 = 1u << 1,
     COMMIT_PRDR = 1u << 2,
-    COMMIT_BITS = (1u << 3) - 1,
+    COMMIT_DEFERRALS = 1u << 3,
+    COMMIT_EXDATA = 1u << 4,
+    COMMIT_XRCPT250 = 1u << 5,
+    COMMIT_BITS = (1u << 6) - 1,
 };
+
+static const struct {
+    uint32_t offer;
+    uint8_t bit;
+} dialect_bits[] = {
+    {SESSION_OFFER_PRDR, COMMIT_PRDR},
+    {SESSION_OFFER_DEFERRALS, COMMIT_DEFERRALS},
+    {SESSION_OFFER_EXDATA, COMMIT_EXDATA},
+    {SESSION_OFFER_XRCPT250, COMMIT_XRCPT250},
+};
+
+static uint8_t bits_of(const struct mail_params *mail)
+{
+    uint8_t bits = 0;
+    if (mail->has_size)
+        bits |= COMMIT_HAS_SIZE;
+    if (mail->smtputf8)
+        bits |= COMMIT_SMTPUTF8;
+    for (size_t i = 0; i < ARRAY_COUNT(dialect_bits); i++)
+        if ((mail->dialects & dialect_bits[i].offer) != 0)
+            bits |= dialect_bits[i].bit;
+    return bits;
+}
+
+static uint32_t dialects_of(uint8_t bits)
+{
+    uint32_t dialects = 0;
+    for (size_t i = 0; i < ARRAY_COUNT(dialect_bits); i++)
+        if ((bits & dialect_bits[i].bit) != 0)
+            dialects |= dialect_bits[i].offer;
+    return dialects;
+}
 
 struct commit_fixed {
     uint64_t queue_id;
@@ -188,9 +223,7 @@ void record_commit_encode(const struct spool_envelope *e, uint64_t queue_id, uin
         .rcpt_bytes = (uint32_t)rcpts_bytes(e),
         .mail_body = (uint8_t)e->mail.body,
         .mail_ret = (uint8_t)e->mail.ret,
-        .bits =
-            (uint8_t)((e->mail.has_size ? COMMIT_HAS_SIZE : 0) |
-                      (e->mail.smtputf8 ? COMMIT_SMTPUTF8 : 0) | (e->mail.prdr ? COMMIT_PRDR : 0)),
+        .bits = bits_of(&e->mail),
     };
     for (unsigned i = 0; i < TEXT_COUNT; i++)
         fixed.text_len[i] = (uint16_t)texts[i].len;
@@ -263,7 +296,7 @@ static void envelope_from(const struct commit_fixed *f, const struct slice texts
                  .size = f->mail_size,
                  .body = (enum param_body)f->mail_body,
                  .smtputf8 = (f->bits & COMMIT_SMTPUTF8) != 0,
-                 .prdr = (f->bits & COMMIT_PRDR) != 0,
+                 .dialects = dialects_of(f->bits),
                  .ret = (enum param_ret)f->mail_ret,
                  .envid = texts[TEXT_ENVID]},
         .helo = texts[TEXT_HELO],

@@ -13,6 +13,7 @@ recipient_delimiter = "+";
 {listeners}
 listener "one" { address = "smtp+unix:{dir}/one.sock"; mixed = one-class; }
 listener "refuse" { address = "smtp+unix:{dir}/refuse.sock"; on_refusal = refuse; }
+listener "wrapped" { address = "smtp+unix:{dir}/wrapped.sock"; offer = [all]; }
 rules = "rules";
 class "strict" { score_reject = 5; score_defer = 2; reject_reply = "550 5.7.1 Not wanted here"; }
 class "postmaster" { score_reject = off; }
@@ -113,6 +114,66 @@ def test_prdr(case):
     check_equal([w[:4] for w in words],
                 [[STRICT, "strict", "reject", "550"], [POSTMASTER, "postmaster", "accept", "250"],
                  [SMALL, "small", "reject", "552"]])
+    client.quit()
+    check_equal(len(server.stored()), 1)
+
+
+def test_deferrals(case):
+    """DEF-5, DEF-6, DEF-10: 352 and a line for those whose class looks at content, 250 and no line
+    for the others; the block after DATA and after BDAT LAST."""
+    server = policy_server(case)
+    client = server.client()
+    client.hello()
+    for send in (client.data, client.bdat):
+        replies = client.envelope([STRICT, POSTMASTER, SMALL, "gone@mx.test.example"],
+                                  params="DEFERRALS", rcpt_codes=(250, 352, 550))
+        check_equal([r.code for r in replies], [352, 250, 352, 550])
+        replies = send(message(body=GTUBE + b"\r\n" + BIG), 4)
+        check_equal([r.code for r in replies], [353, 550, 552, 250])
+        queue_id = replies[3].queue_id
+        check_equal(set(recipients_in(server, queue_id)) & {STRICT, POSTMASTER, SMALL}, {POSTMASTER})
+    client.envelope([STRICT, POSTMASTER], params="DEFERRALS", rcpt_codes=(250, 352))
+    check_equal([r.code for r in client.data(message())], [250])  # DEF-9
+    check_equal(client.command("MAIL FROM:<a@b.example> DEFERRALS PRDR").code, 501)
+    client.envelope([STRICT, POSTMASTER])  # unasked never 352
+    client.command("RSET", 250)
+    client.quit()
+    check_equal([line["dialect"] for line in server.wait_log("transaction", 3)], ["deferrals"] * 3)
+    check_equal(len(server.stored()), 3)
+
+
+def test_exdata(case):
+    """EXD-2, EXD-8, EXD-9, EXD-10: one reply 558, a line for each; plain 2xx when all accept."""
+    server = policy_server(case)
+    client = server.client()
+    client.hello()
+    for params in ("EXDATA", "XEXDATA"):
+        client.envelope([POSTMASTER, STRICT, SMALL], params=params)
+        (reply,) = client.data(message(body=GTUBE + b"\r\n" + BIG))
+        check_equal(reply.code, 558)
+        check_equal([line[:9] for line in reply.lines], ["250 2.0.0", "550 5.7.1", "552 5.2.3"])
+        check_equal(set(recipients_in(server, reply.queue_id)) & {STRICT, POSTMASTER, SMALL},
+                    {POSTMASTER})
+    client.envelope([POSTMASTER, STRICT], params="EXDATA")
+    check_equal([r.code for r in client.data(message())], [250])
+    client.envelope([POSTMASTER, STRICT])  # EXD-4: unasked never 558
+    check_equal([r.code for r in client.data(message(body=GTUBE + b"\r\n"))], [250])
+    client.quit()
+
+
+def test_xrcpt250(case):
+    """HOL-4, HOL-5: where it is offered."""
+    server = policy_server(case)
+    client = server.client()
+    check("XRCPT250" not in client.hello().text, "offered without being asked for")
+    check_equal(client.command("MAIL FROM:<a@b.example> XRCPT250").code, 555)
+    client.quit()
+    client = harness.Client(os.path.join(server.dir, "wrapped.sock")).of(case)
+    check("XRCPT250" in client.hello().text, "is not offered")
+    client.envelope([STRICT, POSTMASTER, SMALL], params="XRCPT250")
+    (reply,) = client.data(message(body=GTUBE + b"\r\n" + BIG))
+    check_equal((reply.code, reply.lines[0], reply.lines[-1]), (250, "2.0.0 +RCPT 3", "2.0.0 +END"))
+    check_equal([line[:9] for line in reply.lines[1:-1]], ["550 5.7.1", "250 2.0.0", "552 5.2.3"])
     client.quit()
     check_equal(len(server.stored()), 1)
 

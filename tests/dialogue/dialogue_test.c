@@ -8,7 +8,7 @@
  * A transcript is a text file:
  *
  *     # comment, with the rule ids that it shows
- *     = key value ...     configuration: lmtp | offers HEX | without HEX | size_max N |
+ *     = key value ...     configuration: lmtp | offers HEX | with HEX | without HEX | size_max N |
  *                         rcpt_max N | mail_max N | error_max N | received_max N | normalize |
  *                         bind | early: the first bytes come before the greeting was formatted
  *     = stepwise          replies must be waited for: no run with everything sent at once
@@ -30,7 +30,10 @@
  *     E: letters          all events so far: h mail rcpt content body-end abort close(x)
  *     X                   the server wants to close
  *
- * A verdict is "accept", "accept code e.n.h text" or a failure "code e.n.h text". In texts, \r \n
+ * Offered is, unless a transcript says otherwise, all but LIMITS and the dialects other than PRDR.
+ *
+ * A verdict is "accept", "accept code e.n.h text", a failure "code e.n.h text", or "352" for a
+ * recipient that is decided after the content. In texts, \r \n
  * \t \\ \xHH and \(N,text) for N times the text are understood.
  *
  * Each transcript runs stepwise with whole steps, byte by byte, at random splits with a seed that
@@ -183,6 +186,8 @@ static void configure(struct script *sc, struct slice text, unsigned number)
             c->protocol = SESSION_LMTP;
         else if (slice_eq(key, SLICE_LIT("offers")))
             c->offers = (uint32_t)number_of(word(&text));
+        else if (slice_eq(key, SLICE_LIT("with")))
+            c->offers |= (uint32_t)number_of(word(&text));
         else if (slice_eq(key, SLICE_LIT("without")))
             c->offers &= ~(uint32_t)number_of(word(&text));
         else if (slice_eq(key, SLICE_LIT("size_max")))
@@ -230,7 +235,8 @@ static void load(struct script *sc, const char *path)
     const char *slash = strrchr(path, '/');
     sc->name = slash != NULL ? slash + 1 : path;
     sc->config = (struct session_config){
-        .offers = SESSION_OFFER_ALL & ~(uint32_t)SESSION_OFFER_LIMITS,
+        .offers = (SESSION_OFFER_ALL & ~(uint32_t)(SESSION_OFFER_LIMITS | SESSION_OFFER_DIALECTS)) |
+                  SESSION_OFFER_PRDR,
         .hostname = SLICE_LIT("mx.example"),
         .size_max = 100000,
         .rcpt_max = 100,
@@ -303,6 +309,8 @@ static struct answer parse_verdict(struct slice text, enum status accept_status)
         return OWNER_LATER;
     if (slice_eq(text, SLICE_LIT("accept")))
         return ANSWER(accept_status);
+    if (slice_eq(text, SLICE_LIT("352")))
+        return ANSWER(STATUS_RCPT_LATER);
     struct slice rest = text;
     if (slice_has_prefix_nocase(text, SLICE_LIT("accept ")))
         rest = slice_from(text, 7);

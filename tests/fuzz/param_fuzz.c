@@ -19,7 +19,8 @@ static void check_mail(struct slice in, uint32_t offers)
     ASSERT(!b.is_full);
     ASSERT(param_parse_mail(buf_slice(&b), offers, &q) == PARAM_OK);
     ASSERT(p.has_size == q.has_size && (!p.has_size || p.size == q.size));
-    ASSERT(p.body == q.body && p.smtputf8 == q.smtputf8 && p.prdr == q.prdr && p.ret == q.ret);
+    ASSERT(p.body == q.body && p.smtputf8 == q.smtputf8 && p.dialects == q.dialects &&
+           p.ret == q.ret);
     ASSERT(slice_eq(p.envid, q.envid));
 }
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * reply_fuzz.c - replies. Oracles: a reply built from any status and any text is one well-formed
- * line within the limit and parses back; a line that parses has sane parts that lie inside it.
+ * line within the limit and parses back, alone and wrapped; a line that parses has sane parts that
+ * lie inside it; lines of a wrapped reply are lines of an ordinary one, outside and inside.
  */
 #include "base/assert.h"
-#include "smtp/reply.h"
+#include "smtp/wrapped.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -40,6 +41,33 @@ static void check_parse(struct slice in)
     ASSERT(reply_add_line(&st, &line) == (line.is_last ? REPLY_DONE : REPLY_MORE));
 }
 
+static void check_build_wrapped(enum status st, struct slice text, uint32_t flags, bool is_last)
+{
+    uint8_t memory[REPLY_LINE_BYTES_MAX];
+    struct buf b = buf_over(memory, sizeof(memory));
+    struct answer a = {.status = st, .text = text};
+    struct wrapped_line line;
+    ASSERT(wrapped_put(&b, EXDATA_CODE, is_last, &a, flags));
+    ASSERT(wrapped_parse_line(slice_of(memory, b.len - 2), EXDATA_CODE, &line));
+    ASSERT(line.is_last == is_last && line.inner.is_last);
+    ASSERT(line.inner.code == status_row(st)->code);
+}
+
+static void check_parse_wrapped(struct slice in)
+{
+    struct wrapped_line line;
+    struct reply_line outer;
+    struct reply_line inner;
+    if (!wrapped_parse_line(in, EXDATA_CODE, &line))
+        return;
+    ASSERT(reply_parse_line(in, &outer));
+    ASSERT(outer.code == EXDATA_CODE && outer.is_last == line.is_last);
+    ASSERT(reply_parse_line(slice_from(in, 4), &inner));
+    ASSERT(inner.code == line.inner.code && inner.is_last == line.inner.is_last);
+    ASSERT(slice_eq(inner.text, line.inner.text));
+    ASSERT(!line.is_last || line.inner.is_last);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size < 2)
@@ -48,5 +76,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     enum status st = (enum status)(1 + data[0] % (STATUS_COUNT - 1));
     check_build(st, in, data[1] & (REPLY_ENHANCED | REPLY_UTF8));
     check_parse(in);
+    check_build_wrapped(st, in, data[1] & (REPLY_ENHANCED | REPLY_UTF8), (data[1] & 128) != 0);
+    check_parse_wrapped(in);
     return 0;
 }

@@ -4,8 +4,9 @@
  *
  * Input: two bytes of configuration, eight bytes of seed, then what the client sends.
  * Oracles: the same output, content and events whole and split; each line of output well-formed; as
- * many replies as slots were given out, and as many after the content as the dialect wants; a third
- * run, held to the rules of pipelining, with late answers and a sudden end, must end well.
+ * many replies as slots were given out, and as many after the content as the dialect wants; marks
+ * of a dialect (352, 353, 558, +RCPT) only for transactions that asked for it (PRDR-40, EXD-4); a
+ * third run, held to the rules of pipelining, with late answers and a sudden end, must end well.
  */
 #include "../dialogue/owner.h"
 #include "../support/testscan.h"
@@ -18,6 +19,9 @@ struct fuzz {
     struct rng rng; /* decisions, in the order in which they are asked for */
     bool may_be_late;
     uint64_t block_lines; /* replies after the content that are due, less one for each block */
+    uint64_t laters;      /* 352 to RCPT */
+    uint64_t openers;     /* 353 */
+    uint64_t wrapped;     /* 558 and +RCPT may stand in the output */
 };
 
 static struct answer decide(struct fuzz *f, enum status good)
@@ -37,8 +41,13 @@ static struct answer on_mail(struct owner *o, const struct session_event *ev)
 
 static struct answer on_rcpt(struct owner *o, const struct session_event *ev)
 {
+    struct fuzz *f = o->ctx;
     (void)ev;
-    return decide(o->ctx, STATUS_RCPT_OK);
+    if (session_may_decide_later(&o->session) && rng_below(&f->rng, 3) > 0) {
+        f->laters++;
+        return ANSWER(STATUS_RCPT_LATER);
+    }
+    return decide(f, STATUS_RCPT_OK);
 }
 
 static struct answer on_content(struct owner *o)
@@ -46,26 +55,44 @@ static struct answer on_content(struct owner *o)
     return decide(o->ctx, STATUS_OK);
 }
 
-static void on_end(struct owner *o, const struct session_event *ev)
+/* What a block of @listed lines adds to the one reply that every message has. */
+static void note_block(struct fuzz *f, enum dialect dialect, uint32_t listed)
 {
-    struct fuzz *f = o->ctx;
-    uint32_t count = session_rcpt_count(&o->session);
-    enum dialect dialect = session_dialect(&o->session);
-    bool is_alike = dialect == DIALECT_SMTP || rng_below(&f->rng, 2) == 0;
-    bool is_open = rng_below(&f->rng, 4) == 0;
-    uint64_t common = rng_below(&f->rng, 4);
-    ASSERT(count > 0);
-    f->block_lines += dialect == DIALECT_LMTP ? count - 1 : 0;
-    if (is_open)
-        session_open_block(&o->session);
-    if (dialect == DIALECT_PRDR && is_open)
-        f->block_lines += count + 1;
-    if (ev->answer.status != STATUS_NONE) {
-        session_finish(&o->session, ev->answer);
-        return;
+    switch (dialect) {
+    case DIALECT_SMTP:
+        break;
+    case DIALECT_LMTP:
+        f->block_lines += listed - 1;
+        break;
+    case DIALECT_PRDR:
+    case DIALECT_DEFERRALS:
+        f->openers++;
+        f->block_lines += listed + 1;
+        break;
+    case DIALECT_EXDATA:
+    case DIALECT_XRCPT250:
+        f->wrapped++;
+        break;
+    case DIALECT_COUNT:
+        UNREACHABLE();
     }
-    bool is_mixed = false;
+}
+
+static uint32_t count_listed(const struct owner *o, uint32_t count)
+{
+    uint32_t listed = 0;
+    for (uint32_t i = 0; i < count; i++)
+        listed += o->rcpt_codes[i] == 352;
+    return session_dialect(&o->session) == DIALECT_DEFERRALS ? listed : count;
+}
+
+/* True when no one reply fits them all. */
+static bool decide_entries(struct owner *o, struct fuzz *f, uint32_t count)
+{
+    bool is_alike = session_dialect(&o->session) == DIALECT_SMTP || rng_below(&f->rng, 2) == 0;
+    uint64_t common = rng_below(&f->rng, 4);
     uint64_t first = 0;
+    bool is_mixed = false;
     for (uint32_t i = 0; i < count; i++) {
         uint64_t n = is_alike ? common : rng_below(&f->rng, 4);
         first = i == 0 ? n : first;
@@ -76,12 +103,54 @@ static void on_end(struct owner *o, const struct session_event *ev)
             session_refuse_rcpt(&o->session, i,
                                 ANSWER(n == 2 ? STATUS_REFUSED_POLICY : STATUS_DEFERRED_POLICY));
     }
-    if (dialect == DIALECT_PRDR && !is_open && is_mixed)
-        f->block_lines += count + 1;
+    return is_mixed;
+}
+
+static void on_end(struct owner *o, const struct session_event *ev)
+{
+    struct fuzz *f = o->ctx;
+    uint32_t count = session_rcpt_count(&o->session);
+    enum dialect dialect = session_dialect(&o->session);
+    uint32_t listed = count_listed(o, count);
+    bool is_open = rng_below(&f->rng, 4) == 0;
+    ASSERT(count > 0);
+    if (is_open)
+        session_open_block(&o->session);
+    bool has_block = dialect == DIALECT_LMTP || (is_open && listed > 0);
+    if (ev->answer.status != STATUS_NONE) {
+        if (has_block)
+            note_block(f, dialect, listed);
+        session_finish(&o->session, ev->answer);
+        return;
+    }
+    bool is_mixed = decide_entries(o, f, count);
+    if (is_open) /* now somebody may have been refused */
+        session_open_block(&o->session);
+    if (has_block || (is_mixed && listed > 0))
+        note_block(f, dialect, listed);
     session_finish(&o->session, ANSWER(STATUS_NONE));
 }
 
 static const struct owner_ops ops = {on_mail, on_rcpt, on_content, on_end};
+
+static uint64_t count_lines(struct slice out, const char *begin)
+{
+    uint64_t count = 0;
+    while (out.len > 0) {
+        count += slice_has_prefix_nocase(out, slice_str(begin));
+        out = slice_from(out, slice_find(out, '\n') + 1);
+    }
+    return count;
+}
+
+static void check_marks(const struct owner *o, const struct fuzz *f)
+{
+    struct slice out = bytes_slice(&o->out);
+    ASSERT(count_lines(out, "352") == f->laters);
+    ASSERT(count_lines(out, "353") == f->openers);
+    if (f->wrapped == 0)
+        ASSERT(count_lines(out, "558") == 0 && count_lines(out, "250-2.0.0 +RCPT") == 0);
+}
 
 static uint64_t final_lines(struct slice out)
 {
@@ -144,7 +213,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(&seed, data + 2, sizeof(seed));
     struct session_config config = {
         .protocol = (data[0] & 1) != 0 ? SESSION_LMTP : SESSION_SMTP,
-        .offers = (data[0] & 2) != 0 ? (uint32_t)data[1] * 4 : SESSION_OFFER_ALL,
+        .offers = (data[0] & 2) != 0 ? (uint32_t)data[1] * 32 | data[1] : SESSION_OFFER_ALL,
         .hostname = SLICE_LIT("mx.example"),
         .size_max = (data[0] & 4) != 0 ? 50 : 0,
         .rcpt_max = (data[0] & 8) != 0 ? 2 : 100,
@@ -159,6 +228,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ASSERT(slice_eq(bytes_slice(&whole.out), bytes_slice(&split.out)));
     ASSERT(slice_eq(bytes_slice(&whole.bodies), bytes_slice(&split.bodies)));
     ASSERT(slice_eq(bytes_slice(&whole.trace), bytes_slice(&split.trace)));
+    check_marks(&whole, &f[0]);
     if (config.protocol == SESSION_SMTP)
         ASSERT(final_lines(bytes_slice(&whole.out)) ==
                whole.session.replies.head_seq + f[0].block_lines);

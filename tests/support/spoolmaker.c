@@ -90,7 +90,7 @@ struct spool_envelope spoolmaker_envelope(const struct spool_rcpt *rcpts, uint32
         .mail = {.has_size = true,
                  .size = 4321,
                  .body = PARAM_BODY_8BITMIME,
-                 .prdr = true,
+                 .dialects = SESSION_OFFER_PRDR,
                  .ret = PARAM_RET_HDRS,
                  .envid = SLICE_LIT("QQ314159")},
         .helo = SLICE_LIT("client.example"),

@@ -196,7 +196,7 @@ static void envelope_fill(const struct rig_message *m, struct rig_texts *t,
         .mail = {.has_size = true,
                  .size = m->body_bytes,
                  .body = PARAM_BODY_8BITMIME,
-                 .prdr = true,
+                 .dialects = SESSION_OFFER_PRDR,
                  .ret = PARAM_RET_HDRS,
                  .envid = SLICE_LIT("QQ314159")},
         .helo = SLICE_LIT("client.example"),
@@ -352,9 +352,9 @@ static bool envelope_is_equal(const struct spool_envelope *a, const struct spool
         !slice_eq(a->helo, b->helo) || !slice_eq(a->listener, b->listener) ||
         !slice_eq(a->protocol, b->protocol) || !slice_eq(a->mail.envid, b->mail.envid) ||
         a->mail.size != b->mail.size || a->mail.body != b->mail.body ||
-        a->mail.ret != b->mail.ret || a->mail.prdr != b->mail.prdr || a->flags != b->flags ||
-        a->score != b->score || a->hash[0] != b->hash[0] || a->hash[1] != b->hash[1] ||
-        a->content_bytes != b->content_bytes)
+        a->mail.ret != b->mail.ret || a->mail.dialects != b->mail.dialects ||
+        a->flags != b->flags || a->score != b->score || a->hash[0] != b->hash[0] ||
+        a->hash[1] != b->hash[1] || a->content_bytes != b->content_bytes)
         return false;
     for (uint32_t i = 0; i < a->rcpt_count; i++) {
         const struct spool_rcpt *x = &a->rcpts[i];

@@ -127,7 +127,7 @@ static void smallest_configuration_has_all_defaults(void **state)
     assert_int_equal(c->listener_count, 1);
     assert_true(slice_eq(o->name, SLICE_LIT("in")));
     assert_int_equal(o->session.protocol, SESSION_SMTP);
-    assert_int_equal(o->session.offers, SESSION_OFFER_ALL);
+    assert_int_equal(o->session.offers, SESSION_OFFER_STANDARD);
     assert_true(slice_eq(o->session.hostname, slice_str(c->top.hostname)));
     assert_int_equal(o->session.size_max, 64 * MIB);
     assert_int_equal(o->session.rcpt_max, RCPT_COUNT_MAX);
@@ -214,7 +214,7 @@ static void every_kind_of_value(void **state)
     assert_int_equal(o->unix_mode, 0600);
     assert_true(slice_eq(o->session.note, SLICE_LIT("durability=os")));
     assert_int_equal(o->session.protocol, SESSION_LMTP);
-    assert_int_equal(o->session.offers & SESSION_OFFER_PRDR, 0);
+    assert_int_equal(o->session.offers & SESSION_OFFER_DIALECTS, 0);
     assert_null(c->listeners[2].options.unix_path);
     const struct policy_class *strict = policy_class(c->policy, 1);
     assert_int_equal(strict->size_max, 10 * KIB);
@@ -478,7 +478,7 @@ static const struct error_row {
     {LISTENER DOMAIN "limits { drain = 2h }", "3: drain: '2h' is outside of 0ms to 1h"},
     {LISTENER DOMAIN "limits {\n buffers = 100 }", "4: buffers: 100 is not a power of two"},
     {DOMAIN "listener a { address = \"smtp://127.0.0.1:1\"\n offer = [all, -foo] }",
-     "3: offer: '-foo' is not one of pipelining, 8bitmime"},
+     "3: offer: '-foo' is not one of standard, pipelining, 8bitmime"},
     {DOMAIN "listener a { address = \"smtp://127.0.0.1:1\"\n unix_mode = 0999 }",
      "3: unix_mode: '0999' is not a file mode"},
     {DOMAIN "listener a { address = \"smtp://127.0.0.1:1\"\n unix_mode = 7777 }",

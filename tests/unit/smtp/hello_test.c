@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* hello_test.c - EHLO replies both ways: CORE-2, CORE-30, PRDR-1, PRDR-3, LMTP-3. */
+/* hello_test.c - EHLO replies both ways: CORE-2, CORE-30, PRDR-1, PRDR-3, DEF-1, DEF-3, EXD-2,
+ * HOL-4, LMTP-3. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -49,6 +50,10 @@ static void test_round_trip(void **state)
         if ((real & SESSION_OFFER_PRDR) != 0)
             assert_true((real & SESSION_OFFER_PIPELINING) != 0 &&
                         (real & SESSION_OFFER_ENHANCED) != 0 && config.protocol == SESSION_SMTP);
+        if ((real & SESSION_OFFER_DEFERRALS) != 0)
+            assert_true((real & SESSION_OFFER_PIPELINING) != 0);
+        if (config.protocol == SESSION_LMTP)
+            assert_int_equal(real & SESSION_OFFER_DIALECTS, 0);
         if ((real & SESSION_OFFER_SIZE) != 0)
             assert_true(caps.size_max == UINT64_MAX);
         if ((real & SESSION_OFFER_LIMITS) != 0) {
@@ -132,6 +137,10 @@ static void test_parse(void **state)
         {"prdr", SESSION_OFFER_PRDR, 0, 0, 0},
         {"PRDR x", SESSION_OFFER_PRDR, 0, 0, 0},
         {"PRDRX", 0, 0, 0, 0},
+        {"deferrals", SESSION_OFFER_DEFERRALS, 0, 0, 0},
+        {"EXDATA", SESSION_OFFER_EXDATA, 0, 0, 0},
+        {"XEXDATA", SESSION_OFFER_EXDATA, 0, 0, 0},
+        {"XRCPT250", SESSION_OFFER_XRCPT250, 0, 0, 0},
         {"SIZE", SESSION_OFFER_SIZE, 0, 0, 0},
         {"SIZE 1000", SESSION_OFFER_SIZE, 1000, 0, 0},
         {"SIZE x", SESSION_OFFER_SIZE, 0, 0, 0},

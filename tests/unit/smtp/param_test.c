@@ -33,6 +33,19 @@ static void test_mail(void **state)
         {" PRDR", ALL, PARAM_OK},
         {" PRDR", ALL & ~SESSION_OFFER_PRDR, PARAM_UNKNOWN},
         {" PRDR=", ALL, PARAM_BAD},
+        {" PRDR PRDR", ALL, PARAM_BAD},
+        {" DEFERRALS", ALL, PARAM_OK}, /* DEF-2 */
+        {" deferrals", SESSION_OFFER_DEFERRALS, PARAM_OK},
+        {" DEFERRALS", ALL & ~SESSION_OFFER_DEFERRALS, PARAM_UNKNOWN},
+        {" DEFERRALS=1", ALL, PARAM_BAD},
+        {" EXDATA", ALL, PARAM_OK}, /* EXD-1, EXD-2: by either name */
+        {" XEXDATA", SESSION_OFFER_EXDATA, PARAM_OK},
+        {" XEXDATA EXDATA", ALL, PARAM_OK},
+        {" EXDATA EXDATA", ALL, PARAM_BAD},
+        {" EXDATA", ALL & ~SESSION_OFFER_EXDATA, PARAM_UNKNOWN},
+        {" EXDATA=", ALL, PARAM_BAD},
+        {" XRCPT250", ALL, PARAM_OK}, /* HOL-4 */
+        {" XRCPT250", ALL & ~SESSION_OFFER_XRCPT250, PARAM_UNKNOWN},
         {" RET=FULL", ALL, PARAM_OK},
         {" RET=FULL RET=HDRS", ALL, PARAM_BAD},
         {" RET", ALL, PARAM_BAD},
@@ -69,7 +82,8 @@ static void test_mail_values(void **state)
                                                 "smtputf8 prdr ret=hdrs envid=x+2By"),
                                       ALL, &p),
                      PARAM_OK);
-    assert_true(p.has_size && p.smtputf8 && p.prdr);
+    assert_true(p.has_size && p.smtputf8);
+    assert_int_equal(p.dialects, SESSION_OFFER_PRDR);
     assert_true(p.size == UINT64_MAX);
     assert_int_equal(p.body, PARAM_BODY_BINARYMIME);
     assert_int_equal(p.ret, PARAM_RET_HDRS);
@@ -132,7 +146,7 @@ static void test_round_trip(void **state)
             .size = 12345,
             .body = (enum param_body)(bits / 2 % 3),
             .smtputf8 = (bits & 8) != 0,
-            .prdr = (bits & 16) != 0,
+            .dialects = (bits & 16) != 0 ? SESSION_OFFER_DIALECTS : 0,
             .ret = (bits & 32) != 0 ? PARAM_RET_HDRS : PARAM_RET_NONE,
             .envid = (bits & 32) != 0 ? SLICE_LIT("id+2B") : SLICE_EMPTY,
         };
@@ -143,7 +157,7 @@ static void test_round_trip(void **state)
         assert_int_equal(out.has_size, in.has_size);
         assert_int_equal(out.body, in.body);
         assert_int_equal(out.smtputf8, in.smtputf8);
-        assert_int_equal(out.prdr, in.prdr);
+        assert_int_equal(out.dialects, in.dialects);
         assert_int_equal(out.ret, in.ret);
         assert_true(slice_eq(out.envid, in.envid));
         b.len = 0;

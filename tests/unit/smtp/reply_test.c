@@ -28,7 +28,7 @@ static void test_put(void **state)
     assert_slice(put(a, 0), "250 ok\r\n");
     assert_slice(put(a, REPLY_ENHANCED), "250 2.0.0 ok\r\n");
     /* 3xx and 220 never carry one (CORE-25, PRDR-16). */
-    assert_slice(put(ANSWER(STATUS_PRDR_OPEN), REPLY_ENHANCED),
+    assert_slice(put(ANSWER(STATUS_LIST_OPEN), REPLY_ENHANCED),
                  "353 replies per recipient follow\r\n");
     assert_slice(put(ANSWER(STATUS_START_CONTENT), REPLY_ENHANCED),
                  "354 end with CR LF . CR LF\r\n");

@@ -53,8 +53,10 @@ static void test_known(void **state)
         {STATUS_UNAUTHORIZED_PIPELINING, 554, {5, 5, 0}}, /* CORE-45 */
         {STATUS_NEEDS_UTF8, 553, {5, 6, 7}},              /* CORE-27 */
         {STATUS_RELAY_DENIED, 550, {5, 7, 1}},
-        {STATUS_NO_RCPT, 503, {5, 5, 1}}, /* LMTP-6 */
-        {STATUS_PRDR_OPEN, 353, {0, 0, 0}},
+        {STATUS_NO_RCPT, 503, {5, 5, 1}},    /* LMTP-6 */
+        {STATUS_RCPT_LATER, 352, {0, 0, 0}}, /* DEF-8 */
+        {STATUS_LIST_OPEN, 353, {0, 0, 0}},
+        {STATUS_WRAPPED_END, 250, {2, 0, 0}}, /* HOL-5 */
         {STATUS_START_CONTENT, 354, {0, 0, 0}},
     };
     (void)state;

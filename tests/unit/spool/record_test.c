@@ -114,7 +114,7 @@ static struct spool_envelope envelope_sample(void)
                  .size = 4711,
                  .body = PARAM_BODY_BINARYMIME,
                  .smtputf8 = true,
-                 .prdr = true,
+                 .dialects = SESSION_OFFER_PRDR,
                  .ret = PARAM_RET_FULL,
                  .envid = SLICE_LIT("id")},
         .helo = SLICE_LIT("h"),
@@ -159,7 +159,7 @@ static void test_commit(void **state)
     assert_true(slice_eq(c.envelope.reverse_path, e.reverse_path));
     assert_true(slice_eq(c.envelope.trace, e.trace));
     assert_true(slice_eq(c.envelope.mail.envid, e.mail.envid));
-    assert_true(c.envelope.mail.smtputf8 && c.envelope.mail.prdr && c.envelope.mail.has_size);
+    assert_true(c.envelope.mail.smtputf8 && c.envelope.mail.has_size);
     assert_int_equal(c.envelope.mail.body, PARAM_BODY_BINARYMIME);
     assert_int_equal(c.envelope.score, -250);
     size_t cursor = 0;

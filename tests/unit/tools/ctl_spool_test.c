@@ -160,7 +160,7 @@ static const char rich_json[] =
     "{\"qid\":\"%s\",\"time\":\"2027-01-15T08:00:00.123456Z\",\"client\":\"192.0.2.1:1234\","
     "\"helo\":\"evil\\u001b[2J\",\"listener\":\"smtp://127.0.0.1:2525\",\"protocol\":\"ESMTP\","
     "\"from\":\"ann@example.com\",\"params\":{\"size\":4321,\"body\":\"8BITMIME\","
-    "\"smtputf8\":false,\"prdr\":true,\"ret\":\"HDRS\",\"envid\":\"QQ314159\"},"
+    "\"smtputf8\":false,\"ret\":\"HDRS\",\"dialect\":\"prdr\",\"envid\":\"QQ314159\"},"
     "\"message_id\":\"<1@example.com>\",\"size\":50,\"flags\":[\"high\",\"long_line\"],"
     "\"score\":-12.50,\"hash\":\"0123456789abcdeffedcba9876543210\","
     "\"trace\":\"Received: from client.example ([192.0.2.1])\\u000d\\u000a\\u0009"

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * dialect_xrcpt250.c - the wrapped 250 list: an opening line that says how many follow, the reply
+ * of each recipient inside a line 250-, and a closing line.
+ *
+ * From the opening line on the reply as a whole is 250 and cannot become a failure (HOL-7): what
+ * goes wrong later is said in the lines of the recipients that are left.
+ */
+#include "dialect.h"
+#include "smtp/wrapped.h"
+
+/* HOL-5: the enhanced code is part of the mark, offered or not. */
+bool xrcpt250_put_opener(struct buf *out, uint32_t count)
+{
+    uint8_t memory[48];
+    struct buf line = buf_over(memory, sizeof(memory));
+    buf_put(&line, XRCPT250_OPENING);
+    buf_put_u64(&line, count);
+    BUF_PUT_LIT(&line, "\r\n");
+    if (line.len > buf_room(out))
+        return false;
+    buf_put(out, buf_slice(&line));
+    return true;
+}
+
+bool xrcpt250_put_entry(struct buf *out, const struct answer *a, bool is_last, uint32_t flags)
+{
+    (void)is_last; /* the closing line is to come */
+    return wrapped_put(out, XRCPT250_CODE, false, a, flags);
+}
