@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * client.h - client machine for SMTP, LMTP and PRDR, without I/O; for relay, load generator, tests.
+ * client.h - client machine for SMTP and LMTP in all dialects, without I/O; for relay, load
+ * generator, tests.
  *
  * Bytes in, events out, slices to send. The owner loops:
  *
@@ -48,11 +49,16 @@ enum client_phase {
 struct client_config {
     enum client_protocol protocol;
     enum client_pipelining pipelining;
-    struct slice hostname;  /* for EHLO */
-    bool wants_prdr;        /* ask for PRDR where offered and there are enough recipients */
-    bool wants_chunking;    /* BDAT where offered */
-    uint32_t prdr_rcpt_min; /* 0: 2 (PRDR-39) */
-    uint64_t chunk_bytes;   /* octets of a chunk; 0: the whole message is one */
+    struct slice hostname; /* for EHLO */
+    /* Of SESSION_OFFER_DIALECTS: ask for the first of these, in the order of dialect.c, that is
+     * offered, where there are enough recipients. */
+    uint32_t dialects;
+    bool wants_chunking;       /* BDAT where offered */
+    uint32_t dialect_rcpt_min; /* 0: 2 (PRDR-39) */
+    /* A 558 from a server that offers EXDATA, to a message that did not ask for it, is one refusal
+     * for all; else it is read as what it looks like, since Courier sends it unasked. */
+    bool heeds_exdata_only_if_asked;
+    uint64_t chunk_bytes;                     /* octets of a chunk; 0: the whole message is one */
     clock_ns timeouts_ns[CLIENT_PHASE_COUNT]; /* 0: client_phase_timeout() */
 };
 
@@ -66,7 +72,7 @@ struct client_rcpt {
 
 struct client_message {        /* everything in it lives until CLIENT_EV_DONE */
     struct slice sender;       /* without angle brackets; empty: null sender */
-    struct mail_params params; /* size and prdr are filled in by the machine */
+    struct mail_params params; /* size and dialects are filled in by the machine */
     const struct client_rcpt *rcpts;
     uint32_t rcpt_count;
     const struct slice *content; /* CRLF line ends, dots not stuffed */
@@ -85,15 +91,17 @@ struct client_result {
     enum client_phase phase; /* whose reply decided: MAIL, RCPT, DATA, DONE; IDLE: none did */
     uint16_t code;           /* 0: no reply did (lost, timeout, protocol error) */
     uint16_t enhanced[3];
-    uint16_t rcpt_code;       /* reply to RCPT; 0: none yet */
-    uint16_t individual_code; /* PRDR: this recipient's own reply, worth nothing until the final */
+    uint16_t rcpt_code; /* reply to RCPT; 0: none yet */
+    /* Where a final reply rules, as in PRDR: this recipient's own, worth nothing until then. */
+    uint16_t individual_code;
     uint16_t individual_enhanced[3];
 };
 
 enum client_event_kind {
     CLIENT_EV_MORE,   /* nothing more in this input: send, or wait for bytes */
     CLIENT_EV_READY,  /* a message may begin, ev.caps tells what was offered */
-    CLIENT_EV_REPLY,  /* one whole reply, for logs and clocks; no answer needed */
+    CLIENT_EV_REPLY,  /* one whole reply, for logs and clocks; no answer needed; of a reply that
+                         holds those of recipients each of these, and what opens and closes it */
     CLIENT_EV_DONE,   /* the message is over, all results are final */
     CLIENT_EV_CLOSED, /* close the connection; ev.error says why; comes after CLIENT_EV_DONE */
 };
@@ -132,15 +140,17 @@ struct client {
     uint32_t content_idx;
     uint32_t envelope_sent; /* commands: MAIL, RCPT ..., DATA */
     uint32_t envelope_replied;
-    uint32_t accepted_count; /* |L| */
+    uint32_t accepted_count; /* RCPT answered 2xx, or 352 where that was asked for */
+    uint32_t listed_count;   /* of those, who has a line after the content */
     uint32_t block_idx;      /* next recipient for an individual reply */
     uint32_t block_count;    /* individual replies so far */
     uint32_t chunks_sent;
     uint32_t chunks_replied;
     struct reply_state reply;
     struct data_stuffing stuffing;
-    uint8_t state; /* private to client.c */
-    uint8_t dialect;
+    uint8_t state;   /* private to client.c */
+    uint8_t dialect; /* enum dialect */
+    uint8_t stage;   /* enum client_stage */
     uint8_t error;
     bool is_skipping;
     bool is_hello_due;

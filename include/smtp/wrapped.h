@@ -9,6 +9,7 @@
 #define XRCPT250_CODE 250
 #define XRCPT250_OPENING SLICE_LIT("250-2.0.0 +RCPT ") /* and the number of recipients (HOL-5) */
 #define XRCPT250_CLOSING SLICE_LIT("250 2.0.0 +END")
+#define XRCPT250_WORKING SLICE_LIT("250-000") /* no news, we are alive (HOL-10) */
 
 /*
  * wrapped_put() - append one reply of one line, wrapped: outer code, mark, then as reply_put()

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * client.c - the client machine for SMTP, LMTP and PRDR.
+ * client.c - the client machine: the way to the content. What comes back is client_block.c.
  *
  *     GREETING -> HELLO -> READY -> ENVELOPE -> CONTENT -> REPLIES -+-> READY
  *                                      |                            |
@@ -12,38 +12,18 @@
  * the number of replies so far says what the next one is about. Results are set by position.
  *
  * Invariants:
- * - A recipient's fate is set once. On LMTP by his own reply (LMTP-19, LMTP-20); on PRDR by the
- *   final reply and the table of PRDR-35, everything before it being worth nothing (PRDR-29); on
- *   SMTP by the one reply. What is open when the connection ends is requeued.
+ * - A recipient's fate is set once. Where responsibility moves with his own reply, by that
+ *   (LMTP-19, LMTP-20, EXD-15, HOL-11); where a final reply rules, by it and the table of PRDR-35,
+ *   everything before it being worth nothing (PRDR-29, DEF-17); on SMTP by the one reply. What is
+ *   open when the connection ends is requeued.
  * - 3xx where none belongs, garbage, and bytes that nobody asked for end the connection (PRDR-34,
  *   PRDR-38, PRDR-40, LMTP-25).
  * - BDAT LAST on LMTP is sent only when everything before it was answered and accepted (LMTP-16,
  *   LMTP-17), so the number of its replies is never in doubt.
  */
-#include "smtp/client.h"
+#include "client_state.h"
 #include "smtp/command.h"
 #include "smtp/line.h"
-
-enum client_state {
-    CLIENT_GREETING,
-    CLIENT_HELLO,
-    CLIENT_READY,
-    CLIENT_ENVELOPE,
-    CLIENT_CONTENT, /* 354 was read: our turn */
-    CLIENT_CHUNKS,
-    CLIENT_REPLIES, /* the content is out, or what is left of a last chunk was refused early */
-    CLIENT_DRAIN,   /* all was answered, but octets were promised */
-    CLIENT_RESET,
-    CLIENT_QUIT,
-    CLIENT_CLOSED,
-};
-
-enum client_dialect {
-    CLIENT_DIALECT_SMTP,
-    CLIENT_DIALECT_LMTP,
-    CLIENT_DIALECT_PRDR, /* until the first reply shows which form it has */
-    CLIENT_DIALECT_PRDR_BLOCK,
-};
 
 #define MINUTES (60 * NS_PER_S)
 
@@ -89,6 +69,12 @@ static uint32_t envelope_len(const struct client *c)
 static bool is_envelope_answered(const struct client *c)
 {
     return c->envelope_replied == c->envelope_sent;
+}
+
+/* The last chunk has a reply for each recipient, with no other form: their number must be known. */
+static bool has_counted_replies(const struct client *c)
+{
+    return !dialect_row((enum dialect)c->dialect)->may_be_single;
 }
 
 static bool is_expecting(const struct client *c)
@@ -166,13 +152,6 @@ bool client_has_event(const struct client *c)
 
 /* ---- results ---- */
 
-struct verdict {
-    enum client_fate fate;
-    enum client_phase phase;
-    uint16_t code;
-    const uint16_t *enhanced;
-};
-
 static enum client_fate fate_of(uint16_t code)
 {
     if (code / 100 == 2)
@@ -180,7 +159,13 @@ static enum client_fate fate_of(uint16_t code)
     return code / 100 == 4 ? CLIENT_FATE_REQUEUE : CLIENT_FATE_FAIL;
 }
 
-static void settle(struct client_result *result, const struct verdict *v)
+struct client_verdict client_verdict_of(uint16_t code, const uint16_t *enhanced,
+                                        enum client_phase phase)
+{
+    return (struct client_verdict){fate_of(code), phase, code, enhanced};
+}
+
+void client_settle(struct client_result *result, const struct client_verdict *v)
 {
     ASSERT(result->fate == CLIENT_FATE_OPEN);
     ASSERT(v->fate != CLIENT_FATE_OPEN);
@@ -191,21 +176,21 @@ static void settle(struct client_result *result, const struct verdict *v)
         memcpy(result->enhanced, v->enhanced, sizeof(result->enhanced));
 }
 
-static void settle_open(struct client *c, const struct verdict *v)
+void client_settle_open(struct client *c, const struct client_verdict *v)
 {
     for (uint32_t i = 0; i < c->message->rcpt_count; i++)
         if (c->results[i].fate == CLIENT_FATE_OPEN)
-            settle(&c->results[i], v);
+            client_settle(&c->results[i], v);
 }
 
 /* The connection ends: whoever is open is requeued, without a reply that said so. */
-static void end_with(struct client *c, enum client_error error)
+void client_end(struct client *c, enum client_error error)
 {
-    const struct verdict lost = {CLIENT_FATE_REQUEUE, CLIENT_PHASE_IDLE, 0, NULL};
+    const struct client_verdict lost = {CLIENT_FATE_REQUEUE, CLIENT_PHASE_IDLE, 0, NULL};
     if (c->state == CLIENT_CLOSED)
         return;
     if (c->message != NULL) {
-        settle_open(c, &lost);
+        client_settle_open(c, &lost);
         c->is_done_due = true;
     }
     c->is_ready_due = false;
@@ -227,10 +212,11 @@ static void go_on(struct client *c)
 }
 
 /* All results are set. */
-static void finish(struct client *c, bool needs_reset)
+void client_finish(struct client *c, bool needs_reset)
 {
     for (uint32_t i = 0; i < c->message->rcpt_count; i++)
         ASSERT_SLOW(c->results[i].fate != CLIENT_FATE_OPEN);
+    c->stage = CLIENT_STAGE_FIRST; /* of whatever is read next */
     if (c->chunk_left > 0) {
         ASSERT(!needs_reset);
         c->state = CLIENT_DRAIN;
@@ -278,10 +264,20 @@ static bool refuse_locally(struct client *c, uint64_t content_bytes)
         i = 2; /* RFC 1870 6.1 */
     else
         return false;
-    struct verdict v = {CLIENT_FATE_FAIL, CLIENT_PHASE_IDLE, rows[i].code, rows[i].enhanced};
-    settle_open(c, &v);
-    finish(c, false);
+    struct client_verdict v = {CLIENT_FATE_FAIL, CLIENT_PHASE_IDLE, rows[i].code, rows[i].enhanced};
+    client_settle_open(c, &v);
+    client_finish(c, false);
     return true;
+}
+
+static enum dialect choose_dialect(const struct client *c)
+{
+    const struct client_config *config = c->config;
+    uint32_t rcpt_min = config->dialect_rcpt_min != 0 ? config->dialect_rcpt_min : 2;
+    uint32_t usable = config->protocol == CLIENT_SMTP && c->message->rcpt_count >= rcpt_min
+                          ? config->dialects & c->caps.offers
+                          : 0;
+    return dialect_preferred(config->protocol == CLIENT_LMTP ? SESSION_LMTP : SESSION_SMTP, usable);
 }
 
 void client_begin(struct client *c, const struct client_message *message,
@@ -300,7 +296,7 @@ void client_begin(struct client *c, const struct client_message *message,
     c->chunk_left = 0;
     c->content_offset = c->content_idx = 0;
     c->envelope_sent = c->envelope_replied = 0;
-    c->accepted_count = c->block_idx = c->block_count = 0;
+    c->accepted_count = c->listed_count = c->block_idx = c->block_count = 0;
     c->chunks_sent = c->chunks_replied = 0;
     c->stuffing = (struct data_stuffing){0};
     c->is_last_announced = c->is_mail_refused = c->is_content_refused = c->was_empty = false;
@@ -308,13 +304,8 @@ void client_begin(struct client *c, const struct client_message *message,
         return;
     bool is_binary = message->params.body == PARAM_BODY_BINARYMIME;
     c->uses_chunks = offers(c, SESSION_OFFER_CHUNKING) && (c->config->wants_chunking || is_binary);
-    uint32_t prdr_min = c->config->prdr_rcpt_min != 0 ? c->config->prdr_rcpt_min : 2;
-    c->dialect = CLIENT_DIALECT_SMTP;
-    if (c->config->protocol == CLIENT_LMTP)
-        c->dialect = CLIENT_DIALECT_LMTP;
-    else if (c->config->wants_prdr && offers(c, SESSION_OFFER_PRDR) &&
-             message->rcpt_count >= prdr_min)
-        c->dialect = CLIENT_DIALECT_PRDR;
+    c->dialect = (uint8_t)choose_dialect(c);
+    c->stage = CLIENT_STAGE_FIRST;
     c->state = CLIENT_ENVELOPE;
 }
 
@@ -332,7 +323,7 @@ static void put_mail(struct client *c, struct buf *out)
     struct mail_params params = c->message->params;
     params.has_size = true;
     params.size = c->content_left;
-    params.dialects = c->dialect == CLIENT_DIALECT_PRDR ? SESSION_OFFER_PRDR : 0;
+    params.dialects = dialect_row((enum dialect)c->dialect)->offer;
     BUF_PUT_LIT(out, "MAIL FROM:<");
     buf_put(out, c->message->sender);
     buf_put_byte(out, '>');
@@ -385,7 +376,7 @@ static bool output_envelope(struct client *c, struct buf *scratch, struct slices
             BUF_PUT_LIT(scratch, "DATA\r\n");
     }
     put_part(scratch, start, parts);
-    bool is_blind = may_pipeline(c, CLIENT_PIPELINE_FULL) && c->dialect != CLIENT_DIALECT_LMTP;
+    bool is_blind = may_pipeline(c, CLIENT_PIPELINE_FULL) && !has_counted_replies(c);
     if (c->uses_chunks && c->envelope_sent == envelope_len(c) && is_blind && !c->is_mail_refused)
         c->state = CLIENT_CHUNKS;
     return is_out_of_room || c->state == CLIENT_CHUNKS;
@@ -431,7 +422,7 @@ static bool output_content(struct client *c, struct buf *scratch, struct slices 
     }
     if (data_is_bad(&c->stuffing)) {
         parts->count = 0;
-        end_with(c, CLIENT_ERROR_CONTENT);
+        client_end(c, CLIENT_ERROR_CONTENT);
         return false;
     }
     if (parts->count + 2 > SLICES_MAX)
@@ -450,10 +441,10 @@ static bool may_send_chunk(const struct client *c, bool is_last)
         return false;
     if (is_answered)
         return c->accepted_count > 0;
-    if (c->dialect == CLIENT_DIALECT_LMTP && is_last)
+    if (has_counted_replies(c) && is_last)
         return false; /* LMTP-16, LMTP-17 */
     return may_pipeline(c, CLIENT_PIPELINE_FULL) &&
-           (c->dialect != CLIENT_DIALECT_LMTP || is_envelope_answered(c));
+           (!has_counted_replies(c) || is_envelope_answered(c));
 }
 
 static bool output_chunk_command(struct client *c, struct buf *scratch, struct slices *parts)
@@ -506,7 +497,7 @@ static bool output_rest(struct client *c, struct slices *parts)
 {
     output_octets(c, parts);
     if (c->chunk_left == 0 && c->state == CLIENT_DRAIN)
-        finish(c, false);
+        client_finish(c, false);
     return c->chunk_left > 0;
 }
 
@@ -580,7 +571,7 @@ static void on_hello(struct client *c, uint16_t code)
         c->is_hello_due = true;
         c->caps = (struct hello_caps){0};
     } else {
-        end_with(c, CLIENT_ERROR_REFUSED);
+        client_end(c, CLIENT_ERROR_REFUSED);
     }
 }
 
@@ -588,9 +579,9 @@ static void on_mail(struct client *c, const struct reply_state *reply)
 {
     if (reply->code / 100 == 2)
         return;
-    struct verdict v = {fate_of(reply->code), CLIENT_PHASE_MAIL, reply->code, reply->enhanced};
+    struct client_verdict v = client_verdict_of(reply->code, reply->enhanced, CLIENT_PHASE_MAIL);
     c->is_mail_refused = true;
-    settle_open(c, &v);
+    client_settle_open(c, &v);
 }
 
 /* 452 by its old name (RFC 5321 4.5.3.1.10), unless an enhanced code says what else is too much. */
@@ -608,14 +599,16 @@ static void on_rcpt(struct client *c, const struct reply_state *reply, struct cl
     if (c->is_mail_refused)
         return; /* 503, as was to be expected */
     result->rcpt_code = reply->code;
-    if (reply->code / 100 == 2) {
-        c->accepted_count++;
+    if (client_count_rcpt(c, reply->code))
+        return;
+    if (reply->code / 100 == 3) {
+        client_end(c, CLIENT_ERROR_PROTOCOL); /* 352 to who did not ask (PRDR-40) */
         return;
     }
-    struct verdict v = {fate_of(reply->code), CLIENT_PHASE_RCPT, reply->code, reply->enhanced};
+    struct client_verdict v = client_verdict_of(reply->code, reply->enhanced, CLIENT_PHASE_RCPT);
     if (is_too_many_rcpts(reply))
         v.fate = CLIENT_FATE_REQUEUE;
-    settle(result, &v);
+    client_settle(result, &v);
     ev->is_settled = true;
 }
 
@@ -625,19 +618,19 @@ static void on_data(struct client *c, const struct reply_state *reply)
     if (reply->code == 354) {
         /* CORE-21: without a recipient only the dot, and the result is ignored */
         c->was_empty = c->accepted_count == 0;
-        if (c->was_empty && c->dialect == CLIENT_DIALECT_LMTP)
-            end_with(c, CLIENT_ERROR_PROTOCOL); /* LMTP-6 */
+        if (c->was_empty && c->dialect == DIALECT_LMTP)
+            client_end(c, CLIENT_ERROR_PROTOCOL); /* LMTP-6 */
         else
             c->state = CLIENT_CONTENT;
         return;
     }
     if (reply->code / 100 < 4) {
-        end_with(c, CLIENT_ERROR_PROTOCOL);
+        client_end(c, CLIENT_ERROR_PROTOCOL);
         return;
     }
-    struct verdict v = {fate_of(reply->code), CLIENT_PHASE_DATA, reply->code, reply->enhanced};
-    settle_open(c, &v);
-    finish(c, !c->is_mail_refused);
+    struct client_verdict v = client_verdict_of(reply->code, reply->enhanced, CLIENT_PHASE_DATA);
+    client_settle_open(c, &v);
+    client_finish(c, !c->is_mail_refused);
 }
 
 static void on_envelope(struct client *c, const struct reply_state *reply, struct client_event *ev)
@@ -649,8 +642,8 @@ static void on_envelope(struct client *c, const struct reply_state *reply, struc
         on_data(c, reply);
         return;
     }
-    if (reply->code / 100 == 3) {
-        end_with(c, CLIENT_ERROR_PROTOCOL);
+    if (reply->code / 100 == 3 && (step == 0 || c->is_mail_refused)) {
+        client_end(c, CLIENT_ERROR_PROTOCOL);
         return;
     }
     if (step == 0)
@@ -658,80 +651,18 @@ static void on_envelope(struct client *c, const struct reply_state *reply, struc
     else
         on_rcpt(c, reply, ev);
     c->envelope_replied++;
-    if (!is_envelope_answered(c))
+    if (c->state == CLIENT_CLOSED || !is_envelope_answered(c))
         return;
     if (c->state == CLIENT_CHUNKS) {
         finish_chunks(c);
     } else if (c->is_mail_refused) {
-        finish(c, false);
+        client_finish(c, false);
     } else if (c->envelope_replied == 1 + rcpt_count) {
         if (c->accepted_count == 0)
-            finish(c, true);
+            client_finish(c, true);
         else if (c->uses_chunks)
             c->state = CLIENT_CHUNKS;
     }
-}
-
-/* The next entry of L: RCPT answered 2xx, in order, repeats kept (PRDR-8, LMTP-7). */
-static uint32_t next_listed(struct client *c)
-{
-    ASSERT(c->block_count < c->accepted_count);
-    while (c->results[c->block_idx].rcpt_code / 100 != 2)
-        c->block_idx++;
-    ASSERT(c->block_idx < c->message->rcpt_count);
-    return c->block_idx++;
-}
-
-/* PRDR-35: the individual reply counts like one to RCPT, the final like one to DATA, and rules. */
-static void settle_block(struct client *c, const struct reply_state *final)
-{
-    for (uint32_t i = 0; i < c->message->rcpt_count; i++) {
-        struct client_result *result = &c->results[i];
-        if (result->fate != CLIENT_FATE_OPEN)
-            continue;
-        unsigned own = result->individual_code / 100;
-        struct verdict v = {fate_of(final->code), CLIENT_PHASE_DONE, final->code, final->enhanced};
-        bool is_own = final->code / 100 == 2 ? own != 2 : final->code / 100 == 4 && own == 5;
-        if (is_own) {
-            v.fate = fate_of(result->individual_code);
-            v.code = result->individual_code;
-            v.enhanced = result->individual_enhanced;
-        }
-        settle(result, &v);
-    }
-}
-
-/* A reply after the content. */
-static void on_block(struct client *c, const struct reply_state *reply, struct client_event *ev)
-{
-    struct verdict v = {fate_of(reply->code), CLIENT_PHASE_DONE, reply->code, reply->enhanced};
-    if (c->dialect == CLIENT_DIALECT_PRDR && reply->code == 353 && c->chunk_left == 0) {
-        c->dialect = CLIENT_DIALECT_PRDR_BLOCK;
-        return;
-    }
-    if (reply->code / 100 == 3 || (reply->code / 100 == 2 && c->chunk_left > 0)) {
-        end_with(c, CLIENT_ERROR_PROTOCOL); /* nobody can have accepted what was not sent */
-        return;
-    }
-    if (c->dialect == CLIENT_DIALECT_LMTP) {
-        ev->rcpt_idx = next_listed(c);
-        settle(&c->results[ev->rcpt_idx], &v);
-        ev->is_settled = true;
-        if (++c->block_count < c->accepted_count)
-            return;
-    } else if (c->dialect == CLIENT_DIALECT_PRDR_BLOCK && c->block_count < c->accepted_count) {
-        ev->rcpt_idx = next_listed(c);
-        c->results[ev->rcpt_idx].individual_code = reply->code;
-        memcpy(c->results[ev->rcpt_idx].individual_enhanced, reply->enhanced,
-               sizeof(reply->enhanced));
-        c->block_count++;
-        return;
-    } else if (c->dialect == CLIENT_DIALECT_PRDR_BLOCK) {
-        settle_block(c, reply);
-    } else {
-        settle_open(c, &v);
-    }
-    finish(c, false);
 }
 
 /* Chunks: everything sent was answered, and nothing more will be sent. */
@@ -741,7 +672,7 @@ static void finish_chunks(struct client *c)
     if (c->state != CLIENT_CHUNKS || c->chunk_left > 0 || !is_quiet)
         return;
     if (c->is_mail_refused || c->is_content_refused || c->accepted_count == 0)
-        finish(c, true);
+        client_finish(c, true);
 }
 
 /* The reply to a chunk; that to the last one is a reply to the message. */
@@ -751,18 +682,19 @@ static void on_chunk(struct client *c, const struct reply_state *reply, struct c
     bool was_hopeless = c->is_content_refused || c->is_mail_refused || c->accepted_count == 0;
     if (is_final && !was_hopeless) {
         c->state = CLIENT_REPLIES;
-        on_block(c, reply, ev);
+        client_on_block(c, reply, ev);
         return;
     }
     if (reply->code / 100 == 3) {
-        end_with(c, CLIENT_ERROR_PROTOCOL);
+        client_end(c, CLIENT_ERROR_PROTOCOL);
         return;
     }
     c->chunks_replied++;
     if (reply->code / 100 != 2 && !was_hopeless) {
-        struct verdict v = {fate_of(reply->code), CLIENT_PHASE_DONE, reply->code, reply->enhanced};
+        struct client_verdict v =
+            client_verdict_of(reply->code, reply->enhanced, CLIENT_PHASE_DONE);
         c->is_content_refused = true;
-        settle_open(c, &v);
+        client_settle_open(c, &v);
     }
     finish_chunks(c);
 }
@@ -774,7 +706,7 @@ static void on_reply(struct client *c, const struct reply_state *reply, struct c
         c->state = CLIENT_HELLO;
         c->is_hello_due = true;
         if (reply->code != 220)
-            end_with(c, CLIENT_ERROR_REFUSED);
+            client_end(c, CLIENT_ERROR_REFUSED);
         break;
     case CLIENT_HELLO:
         on_hello(c, reply->code);
@@ -789,16 +721,16 @@ static void on_reply(struct client *c, const struct reply_state *reply, struct c
             on_envelope(c, reply, ev);
         break;
     case CLIENT_REPLIES:
-        on_block(c, reply, ev);
+        client_on_block(c, reply, ev);
         break;
     case CLIENT_RESET:
         if (reply->code / 100 == 2)
             go_on(c);
         else
-            end_with(c, CLIENT_ERROR_REFUSED);
+            client_end(c, CLIENT_ERROR_REFUSED);
         break;
     case CLIENT_QUIT:
-        end_with(c, CLIENT_ERROR_NONE);
+        client_end(c, CLIENT_ERROR_NONE);
         break;
     case CLIENT_READY:
     case CLIENT_CONTENT:
@@ -824,22 +756,24 @@ static void take_reply(struct client *c, struct slice text, clock_ns now, struct
     if (is_expecting(c))
         on_reply(c, &reply, ev);
     else if (reply.code != 421)
-        end_with(c, CLIENT_ERROR_PROTOCOL); /* PRDR-38 */
+        client_end(c, CLIENT_ERROR_PROTOCOL); /* PRDR-38 */
     if (reply.code == 421)
-        end_with(c, CLIENT_ERROR_REFUSED); /* RFC 5321 3.8 */
+        client_end(c, CLIENT_ERROR_REFUSED); /* RFC 5321 3.8 */
 }
 
 /* One line; true when @ev is set. */
 static bool take_line(struct client *c, struct slice line, clock_ns now, struct client_event *ev)
 {
     struct reply_line parsed;
+    if (client_is_wrapped(c, line))
+        return client_take_wrapped(c, line, now, ev);
     if (!reply_parse_line(line, &parsed)) {
-        end_with(c, CLIENT_ERROR_PROTOCOL);
+        client_end(c, CLIENT_ERROR_PROTOCOL);
         return false;
     }
     enum reply_result result = reply_add_line(&c->reply, &parsed);
     if (result == REPLY_BAD) {
-        end_with(c, CLIENT_ERROR_PROTOCOL);
+        client_end(c, CLIENT_ERROR_PROTOCOL);
         return false;
     }
     if (c->state == CLIENT_HELLO && c->reply.line_count > 1 && c->reply.code == 250)
@@ -889,7 +823,7 @@ size_t client_feed(struct client *c, struct slice in, clock_ns now, struct clien
         if (result == LINE_MORE && !c->is_skipping)
             return used;
         if (result != LINE_OK) /* of a line over the limit the end is not waited for */
-            end_with(c, CLIENT_ERROR_PROTOCOL);
+            client_end(c, CLIENT_ERROR_PROTOCOL);
         else if (take_line(c, line, now, ret_event))
             return used;
     }
@@ -899,5 +833,5 @@ size_t client_feed(struct client *c, struct slice in, clock_ns now, struct clien
 void client_lost(struct client *c, enum client_error error)
 {
     ASSERT(error == CLIENT_ERROR_LOST || error == CLIENT_ERROR_TIMEOUT);
-    end_with(c, error);
+    client_end(c, error);
 }

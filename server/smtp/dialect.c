@@ -113,6 +113,14 @@ bool dialect_for_mail(enum session_protocol protocol, uint32_t asked, enum diale
     return true;
 }
 
+enum dialect dialect_preferred(enum session_protocol protocol, uint32_t offers)
+{
+    for (int d = 0; d < DIALECT_COUNT; d++)
+        if ((rows[d].offer & offers) != 0)
+            return (enum dialect)d;
+    return protocol == SESSION_LMTP ? DIALECT_LMTP : DIALECT_SMTP;
+}
+
 uint32_t dialect_usable(uint32_t offers, enum session_protocol protocol)
 {
     for (int d = 0; d < DIALECT_COUNT; d++)

@@ -61,6 +61,9 @@ const struct dialect_row *dialect_row(enum dialect d);
 MUST_CHECK bool dialect_for_mail(enum session_protocol protocol, uint32_t asked,
                                  enum dialect *ret_dialect);
 
+/* dialect_preferred() - the first in the table of those in @offers, else what @protocol has. */
+enum dialect dialect_preferred(enum session_protocol protocol, uint32_t offers);
+
 /* dialect_usable() - @offers without the dialects that they, or @protocol, have no room for. */
 uint32_t dialect_usable(uint32_t offers, enum session_protocol protocol);
 

@@ -20,7 +20,21 @@
 #define RCPTS_MAX 120
 #define MESSAGES 4
 
-enum wire { WIRE_SMTP, WIRE_LMTP, WIRE_PRDR, WIRE_COUNT };
+enum wire {
+    WIRE_SMTP,
+    WIRE_LMTP,
+    WIRE_PRDR,
+    WIRE_DEFERRALS,
+    WIRE_EXDATA,
+    WIRE_XRCPT250,
+    WIRE_COUNT
+};
+static const uint32_t wire_offers[WIRE_COUNT] = {
+    [WIRE_PRDR] = SESSION_OFFER_PRDR,
+    [WIRE_DEFERRALS] = SESSION_OFFER_DEFERRALS,
+    [WIRE_EXDATA] = SESSION_OFFER_EXDATA,
+    [WIRE_XRCPT250] = SESSION_OFFER_XRCPT250,
+};
 
 struct loop {
     struct rng rng;
@@ -36,6 +50,7 @@ struct loop {
     enum status rcpts[RCPTS_MAX]; /* in order of RCPT */
     uint32_t rcpt_count;
     enum status ends[RCPTS_MAX]; /* for those accepted */
+    bool is_unlisted[RCPTS_MAX]; /* of those: who has no line (DEF-10) */
     uint32_t end_count;
     bool has_ended;
 };
@@ -71,6 +86,8 @@ static struct answer on_rcpt(struct owner *o, const struct session_event *ev)
     (void)ev;
     if (chance(&l->rng, 10))
         st = STATUS_RCPT_FORWARDED;
+    if (session_may_decide_later(&o->session) && chance(&l->rng, 50))
+        st = STATUS_RCPT_LATER;
     ASSERT(l->rcpt_count < RCPTS_MAX);
     l->rcpts[l->rcpt_count++] = st;
     return ANSWER(st);
@@ -97,6 +114,7 @@ static void on_end(struct owner *o, const struct session_event *ev)
     for (uint32_t i = 0; i < count; i++) {
         enum status st = chance(&l->rng, 60) ? STATUS_STORED : any_failure(&l->rng);
         l->ends[i] = is_alike ? common : st;
+        l->is_unlisted[i] = session_may_decide_later(&o->session) && o->rcpt_codes[i] != 352;
         if (status_is_success(l->ends[i]))
             owner_accept(o, i, ANSWER(l->ends[i]));
         else
@@ -116,19 +134,38 @@ static enum client_fate fate_of(enum status st)
     return status_is_temporary(st) ? CLIENT_FATE_REQUEUE : CLIENT_FATE_FAIL;
 }
 
-/* PRDR with nobody accepted and a final 5xx fails all; with a 4xx only those refused with 5xx. */
-static enum client_fate fate_of_entry(const struct loop *l, uint32_t idx)
+/* The last reply: 2xx when anybody accepts, but not when somebody is lost who has no line (DEF-14,
+ * DEF-15, PRDR-24). */
+static enum client_fate final_fate(const struct loop *l)
 {
     bool has_success = false;
     bool has_temporary = false;
+    bool has_lost = false;
+    bool has_lost_temporary = false;
     for (uint32_t i = 0; i < l->end_count; i++) {
         has_success |= status_is_success(l->ends[i]);
         has_temporary |= status_is_temporary(l->ends[i]);
+        has_lost |= l->is_unlisted[i] && !status_is_success(l->ends[i]);
+        has_lost_temporary |= l->is_unlisted[i] && status_is_temporary(l->ends[i]);
     }
+    if (has_lost)
+        return has_lost_temporary ? CLIENT_FATE_REQUEUE : CLIENT_FATE_FAIL;
+    if (has_success)
+        return CLIENT_FATE_DONE;
+    return has_temporary ? CLIENT_FATE_REQUEUE : CLIENT_FATE_FAIL;
+}
+
+/* PRDR-35, DEF-17: the final reply rules; elsewhere everybody has his own. */
+static enum client_fate fate_of_entry(const struct loop *l, uint32_t idx)
+{
     ASSERT(idx < l->end_count);
-    if (l->wire != WIRE_PRDR || has_success || has_temporary)
+    enum client_fate own = l->is_unlisted[idx] ? CLIENT_FATE_DONE : fate_of(l->ends[idx]);
+    enum client_fate final = final_fate(l);
+    if (l->wire != WIRE_PRDR && l->wire != WIRE_DEFERRALS)
         return fate_of(l->ends[idx]);
-    return CLIENT_FATE_FAIL;
+    if (final == CLIENT_FATE_DONE)
+        return own;
+    return final == CLIENT_FATE_REQUEUE && own == CLIENT_FATE_FAIL ? own : final;
 }
 
 static void check_results(const struct loop *l, const struct client_result *results, uint32_t count)
@@ -138,7 +175,7 @@ static void check_results(const struct loop *l, const struct client_result *resu
         enum client_fate expected;
         if (!status_is_success(l->mail)) {
             expected = fate_of(l->mail);
-        } else if (!status_is_success(l->rcpts[i])) {
+        } else if (!status_is_success(l->rcpts[i]) && l->rcpts[i] != STATUS_RCPT_LATER) {
             expected = fate_of(l->rcpts[i]);
         } else if (!l->has_ended) {
             ASSERT(l->content != STATUS_NONE);
@@ -305,9 +342,9 @@ static void run_session(enum wire wire, bool wants_chunking, uint64_t chunk_byte
         .protocol = wire == WIRE_LMTP ? CLIENT_LMTP : CLIENT_SMTP,
         .pipelining = pipelining,
         .hostname = SLICE_LIT("out.example"),
-        .wants_prdr = wire == WIRE_PRDR,
+        .dialects = wire_offers[wire],
         .wants_chunking = wants_chunking,
-        .prdr_rcpt_min = 1,
+        .dialect_rcpt_min = 1,
         .chunk_bytes = chunk_bytes,
     };
     memset(&l, 0, sizeof(l));

@@ -329,7 +329,7 @@ static bool set_helo(struct parser *p, const char *value)
 static bool set_prdr(struct parser *p, const char *value)
 {
     (void)value;
-    p->options->client.wants_prdr = true;
+    p->options->client.dialects = SESSION_OFFER_PRDR;
     return true;
 }
 

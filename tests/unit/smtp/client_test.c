@@ -2,8 +2,8 @@
 /*
  * client_test.c - the client machine against canned servers: who owns what when the conversation is
  * cut after each reply and at each byte (PRDR-29, LMTP-20), the table of PRDR-35, garbage, 3xx,
- * repeats (LMTP-21), timeouts. Replies need no enhanced code (PRDR-3), any code of a class is good
- * (CORE-5).
+ * repeats (LMTP-21), timeouts; the tables of DEF-17, EXD-15 and HOL-11. Replies need no enhanced
+ * code (PRDR-3), any code of a class is good (CORE-5).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,7 +19,8 @@
 struct row {
     const char *name;
     enum client_protocol protocol;
-    bool wants_prdr;
+    uint32_t dialects;
+    const char *keyword; /* the dialect that is offered */
     enum client_pipelining pipelining;
     uint64_t chunk_bytes;             /* 0: DATA */
     const char *replies[REPLIES_MAX]; /* after EHLO: one whole reply each; the end is a cut */
@@ -27,9 +28,14 @@ struct row {
     enum client_error error; /* NONE: the connection is still open */
 };
 
-#define S CLIENT_SMTP, false
-#define P CLIENT_SMTP, true
-#define L CLIENT_LMTP, false
+#define S CLIENT_SMTP, 0, "PRDR"
+#define P CLIENT_SMTP, SESSION_OFFER_PRDR, "PRDR"
+#define L CLIENT_LMTP, 0, "PRDR"
+#define D CLIENT_SMTP, SESSION_OFFER_DIALECTS, "DEFERRALS"
+#define X CLIENT_SMTP, SESSION_OFFER_DIALECTS, "EXDATA"
+#define XX CLIENT_SMTP, SESSION_OFFER_DIALECTS, "XEXDATA"
+#define U CLIENT_SMTP, 0, "XEXDATA"
+#define W CLIENT_SMTP, SESSION_OFFER_DIALECTS, "XRCPT250"
 #define ENV CLIENT_PIPELINE_ENVELOPE, 0
 #define STEP CLIENT_PIPELINE_NONE, 0
 #define FULL CLIENT_PIPELINE_FULL, 5
@@ -227,6 +233,206 @@ static const struct row rows[] = {
      {"250 ok", "550 a", "550 b", "550 c", "354 go"},
      "FFF",
      CLIENT_ERROR_PROTOCOL},
+    /* DEFERRALS: what follows is about those answered 352 */
+    {"each his own (DEF-10)",
+     D,
+     ENV,
+     {"250 ok", "352 l", "250 ok", "352 l", "354 go", "353 x", "550 a", "452 c", "250 f"},
+     "FDR",
+     CLIENT_ERROR_NONE},
+    {"all 352 are recipients (DEF-8)",
+     D,
+     STEP,
+     {"250 ok", "352 l", "352 l", "352 l", "354 go", "353 x", "250 a", "452 b", "550 c", "250 f"},
+     "DRF",
+     CLIENT_ERROR_NONE},
+    {"single form 2xx (DEF-9)",
+     D,
+     ENV,
+     {"250 ok", "352 l", "250 ok", "352 l", "354 go", "250 f"},
+     "DDD",
+     CLIENT_ERROR_NONE},
+    {"single form 5xx (DEF-9)",
+     D,
+     ENV,
+     {"250 ok", "352 l", "450 no", "352 l", "354 go", "550 f"},
+     "FRF",
+     CLIENT_ERROR_NONE},
+    {"final 4xx: those accepted by RCPT come again (DEF-15, DEF-17)",
+     D,
+     ENV,
+     {"250 ok", "352 l", "250 ok", "352 l", "354 go", "353 x", "550 a", "250 c", "452 f"},
+     "FRR",
+     CLIENT_ERROR_NONE},
+    {"final 5xx",
+     D,
+     ENV,
+     {"250 ok", "352 l", "250 ok", "352 l", "354 go", "353 x", "450 a", "250 c", "554 f"},
+     "FFF",
+     CLIENT_ERROR_NONE},
+    {"multi-line individual (DEF-11)",
+     D,
+     ENV,
+     {"250 ok", "352 l", "250 ok", "352 l", "354 go", "353 x", "550-a\r\n550 a", "250 c", "250 f"},
+     "FDD",
+     CLIENT_ERROR_NONE},
+    {"353 with nobody listed (DEF-10)", D, ENV, {HEAD, "353 x"}, "RRR", CLIENT_ERROR_PROTOCOL},
+    {"352 again (DEF-11)",
+     D,
+     ENV,
+     {"250 ok", "352 l", "250 ok", "352 l", "354 go", "353 x", "352 a"},
+     "RRR",
+     CLIENT_ERROR_PROTOCOL},
+    {"353 to RCPT", D, ENV, {"250 ok", "353 l"}, "RRR", CLIENT_ERROR_PROTOCOL},
+    {"352 behind a refused MAIL", D, ENV, {"550 no", "352 l"}, "FFF", CLIENT_ERROR_PROTOCOL},
+    {"352 where PRDR was asked for", P, ENV, {"250 ok", "352 l"}, "RRR", CLIENT_ERROR_PROTOCOL},
+    {"chunks, then the block (DEF-22)",
+     D,
+     FULL,
+     {"250 ok", "352 l", "250 ok", "550 no", "250 5", "250 5", "353 x", "450 a", "250 f"},
+     "RDF",
+     CLIENT_ERROR_NONE},
+    /* EXDATA: each complete reply inside 558 counts at once */
+    {"EXDATA sheet section 5",
+     X,
+     ENV,
+     {HEAD, "558-250 stored for ann", "558-550-bob refuses this\r\n558-550 see his policy page",
+      "558 452 cid is over quota"},
+     "DFR",
+     CLIENT_ERROR_NONE},
+    {"by its other name (EXD-2)",
+     XX,
+     ENV,
+     {HEAD, "558-250 a", "558-550 b", "558 452 c"},
+     "DFR",
+     CLIENT_ERROR_NONE},
+    {"unasked, from who offers it (EXDATA sheet section 4)",
+     U,
+     ENV,
+     {HEAD, "558-250-<a@b>:\r\n558-250 a", "558-550 b", "558 250 c"},
+     "DFD",
+     CLIENT_ERROR_NONE},
+    {"unasked, from who offers it, an ordinary 558",
+     U,
+     ENV,
+     {HEAD, "558 no"},
+     "FFF",
+     CLIENT_ERROR_NONE},
+    {"plain 2xx (EXD-10)", X, ENV, {HEAD, "250 a"}, "DDD", CLIENT_ERROR_NONE},
+    {"plain 5xx (EXD-5)", X, ENV, {HEAD, "554 a"}, "FFF", CLIENT_ERROR_NONE},
+    {"all 2xx inside (EXD-10)",
+     X,
+     ENV,
+     {HEAD, "558-250 a", "558-250 b", "558 250 c"},
+     "DDD",
+     CLIENT_ERROR_NONE},
+    {"refused RCPT has none (EXD-9)",
+     X,
+     ENV,
+     {"250 ok", "250 ok", "450 no", "250 ok", "354 go", "558-550 a", "558 250 c"},
+     "FRD",
+     CLIENT_ERROR_NONE},
+    {"too few (EXD-17)", X, ENV, {HEAD, "558-250 a", "558 550 b"}, "DFR", CLIENT_ERROR_NONE},
+    {"surplus line (EXD-17)",
+     X,
+     ENV,
+     {"250 ok", "250 ok", "250 ok", "550 no", "354 go", "558-250 a", "558-250 b", "558-250 c"},
+     "DDF",
+     CLIENT_ERROR_PROTOCOL},
+    {"codes differ within one (EXD-18)",
+     X,
+     ENV,
+     {HEAD, "558-250 a", "558-450-b\r\n558-550 b", "558 250 c"},
+     "DRD",
+     CLIENT_ERROR_NONE},
+    {"last line goes on (EXD-8)",
+     X,
+     ENV,
+     {HEAD, "558-250 a", "558-550 b", "558 250-c"},
+     "DFR",
+     CLIENT_ERROR_PROTOCOL},
+    {"no code inside", X, ENV, {HEAD, "558-250 a", "558-what"}, "DRR", CLIENT_ERROR_PROTOCOL},
+    {"3xx inside", X, ENV, {HEAD, "558-250 a", "558-354 b"}, "DRR", CLIENT_ERROR_PROTOCOL},
+    {"outer code changes", X, ENV, {HEAD, "558-250 a", "550-250 b"}, "DRR", CLIENT_ERROR_PROTOCOL},
+    {"353 where EXDATA was asked for", X, ENV, {HEAD, "353 x"}, "RRR", CLIENT_ERROR_PROTOCOL},
+    {"558 in place of 354 is an ordinary one (EXD-6)",
+     X,
+     ENV,
+     {"250 ok", "250 ok", "250 ok", "250 ok", "558-250 a\r\n558 550 b", "250 reset"},
+     "FFF",
+     CLIENT_ERROR_NONE},
+    {"558 after BDAT LAST (EXD-6)",
+     X,
+     FULL,
+     {"250 ok", "250 ok", "250 ok", "250 ok", "250 5", "250 5", "558-250 a", "558-452 b",
+      "558 550 c"},
+     "DRF",
+     CLIENT_ERROR_NONE},
+    /* the wrapped 250 list, reading A */
+    {"Holzer sheet section 6",
+     W,
+     ENV,
+     {HEAD, "250-2.0.0 +RCPT 3", "250-250 2.1.5 ann stored",
+      "250-550-5.7.1 bob refuses\r\n250-550 5.7.1 see policy", "250-452 4.2.2 cid over quota",
+      "250 2.0.0 +END"},
+     "DFR",
+     CLIENT_ERROR_NONE},
+    {"signs of life (HOL-10)",
+     W,
+     ENV,
+     {HEAD, "250-2.0.0 +RCPT 3\r\n250-000 working", "250-000 working\r\n250-250 a",
+      "250-000\r\n250-450 b", "250-550 c", "250-000 working\r\n250 2.0.0 +END"},
+     "DRF",
+     CLIENT_ERROR_NONE},
+    {"ordinary 250 (HOL-17)", W, ENV, {HEAD, "250 ok"}, "DDD", CLIENT_ERROR_NONE},
+    {"ordinary 250 of lines (HOL-17)",
+     W,
+     ENV,
+     {HEAD, "250-ok\r\n250 ok"},
+     "DDD",
+     CLIENT_ERROR_NONE},
+    {"ordinary 4xx", W, ENV, {HEAD, "451-no\r\n451 no"}, "RRR", CLIENT_ERROR_NONE},
+    {"ordinary 5xx", W, ENV, {HEAD, "554 no"}, "FFF", CLIENT_ERROR_NONE},
+    {"another number (HOL-5)", W, ENV, {HEAD, "250-2.0.0 +RCPT 4"}, "RRR", CLIENT_ERROR_PROTOCOL},
+    {"no number", W, ENV, {HEAD, "250-2.0.0 +RCPT "}, "RRR", CLIENT_ERROR_PROTOCOL},
+    {"surplus line (HOL-18)",
+     W,
+     ENV,
+     {"250 ok", "250 ok", "550 no", "250 ok", "354 go", "250-2.0.0 +RCPT 2", "250-250 a",
+      "250-550 c", "250-250 d"},
+     "DFF",
+     CLIENT_ERROR_PROTOCOL},
+    {"list ends early",
+     W,
+     ENV,
+     {HEAD, "250-2.0.0 +RCPT 3", "250-250 a", "250 2.0.0 +END"},
+     "DRR",
+     CLIENT_ERROR_PROTOCOL},
+    {"outer code changes (HOL-18)",
+     W,
+     ENV,
+     {HEAD, "250-2.0.0 +RCPT 3", "250-250 a", "550-250 b"},
+     "DRR",
+     CLIENT_ERROR_PROTOCOL},
+    {"reply ends without +END",
+     W,
+     ENV,
+     {HEAD, "250-2.0.0 +RCPT 3", "250-250 a", "250-250 b", "250 250 c"},
+     "DDR",
+     CLIENT_ERROR_PROTOCOL},
+    {"wrapped after BDAT LAST",
+     W,
+     FULL,
+     {"250 ok", "250 ok", "250 ok", "250 ok", "250 5", "250 5", "250-2.0.0 +RCPT 3", "250-250 a",
+      "250-452 b", "250-550 c", "250 2.0.0 +END"},
+     "DRF",
+     CLIENT_ERROR_NONE},
+    {"unasked it is a plain 250",
+     S,
+     ENV,
+     {HEAD, "250-2.0.0 +RCPT 3\r\n250-550 a\r\n250-550 b\r\n250-550 c\r\n250 2.0.0 +END"},
+     "DDD",
+     CLIENT_ERROR_NONE},
     /* BDAT, 12 octets in chunks of 5 */
     {"chunks",
      S,
@@ -383,7 +589,7 @@ static void begin_with(struct rig *r, const struct row *row, const char *hello, 
         .protocol = row->protocol,
         .pipelining = row->pipelining,
         .hostname = SLICE_LIT("out.example"),
-        .wants_prdr = row->wants_prdr,
+        .dialects = row->dialects,
         .wants_chunking = row->chunk_bytes > 0,
         .chunk_bytes = row->chunk_bytes,
     };
@@ -410,10 +616,12 @@ static void begin_with(struct rig *r, const struct row *row, const char *hello, 
 
 static void begin(struct rig *r, const struct row *row)
 {
-    begin_with(r, row,
-               "250-mx\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-CHUNKING\r\n"
-               "250-ENHANCEDSTATUSCODES\r\n250 PRDR",
-               RCPTS);
+    char hello[200];
+    snprintf(hello, sizeof(hello),
+             "250-mx\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-CHUNKING\r\n"
+             "250-ENHANCEDSTATUSCODES\r\n250 %s",
+             row->keyword);
+    begin_with(r, row, hello, RCPTS);
 }
 
 static char letter(const struct client_result *result)
@@ -460,6 +668,12 @@ static void test_rows(void **state)
     }
 }
 
+/* Responsibility moves with each recipient's own reply, as on LMTP (EXD-15, HOL-11). */
+static bool moves_with_each(const struct row *row)
+{
+    return strstr(row->keyword, "EXDATA") != NULL || strcmp(row->keyword, "XRCPT250") == 0;
+}
+
 /*
  * The same rows, cut after each reply: a fate that was settled stays, one that was not is requeued,
  * and nothing on PRDR or SMTP is settled by a reply after the content but the last (PRDR-29).
@@ -487,7 +701,7 @@ static void test_cuts(void **state)
             assert_true(r.is_done && r.is_closed);
             check_fates(&r, row, expected);
             for (int n = 0; n < RCPTS && !was_done; n++)
-                if (row->protocol != CLIENT_LMTP)
+                if (row->protocol != CLIENT_LMTP && !moves_with_each(row))
                     assert_int_not_equal(r.results[n].fate, CLIENT_FATE_DONE);
         }
     }
@@ -565,6 +779,113 @@ static void test_settled(void **state)
     assert_string_equal(r.settled, "");
     reply(&r, prdr.replies[9]);
     check_fates(&r, &prdr, "DFR");
+}
+
+/* EXD-15, HOL-11, HOL-16: each complete reply inside settles its recipient at once; DEF-17: none
+ * does before the final one. */
+static void test_settled_wrapped(void **state)
+{
+    static const struct row wrapped[] = {
+        {"", X, ENV, {HEAD, "558-250 a", "558-550 b", "558 452 c"}, "", 0},
+        {"",
+         W,
+         ENV,
+         {HEAD, "250-2.0.0 +RCPT 3\r\n250-250 a", "250-550 b", "250-452 c", "250 2.0.0 +END"},
+         "",
+         0},
+    };
+    static const struct row deferrals = {
+        "", D, ENV, {"250 ok", "352 l", "250 ok", "352 l", "354 go", "353 x", "550 a", "250 c"},
+        "", 0};
+    struct rig r;
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(wrapped); i++) {
+        begin(&r, &wrapped[i]);
+        for (int n = 0; n < 5; n++)
+            reply(&r, wrapped[i].replies[n]);
+        for (size_t n = 0; n < RCPTS; n++) {
+            assert_int_equal(strlen(r.settled), n);
+            assert_false(r.is_done);
+            reply(&r, wrapped[i].replies[5 + n]);
+        }
+        assert_string_equal(r.settled, "012");
+        assert_int_equal(r.is_done, i == 0);
+        check_fates(&r, &wrapped[i], "DFR");
+        assert_int_equal(r.results[1].code, 550);
+    }
+    begin(&r, &deferrals);
+    for (int n = 0; deferrals.replies[n] != NULL; n++)
+        reply(&r, deferrals.replies[n]);
+    for (int i = 0; i < RCPTS; i++)
+        assert_int_equal(r.results[i].fate, CLIENT_FATE_OPEN);
+    reply(&r, "250 f");
+    check_fates(&r, &deferrals, "FDD");
+}
+
+/* EXD-16: a fresh timer for each reply inside; HOL-15: for each line. */
+static void test_wrapped_deadlines(void **state)
+{
+    static const struct row rows_of[] = {
+        {"", X, ENV, {HEAD, "558-250 a", "558-550 b"}, "", 0},
+        {"", W, ENV, {HEAD, "250-2.0.0 +RCPT 3", "250-000 working", "250-250-a"}, "", 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(rows_of); i++) {
+        struct rig r;
+        begin(&r, &rows_of[i]);
+        for (int n = 0; n < 5; n++)
+            reply(&r, rows_of[i].replies[n]);
+        for (int n = 5; rows_of[i].replies[n] != NULL; n++) {
+            clock_ns now = 540 * NS_PER_S * (clock_ns)n;
+            struct client_event ev;
+            char line[64];
+            int len = snprintf(line, sizeof(line), "%s\r\n", rows_of[i].replies[n]);
+            assert_int_equal(client_feed(&r.client, slice_of(line, (size_t)len), now, &ev), len);
+            assert_true(client_deadline(&r.client) >= now + 600 * NS_PER_S);
+        }
+    }
+}
+
+/* DEF-2, EXD-1, EXD-2, HOL-4: the parameter that is sent; of several that are offered one is taken;
+ * EXD-14: 558 unasked, where we are told not to guess. */
+static void test_dialect_asked(void **state)
+{
+    static const struct {
+        uint32_t dialects;
+        const char *keywords;
+        const char *param;
+    } cases[] = {
+        {SESSION_OFFER_DIALECTS, "250 DEFERRALS", " DEFERRALS"},
+        {SESSION_OFFER_DIALECTS, "250 EXDATA", " EXDATA"},
+        {SESSION_OFFER_DIALECTS, "250 XEXDATA", " EXDATA"},
+        {SESSION_OFFER_DIALECTS, "250 XRCPT250", " XRCPT250"},
+        {SESSION_OFFER_DIALECTS, "250-XRCPT250\r\n250-EXDATA\r\n250-PRDR\r\n250 DEFERRALS",
+         " PRDR"},
+        {SESSION_OFFER_EXDATA | SESSION_OFFER_XRCPT250, "250-PRDR\r\n250-XRCPT250\r\n250 XEXDATA",
+         " EXDATA"},
+        {SESSION_OFFER_DEFERRALS, "250-PRDR\r\n250 EXDATA", ""},
+        {0, "250-PRDR\r\n250 DEFERRALS", ""},
+    };
+    struct rig r;
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        struct row row = {"", CLIENT_SMTP, cases[i].dialects, "", ENV, {NULL}, "", 0};
+        char text[200];
+        snprintf(text, sizeof(text), "250-mx\r\n%s", cases[i].keywords);
+        begin_with(&r, &row, text, 2);
+        snprintf(text, sizeof(text), "MAIL FROM:<a@a.example>%s\r\n", cases[i].param);
+        assert_string_equal(r.sent, text);
+        begin_with(&r, &row, "250 mx", 2);
+        assert_string_equal(r.sent, "MAIL FROM:<a@a.example>\r\n");
+    }
+    static const struct row unasked = {"", U, ENV, {HEAD}, "", 0};
+    begin(&r, &unasked);
+    r.config.heeds_exdata_only_if_asked = true;
+    for (int n = 0; n < 5; n++)
+        reply(&r, unasked.replies[n]);
+    reply(&r, "558-250 a\r\n558-250 b\r\n558 250 c");
+    check_fates(&r, &unasked, "FFF");
+    assert_false(r.is_closed);
 }
 
 /* PRDR-35, PRDR-36: whose text a notice would carry: the final reply's or the recipient's own. */
@@ -830,13 +1151,14 @@ static void test_deadlines(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows),       cmocka_unit_test(test_cuts),
-        cmocka_unit_test(test_bytewise),   cmocka_unit_test(test_byte_cuts),
-        cmocka_unit_test(test_settled),    cmocka_unit_test(test_block_codes),
-        cmocka_unit_test(test_prdr_asked), cmocka_unit_test(test_cut_counts),
-        cmocka_unit_test(test_bytes),      cmocka_unit_test(test_hello),
-        cmocka_unit_test(test_local),      cmocka_unit_test(test_bad_content),
-        cmocka_unit_test(test_deadlines),
+        cmocka_unit_test(test_rows),          cmocka_unit_test(test_cuts),
+        cmocka_unit_test(test_bytewise),      cmocka_unit_test(test_byte_cuts),
+        cmocka_unit_test(test_settled),       cmocka_unit_test(test_block_codes),
+        cmocka_unit_test(test_prdr_asked),    cmocka_unit_test(test_cut_counts),
+        cmocka_unit_test(test_bytes),         cmocka_unit_test(test_hello),
+        cmocka_unit_test(test_local),         cmocka_unit_test(test_bad_content),
+        cmocka_unit_test(test_deadlines),     cmocka_unit_test(test_settled_wrapped),
+        cmocka_unit_test(test_dialect_asked), cmocka_unit_test(test_wrapped_deadlines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -350,7 +350,7 @@ static void test_prdr(void **state)
     (void)state;
     struct rig r;
     setup(&r, "2", "500");
-    r.config.client.wants_prdr = true;
+    r.config.client.dialects = SESSION_OFFER_PRDR;
     r.config.client.pipelining = CLIENT_PIPELINE_ENVELOPE;
     dial(&r, make_job(&r, 0));
     say(&r, "250-mx.example\r\n250-PIPELINING\r\n250 PRDR\r\n");

@@ -116,7 +116,8 @@ static void test_behaviour(void **state)
     assert_true(o.vanish_share > 0.24 && o.vanish_share < 0.26);
     good("--bdat 64k --pipelining full --prdr --starttls --tls-resume 0.5" TARGET);
     assert_int_equal(o.client.chunk_bytes, 65536);
-    assert_true(o.client.wants_chunking && o.client.wants_prdr && o.uses_starttls);
+    assert_true(o.client.wants_chunking && o.client.dialects == SESSION_OFFER_PRDR &&
+                o.uses_starttls);
     good("--source 127.0.0.2-127.0.0.5 --connections 100 --in-flight 20 --workers 4"
          " smtp://127.0.0.1,weight=3 lmtp://127.0.0.1 --target smtp+unix:/run/x");
     assert_int_equal(o.dial.sources.count, 4);
