@@ -54,6 +54,8 @@ static const struct knob_name offer_names[] = {{"standard", SESSION_OFFER_STANDA
                                                {"prdr", SESSION_OFFER_PRDR},
                                                {"deferrals", SESSION_OFFER_DEFERRALS},
                                                {"exdata", SESSION_OFFER_EXDATA},
+                                               {"inline-dsn", SESSION_OFFER_INLINE_DSN},
+                                               {"xprdr1", SESSION_OFFER_XPRDR1},
                                                {"xrcpt250", SESSION_OFFER_XRCPT250},
                                                {NULL, 0}};
 static const struct knob_name bare_newline_names[] = {{"reject", 0}, {"normalize", 1}, {NULL, 0}};
@@ -151,11 +153,12 @@ const struct knob config_knobs[] = {
             "(IPv6 in brackets) or localhost. LMTP is refused on port 25."},
     {CONFIG_LISTENER, KNOB_FLAGS, false, "offer", "standard", FIELD(config_listener, offers),
      .names = offer_names,
-     .doc = "Extensions named in the EHLO reply, for example [standard, -prdr]. standard: all but "
-            "xrcpt250. binarymime needs chunking, smtputf8 needs 8bitmime, prdr needs pipelining "
-            "and enhancedstatuscodes, deferrals needs pipelining. prdr, deferrals, exdata and "
-            "xrcpt250 are ways to answer each recipient, used where a client asks for one of "
-            "them; over LMTP, which does so anyway, none of them is offered."},
+     .doc =
+         "Extensions named in the EHLO reply, for example [standard, -prdr]. standard: all up to "
+         "exdata. binarymime needs chunking, smtputf8 needs 8bitmime; prdr and xprdr1 need "
+         "pipelining and enhancedstatuscodes, deferrals and inline-dsn need pipelining. prdr "
+         "and what follows it are ways to answer each recipient, used where a client asks for "
+         "one of them; over LMTP, which does so anyway, none of them is offered."},
     {CONFIG_LISTENER, KNOB_CHOICE, false, "bare_newline", "reject",
      FIELD(config_listener, bare_newline), .names = bare_newline_names,
      .doc = "A bare LF in content: 550 5.5.2 at its end, or made CRLF. Bare CR and NUL are "

@@ -42,10 +42,13 @@ enum session_protocol { SESSION_SMTP, SESSION_LMTP };
 enum dialect {
     DIALECT_SMTP,
     DIALECT_LMTP,
-    DIALECT_PRDR,
+    DIALECT_PRDR, /* from here on in the order in which a client prefers them (OTH section 6) */
     DIALECT_DEFERRALS,
+    DIALECT_INLINE_DSN,
     DIALECT_EXDATA,
-    DIALECT_XRCPT250, /* the wrapped 250 list */
+    DIALECT_XRCPT250,  /* the wrapped 250 list */
+    DIALECT_XRCPT250B, /* the same, responsibility moving with its first line */
+    DIALECT_XPRDR1,    /* Assmann's variant of PRDR */
     DIALECT_COUNT
 };
 const char *dialect_name(enum dialect d);
@@ -182,6 +185,8 @@ void session_open_block(struct session *s);
  * final reply (PRDR-24; plain SMTP: all entries are alike by then), else it overrides (PRDR-25),
  * where the dialect has one. A refusal in @whole also decides all entries that are still open;
  * entries need not have been set then. A success in @whole needs an accepted entry.
+ * INLINE-DSN, whose list cannot end in a failure, closes the session instead when that was begun
+ * (INL-4).
  */
 void session_finish(struct session *s, struct answer whole);
 /* True once every reply of the last message has been formatted by session_output(): entries and
@@ -261,6 +266,7 @@ struct session { /* private to session.c and session_reply.c */
     bool was_mail_refused; /* 503 to the rest of its group is not the client's fault */
     bool is_abort_due;     /* EV_ABORT is the next event */
     bool has_quit;
+    bool is_unclosed; /* the block ends without what should close it */
     struct replyq replies;
 };
 static_assert(sizeof(struct session) <= 256, "an idle session is small");

@@ -22,6 +22,7 @@ enum status {
     STATUS_CHUNK_OK,         /* 250 2.0.0 N octets */
     STATUS_WRAPPED_OPEN,     /* 250 2.0.0 +RCPT N, first line of a wrapped list (HOL-5) */
     STATUS_WRAPPED_END,      /* 250 2.0.0 +END, its last line */
+    STATUS_LIST_END,         /* 250 2.0.0, ends a list and says no more (INL-2) */
     STATUS_RCPT_FORWARDED,   /* 251 2.1.5 */
     STATUS_CANNOT_VRFY,      /* 252 2.0.0 */
     STATUS_RCPT_LATER,       /* 352, no enhanced code: decided after the content (DEF-5) */

@@ -186,7 +186,7 @@ void client_settle_open(struct client *c, const struct client_verdict *v)
 /* The connection ends: whoever is open is requeued, without a reply that said so. */
 void client_end(struct client *c, enum client_error error)
 {
-    const struct client_verdict lost = {CLIENT_FATE_REQUEUE, CLIENT_PHASE_IDLE, 0, NULL};
+    const struct client_verdict lost = client_verdict_without(c);
     if (c->state == CLIENT_CLOSED)
         return;
     if (c->message != NULL) {

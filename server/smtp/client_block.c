@@ -80,13 +80,21 @@ static void settle_block(struct client *c, const struct reply_state *final)
     }
 }
 
+struct client_verdict client_verdict_without(const struct client *c)
+{
+    static const uint16_t enhanced[3] = {2, 0, 0};
+    if (c->stage == CLIENT_STAGE_WRAPPED && row_of(c)->owner == DIALECT_OWNER_OPENER)
+        return client_verdict_of(XRCPT250_CODE, enhanced, CLIENT_PHASE_DONE); /* HOL-12 */
+    return (struct client_verdict){CLIENT_FATE_REQUEUE, CLIENT_PHASE_IDLE, 0, NULL};
+}
+
 /* The reply of the next who is listed. */
 static void on_individual(struct client *c, const struct reply_state *reply,
                           struct client_event *ev)
 {
     ev->rcpt_idx = next_listed(c);
     struct client_result *result = &c->results[ev->rcpt_idx];
-    if (row_of(c)->owner == DIALECT_OWNER_REPLY) {
+    if (row_of(c)->owner != DIALECT_OWNER_FINAL) {
         struct client_verdict v =
             client_verdict_of(reply->code, reply->enhanced, CLIENT_PHASE_DONE);
         client_settle(result, &v);
@@ -161,7 +169,7 @@ bool client_is_wrapped(const struct client *c, struct slice line)
         return true;
     if (c->stage != CLIENT_STAGE_FIRST || c->reply.line_count > 0 || !is_about_content(c))
         return false;
-    if (c->dialect == DIALECT_XRCPT250)
+    if (row_of(c)->opener == STATUS_WRAPPED_OPEN)
         return slice_has_prefix_nocase(line, XRCPT250_OPENING);
     if (c->dialect == DIALECT_EXDATA)
         return slice_has_prefix_nocase(line, SLICE_LIT("558"));
@@ -198,6 +206,11 @@ static void event_reply(struct client_event *ev, const struct reply_state *reply
 static bool begin_wrapped(struct client *c, struct slice line, struct client_event *ev)
 {
     static const struct reply_state opening = {.code = XRCPT250_CODE, .enhanced = {2, 0, 0}};
+    bool has_opening = row_of(c)->opener == STATUS_WRAPPED_OPEN;
+    if (has_opening && (c->chunk_left > 0 || !opening_is_right(c, line))) {
+        client_end(c, CLIENT_ERROR_PROTOCOL);
+        return true;
+    }
     c->stage = CLIENT_STAGE_WRAPPED;
     if (c->state == CLIENT_CHUNKS)
         c->state = CLIENT_REPLIES;
@@ -205,13 +218,9 @@ static bool begin_wrapped(struct client *c, struct slice line, struct client_eve
         c->dialect = DIALECT_EXDATA;
         c->listed_count = c->accepted_count;
     }
-    if (c->dialect == DIALECT_EXDATA)
-        return false;
-    if (c->chunk_left > 0 || !opening_is_right(c, line))
-        client_end(c, CLIENT_ERROR_PROTOCOL);
-    else
+    if (has_opening)
         event_reply(ev, &opening, slice_from(line, 10));
-    return true;
+    return has_opening;
 }
 
 /* A complete reply of a recipient. */
@@ -230,7 +239,7 @@ static void end_inner(struct client *c, struct slice text, struct client_event *
 /* The last line of the whole was read: who has no line in it was not answered (EXD-15, EXD-17). */
 static void end_wrapped(struct client *c)
 {
-    const struct client_verdict missing = {CLIENT_FATE_REQUEUE, CLIENT_PHASE_IDLE, 0, NULL};
+    const struct client_verdict missing = client_verdict_without(c);
     if (c->state == CLIENT_CLOSED)
         return;
     client_settle_open(c, &missing);
@@ -270,7 +279,7 @@ bool client_take_wrapped(struct client *c, struct slice line, clock_ns now, stru
     c->since_ns = now; /* HOL-15; EXD-16 */
     if (c->stage == CLIENT_STAGE_FIRST && begin_wrapped(c, line, ev))
         return ev->kind == CLIENT_EV_REPLY;
-    if (c->dialect == DIALECT_XRCPT250 && c->reply.line_count == 0) {
+    if (row_of(c)->opener == STATUS_WRAPPED_OPEN && c->reply.line_count == 0) {
         if (slice_has_prefix_nocase(line, XRCPT250_WORKING))
             return false; /* HOL-10: only a sign of life */
         if (slice_eq(line, XRCPT250_CLOSING)) {

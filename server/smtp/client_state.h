@@ -39,6 +39,9 @@ struct client_verdict {
 struct client_verdict client_verdict_of(uint16_t code, const uint16_t *enhanced,
                                         enum client_phase phase);
 
+/* client_verdict_without() - what holds for those for whom no reply was read. */
+struct client_verdict client_verdict_without(const struct client *c);
+
 /* client_settle() - set the fate of one recipient, once. */
 void client_settle(struct client_result *result, const struct client_verdict *v);
 

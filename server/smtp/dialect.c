@@ -53,6 +53,19 @@ static const struct dialect_row rows[DIALECT_COUNT] = {
                            .may_be_single = true,
                            .is_single = deferrals_is_single,
                            .final = deferrals_final},
+    [DIALECT_INLINE_DSN] = {.name = "inline-dsn",
+                            .offer = SESSION_OFFER_INLINE_DSN,
+                            .needs = SESSION_OFFER_PIPELINING,
+                            .opener = STATUS_LIST_OPEN,
+                            .listed = DIALECT_LISTED_LATER,
+                            .opens = DIALECT_OPENS_WHEN_ASKED,
+                            .closer = DIALECT_CLOSER_FIXED, /* INL-2 */
+                            .closer_status = STATUS_LIST_END,
+                            .owner = DIALECT_OWNER_FINAL, /* INL-4, INL-5 */
+                            .may_be_single = true,
+                            .is_single = inline_dsn_is_single,
+                            .final = deferrals_final,
+                            .is_unclosed = inline_dsn_is_unclosed},
     [DIALECT_EXDATA] = {.name = "exdata",
                         .offer = SESSION_OFFER_EXDATA,
                         .listed = DIALECT_LISTED_ALL,
@@ -74,7 +87,32 @@ static const struct dialect_row rows[DIALECT_COUNT] = {
                           .is_single = dialect_is_uniform,
                           .final = dialect_final,
                           .put_opener = xrcpt250_put_opener,
-                          .put_entry = xrcpt250_put_entry},
+                          .put_entry = xrcpt250_put_entry,
+                          .put_closer = xrcpt250_put_closer},
+    [DIALECT_XRCPT250B] = {.name = "xrcpt250b",
+                           .offer = SESSION_OFFER_XRCPT250B,
+                           .opener = STATUS_WRAPPED_OPEN,
+                           .listed = DIALECT_LISTED_ALL,
+                           .opens = DIALECT_OPENS_WITH_SUCCESS, /* HOL-8 */
+                           .closer = DIALECT_CLOSER_FIXED,
+                           .closer_status = STATUS_WRAPPED_END,
+                           .owner = DIALECT_OWNER_OPENER, /* HOL-12: reading B */
+                           .may_be_single = true,
+                           .is_single = xrcpt250b_is_single,
+                           .final = dialect_final,
+                           .put_opener = xrcpt250_put_opener,
+                           .put_entry = xrcpt250_put_entry,
+                           .put_closer = xrcpt250_put_closer},
+    [DIALECT_XPRDR1] = {.name = "xprdr1",
+                        .offer = SESSION_OFFER_XPRDR1,
+                        .needs = NEEDS_BOTH,
+                        .listed = DIALECT_LISTED_ALL,
+                        .opens = DIALECT_OPENS_AT_ONCE, /* OTH-11: no opener, no single form */
+                        .closer = DIALECT_CLOSER_ANSWER,
+                        .owner = DIALECT_OWNER_FINAL,
+                        .repeats_rcpt_code = true,
+                        .is_single = dialect_is_uniform,
+                        .final = dialect_final},
 };
 
 const struct dialect_row *dialect_row(enum dialect d)

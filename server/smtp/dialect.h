@@ -18,6 +18,7 @@ enum dialect_opens {
     DIALECT_OPENS_AT_ONCE,      /* there is no other form */
     DIALECT_OPENS_WHEN_ASKED,   /* session_open_block() */
     DIALECT_OPENS_WITH_REFUSAL, /* the same, once somebody is refused: the opening promises that */
+    DIALECT_OPENS_WITH_SUCCESS, /* the same, once somebody is accepted: the opening promises that */
 };
 
 /* what ends a block */
@@ -29,8 +30,9 @@ enum dialect_closer {
 
 /* where responsibility for an accepted recipient moves to us */
 enum dialect_owner {
-    DIALECT_OWNER_REPLY, /* with the recipient's own reply: keep k, requeue n-k */
-    DIALECT_OWNER_FINAL, /* with the last reply: all or nothing when the block is cut */
+    DIALECT_OWNER_REPLY,  /* with the recipient's own reply: keep k, requeue n-k */
+    DIALECT_OWNER_FINAL,  /* with the last reply: all or nothing when the block is cut */
+    DIALECT_OWNER_OPENER, /* with the opening line: what was not read is for the server to tell */
 };
 
 struct dialect_row {
@@ -52,6 +54,10 @@ struct dialect_row {
     /* Lines of a form of their own; NULL: ordinary replies. False: no room, nothing was put. */
     bool (*put_opener)(struct buf *out, uint32_t count);
     bool (*put_entry)(struct buf *out, const struct answer *a, bool is_last, uint32_t flags);
+    bool (*put_closer)(struct buf *out);
+    /* The block cannot be closed truthfully: its closer would be a success, and @final is none. */
+    bool (*is_unclosed)(const struct session_entry *entries, uint32_t count,
+                        const struct answer *final);
 };
 
 const struct dialect_row *dialect_row(enum dialect d);
@@ -94,7 +100,12 @@ uint32_t dialect_accepted_count(const struct session_entry *entries, uint32_t co
 bool deferrals_is_single(const struct session_entry *entries, uint32_t count);
 struct answer deferrals_final(const struct session_entry *entries, uint32_t count);
 bool exdata_put_entry(struct buf *out, const struct answer *a, bool is_last, uint32_t flags);
+bool inline_dsn_is_single(const struct session_entry *entries, uint32_t count);
+bool inline_dsn_is_unclosed(const struct session_entry *entries, uint32_t count,
+                            const struct answer *final);
+bool xrcpt250b_is_single(const struct session_entry *entries, uint32_t count);
 bool xrcpt250_put_opener(struct buf *out, uint32_t count);
+bool xrcpt250_put_closer(struct buf *out);
 bool xrcpt250_put_entry(struct buf *out, const struct answer *a, bool is_last, uint32_t flags);
 
 #endif

@@ -156,6 +156,9 @@ static const struct mail_row mail_rows[] = {
     {"EXDATA", SESSION_OFFER_EXDATA, take_dialect}, /* of its two names the one that is written */
     {"XEXDATA", SESSION_OFFER_EXDATA, take_dialect},
     {"XRCPT250", SESSION_OFFER_XRCPT250, take_dialect},
+    {"XRCPT250B", SESSION_OFFER_XRCPT250B, take_dialect},
+    {"INLINE-DSN", SESSION_OFFER_INLINE_DSN, take_dialect},
+    {"XPRDR1", SESSION_OFFER_XPRDR1, take_dialect},
     {"RET", SESSION_OFFER_DSN, take_ret},
     {"ENVID", SESSION_OFFER_DSN, take_envid},
 };

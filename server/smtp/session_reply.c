@@ -105,6 +105,7 @@ void session_open_block(struct session *s)
     const struct dialect_row *row = dialect_of(s);
     bool has_line = false;
     bool has_refusal = false;
+    bool has_success = false;
     if (!is_deciding(s))
         return;
     ASSERT(s->entries != NULL);
@@ -113,8 +114,10 @@ void session_open_block(struct session *s)
     for (uint32_t i = 0; i < s->rcpt_count; i++) {
         has_line |= dialect_is_listed(row, &s->entries[i]);
         has_refusal |= s->entries[i].fate == SESSION_FATE_REFUSED;
+        has_success |= s->entries[i].fate == SESSION_FATE_ACCEPTED;
     }
-    if (has_line && (has_refusal || row->opens != DIALECT_OPENS_WITH_REFUSAL))
+    if (has_line && (has_refusal || row->opens != DIALECT_OPENS_WITH_REFUSAL) &&
+        (has_success || row->opens != DIALECT_OPENS_WITH_SUCCESS))
         s->stage = DIALECT_OPENER;
 }
 
@@ -149,6 +152,15 @@ static enum dialect_stage choose_form(const struct session *s, const struct answ
     return DIALECT_OPENER;
 }
 
+/* A block was begun that cannot be ended without a lie: only closing the connection is left. */
+static bool is_unclosed(const struct session *s, const struct answer *final)
+{
+    const struct dialect_row *row = dialect_of(s);
+    bool has_block = s->stage == DIALECT_OPENER || s->stage == DIALECT_INDIVIDUAL;
+    return has_block && row->is_unclosed != NULL &&
+           row->is_unclosed(s->entries, s->rcpt_count, final);
+}
+
 void session_finish(struct session *s, struct answer whole)
 {
     if (!is_deciding(s))
@@ -171,8 +183,9 @@ void session_finish(struct session *s, struct answer whole)
         s->stage = (uint8_t)choose_form(s, &whole);
     if (whole.status == STATUS_NONE)
         whole = row->final(s->entries, s->rcpt_count);
+    s->is_unclosed = is_unclosed(s, &whole);
     replyq_fill(&s->replies, s->content_seq, &whole);
-    session_set_state(s, STATE_READY);
+    session_set_state(s, s->is_unclosed ? STATE_CLOSED : STATE_READY);
 }
 
 bool session_replies_done(const struct session *s)
@@ -269,9 +282,16 @@ static bool put_closer(const struct session *s, const struct replyq_slot *slot, 
     case DIALECT_CLOSER_ANSWER:
         return put(s, out, &final, flags);
     case DIALECT_CLOSER_FIXED:
-        return put(s, out, &ANSWER(row->closer_status), flags | REPLY_ENHANCED);
+        break;
     }
-    UNREACHABLE();
+    if (s->is_unclosed)
+        return true;
+    if (row->put_closer == NULL)
+        return put(s, out, &ANSWER(row->closer_status), flags);
+    bool has_put = row->put_closer(out);
+    if (has_put)
+        count_reply(s, row->closer_status);
+    return has_put;
 }
 
 /* The replies to one message; PUT_DONE when all were written and the slot can go. */
@@ -459,7 +479,9 @@ static bool end_block(struct session *s, const struct answer *a)
         s->stage = row->may_be_single ? DIALECT_SINGLE : DIALECT_OPENER;
     bool is_said = s->stage == DIALECT_SINGLE || row->closer == DIALECT_CLOSER_ANSWER;
     replyq_fill(&s->replies, s->content_seq, is_said ? a : &ANSWER(STATUS_LOCAL_ERROR));
-    return is_said;
+    /* Last words in the place of the end of the list could be taken for it. */
+    s->is_unclosed = s->entries != NULL && is_unclosed(s, a);
+    return is_said || s->is_unclosed;
 }
 
 void session_end_now(struct session *s, struct answer answer)

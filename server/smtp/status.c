@@ -28,6 +28,7 @@ static const struct status_row rows[STATUS_COUNT] = {
     [STATUS_CHUNK_OK] = ROW(250, 2, 0, 0, "chunk_ok", "octets"),
     [STATUS_WRAPPED_OPEN] = ROW(250, 2, 0, 0, "wrapped_open", "+RCPT"),
     [STATUS_WRAPPED_END] = ROW(250, 2, 0, 0, "wrapped_end", "+END"),
+    [STATUS_LIST_END] = ROW(250, 2, 0, 0, "list_end", "end of the list"),
     [STATUS_RCPT_FORWARDED] = ROW(251, 2, 1, 5, "rcpt_forwarded", "will be forwarded"),
     [STATUS_CANNOT_VRFY] = ROW(252, 2, 0, 0, "cannot_vrfy", "send mail to find out"),
     [STATUS_RCPT_LATER] = ROW(352, 0, 0, 0, "rcpt_later", "decided after the content"),

@@ -32,7 +32,9 @@ enum commit_bit {
     COMMIT_DEFERRALS = 1u << 3,
     COMMIT_EXDATA = 1u << 4,
     COMMIT_XRCPT250 = 1u << 5,
-    COMMIT_BITS = (1u << 6) - 1,
+    COMMIT_INLINE_DSN = 1u << 6,
+    COMMIT_XPRDR1 = 1u << 7,
+    COMMIT_BITS = (1u << 8) - 1,
 };
 
 static const struct {
@@ -43,6 +45,8 @@ static const struct {
     {SESSION_OFFER_DEFERRALS, COMMIT_DEFERRALS},
     {SESSION_OFFER_EXDATA, COMMIT_EXDATA},
     {SESSION_OFFER_XRCPT250, COMMIT_XRCPT250},
+    {SESSION_OFFER_INLINE_DSN, COMMIT_INLINE_DSN},
+    {SESSION_OFFER_XPRDR1, COMMIT_XPRDR1},
 };
 
 static uint8_t bits_of(const struct mail_params *mail)

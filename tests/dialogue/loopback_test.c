@@ -27,13 +27,16 @@ enum wire {
     WIRE_DEFERRALS,
     WIRE_EXDATA,
     WIRE_XRCPT250,
+    WIRE_XRCPT250B,
+    WIRE_INLINE_DSN,
+    WIRE_XPRDR1,
     WIRE_COUNT
 };
 static const uint32_t wire_offers[WIRE_COUNT] = {
-    [WIRE_PRDR] = SESSION_OFFER_PRDR,
-    [WIRE_DEFERRALS] = SESSION_OFFER_DEFERRALS,
-    [WIRE_EXDATA] = SESSION_OFFER_EXDATA,
-    [WIRE_XRCPT250] = SESSION_OFFER_XRCPT250,
+    [WIRE_PRDR] = SESSION_OFFER_PRDR,           [WIRE_DEFERRALS] = SESSION_OFFER_DEFERRALS,
+    [WIRE_EXDATA] = SESSION_OFFER_EXDATA,       [WIRE_XRCPT250] = SESSION_OFFER_XRCPT250,
+    [WIRE_XRCPT250B] = SESSION_OFFER_XRCPT250B, [WIRE_INLINE_DSN] = SESSION_OFFER_INLINE_DSN,
+    [WIRE_XPRDR1] = SESSION_OFFER_XPRDR1,
 };
 
 struct loop {
@@ -115,6 +118,8 @@ static void on_end(struct owner *o, const struct session_event *ev)
         enum status st = chance(&l->rng, 60) ? STATUS_STORED : any_failure(&l->rng);
         l->ends[i] = is_alike ? common : st;
         l->is_unlisted[i] = session_may_decide_later(&o->session) && o->rcpt_codes[i] != 352;
+        if (l->wire == WIRE_INLINE_DSN && l->is_unlisted[i])
+            l->ends[i] = STATUS_STORED; /* else it can only close (INL-4): not followed here */
         if (status_is_success(l->ends[i]))
             owner_accept(o, i, ANSWER(l->ends[i]));
         else
@@ -161,9 +166,10 @@ static enum client_fate fate_of_entry(const struct loop *l, uint32_t idx)
     ASSERT(idx < l->end_count);
     enum client_fate own = l->is_unlisted[idx] ? CLIENT_FATE_DONE : fate_of(l->ends[idx]);
     enum client_fate final = final_fate(l);
-    if (l->wire != WIRE_PRDR && l->wire != WIRE_DEFERRALS)
-        return fate_of(l->ends[idx]);
-    if (final == CLIENT_FATE_DONE)
+    if (l->wire == WIRE_XRCPT250B) /* nobody accepts: there is no list (HOL-8) */
+        return final == CLIENT_FATE_DONE ? own : final;
+    if (final == CLIENT_FATE_DONE ||
+        (l->wire != WIRE_PRDR && l->wire != WIRE_DEFERRALS && l->wire != WIRE_XPRDR1))
         return own;
     return final == CLIENT_FATE_REQUEUE && own == CLIENT_FATE_FAIL ? own : final;
 }

@@ -93,7 +93,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .protocol = (data[0] & 1) != 0 ? CLIENT_LMTP : CLIENT_SMTP,
         .pipelining = (enum client_pipelining)(data[0] / 2 % 3),
         .hostname = SLICE_LIT("a.example"),
-        .dialects = (uint32_t)data[1] << 9 & SESSION_OFFER_DIALECTS,
+        .dialects = (uint32_t)data[1] << 9 & SESSION_OFFER_DIALECTS, /* PRDR is the lowest */
         .heeds_exdata_only_if_asked = (data[0] & 8) != 0,
         .wants_chunking = (data[0] & 16) != 0,
         .chunk_bytes = (data[0] & 32) != 0 ? 5 : 0,

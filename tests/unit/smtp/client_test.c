@@ -36,6 +36,9 @@ struct row {
 #define XX CLIENT_SMTP, SESSION_OFFER_DIALECTS, "XEXDATA"
 #define U CLIENT_SMTP, 0, "XEXDATA"
 #define W CLIENT_SMTP, SESSION_OFFER_DIALECTS, "XRCPT250"
+#define B CLIENT_SMTP, SESSION_OFFER_DIALECTS, "XRCPT250B"
+#define N CLIENT_SMTP, SESSION_OFFER_DIALECTS, "INLINE-DSN"
+#define A CLIENT_SMTP, SESSION_OFFER_DIALECTS, "XPRDR1"
 #define ENV CLIENT_PIPELINE_ENVELOPE, 0
 #define STEP CLIENT_PIPELINE_NONE, 0
 #define FULL CLIENT_PIPELINE_FULL, 5
@@ -433,6 +436,80 @@ static const struct row rows[] = {
      {HEAD, "250-2.0.0 +RCPT 3\r\n250-550 a\r\n250-550 b\r\n250-550 c\r\n250 2.0.0 +END"},
      "DDD",
      CLIENT_ERROR_NONE},
+    /* reading B: with the opening line all is theirs but what is refused in the rest (HOL-12) */
+    {"B: whole list",
+     B,
+     ENV,
+     {HEAD, "250-2.0.0 +RCPT 3", "250-250 a", "250-550 b", "250-452 c", "250 2.0.0 +END"},
+     "DFR",
+     CLIENT_ERROR_NONE},
+    {"B: list ends early",
+     B,
+     ENV,
+     {HEAD, "250-2.0.0 +RCPT 3", "250-550 a", "250 2.0.0 +END"},
+     "FDD",
+     CLIENT_ERROR_PROTOCOL},
+    {"B: no opening line", B, ENV, {HEAD, "250-2.0.0 +RCPT 2"}, "RRR", CLIENT_ERROR_PROTOCOL},
+    {"B: single form", B, ENV, {HEAD, "451 no"}, "RRR", CLIENT_ERROR_NONE},
+    {"B: garbage in the list (HOL-18)",
+     B,
+     ENV,
+     {HEAD, "250-2.0.0 +RCPT 3", "250-452 a", "251-250 b"},
+     "RDD",
+     CLIENT_ERROR_PROTOCOL},
+    {"B: cut (HOL-12)",
+     B,
+     ENV,
+     {"250 ok", "250 ok", "550 no", "250 ok", "354 go", "250-2.0.0 +RCPT 2", "250-550 a", "421 b"},
+     "FFD",
+     CLIENT_ERROR_PROTOCOL},
+    /* INLINE-DSN: the list ends in 250, or was not read */
+    {"INLINE-DSN sheet (INL-1)",
+     N,
+     ENV,
+     {"250 ok", "352 l", "250 ok", "352 l", "354 go", "353 x", "550 a", "452 c", "250 end"},
+     "FDR",
+     CLIENT_ERROR_NONE},
+    {"all refused, and 250 (INL-6)",
+     N,
+     ENV,
+     {"250 ok", "352 l", "352 l", "550 c", "354 go", "353 x", "550 a", "552 b", "250 end"},
+     "FFF",
+     CLIENT_ERROR_NONE},
+    {"single refusal (INL-6)",
+     N,
+     ENV,
+     {"250 ok", "352 l", "250 ok", "352 l", "354 go", "451 no"},
+     "RRR",
+     CLIENT_ERROR_NONE},
+    {"no 250 at the end (INL-5)",
+     N,
+     ENV,
+     {"250 ok", "352 l", "250 ok", "352 l", "354 go", "353 x", "550 a", "250 c", "554 no"},
+     "RRR",
+     CLIENT_ERROR_PROTOCOL},
+    /* Assmann's variant: no opener, no single form (OTH-11, OTH-12) */
+    {"each, then the final",
+     A,
+     ENV,
+     {HEAD, "250 a", "450 b", "550 c", "250 f"},
+     "DRF",
+     CLIENT_ERROR_NONE},
+    {"final 4xx", A, ENV, {HEAD, "250 a", "250 b", "550 c", "450 f"}, "RRF", CLIENT_ERROR_NONE},
+    {"final 5xx", A, ENV, {HEAD, "250 a", "450 b", "550 c", "554 f"}, "FFF", CLIENT_ERROR_NONE},
+    {"353 has no place", A, ENV, {HEAD, "353 x"}, "RRR", CLIENT_ERROR_PROTOCOL},
+    {"DATA refused is one reply",
+     A,
+     ENV,
+     {"250 ok", "250 ok", "250 ok", "250 ok", "451 no", "250 reset"},
+     "RRR",
+     CLIENT_ERROR_NONE},
+    {"chunks, then each",
+     A,
+     FULL,
+     {"250 ok", "250 ok", "250 ok", "250 ok", "250 5", "250 5", "250 a", "550 b", "250 c", "250 f"},
+     "DFD",
+     CLIENT_ERROR_NONE},
     /* BDAT, 12 octets in chunks of 5 */
     {"chunks",
      S,
@@ -671,7 +748,17 @@ static void test_rows(void **state)
 /* Responsibility moves with each recipient's own reply, as on LMTP (EXD-15, HOL-11). */
 static bool moves_with_each(const struct row *row)
 {
-    return strstr(row->keyword, "EXDATA") != NULL || strcmp(row->keyword, "XRCPT250") == 0;
+    return strstr(row->keyword, "EXDATA") != NULL || strncmp(row->keyword, "XRCPT250", 8) == 0;
+}
+
+/* What a cut after @count replies makes of those who are open: theirs, once they said so (HOL-12).
+ */
+static char fate_when_cut(const struct row *row, int count)
+{
+    for (int n = 0; n < count && strcmp(row->keyword, "XRCPT250B") == 0; n++)
+        if (strncmp(row->replies[n], "250-2.0.0 +RCPT", 15) == 0)
+            return 'D';
+    return 'R';
 }
 
 /*
@@ -693,8 +780,8 @@ static void test_cuts(void **state)
             for (int n = 0; n < cut; n++)
                 reply(&r, row->replies[n]);
             for (int n = 0; n < RCPTS; n++)
-                if (r.results[n].fate != CLIENT_FATE_OPEN)
-                    expected[n] = letter(&r.results[n]);
+                expected[n] = r.results[n].fate != CLIENT_FATE_OPEN ? letter(&r.results[n])
+                                                                    : fate_when_cut(row, cut);
             bool was_done = r.is_done;
             client_lost(&r.client, CLIENT_ERROR_LOST);
             hear(&r, SLICE_EMPTY);
@@ -740,8 +827,8 @@ static void test_byte_cuts(void **state)
                 for (int n = 0; n < cut; n++)
                     reply(&r, row->replies[n]);
                 for (int n = 0; n < RCPTS; n++)
-                    if (r.results[n].fate != CLIENT_FATE_OPEN)
-                        expected[n] = letter(&r.results[n]);
+                    expected[n] = r.results[n].fate != CLIENT_FATE_OPEN ? letter(&r.results[n])
+                                                                        : fate_when_cut(row, cut);
                 reply_bytewise(&r, row->replies[cut], part);
                 client_lost(&r.client, CLIENT_ERROR_LOST);
                 hear(&r, SLICE_EMPTY);

@@ -113,7 +113,8 @@ static void test_lines(void **state)
                 continue;
             for (size_t i = 0; i < name.len; i++)
                 assert_true((name.ptr[i] >= 'A' && name.ptr[i] <= 'Z') ||
-                            (name.ptr[i] >= '0' && name.ptr[i] <= '9'));
+                            (name.ptr[i] >= '0' && name.ptr[i] <= '9') ||
+                            (name.ptr[i] == '-' && i > 0));
             if (slice_eq(name, SLICE_LIT("PRDR"))) {
                 prdr_lines++;
                 assert_int_equal(text.len, 4);

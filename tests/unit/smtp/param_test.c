@@ -46,6 +46,10 @@ static void test_mail(void **state)
         {" EXDATA=", ALL, PARAM_BAD},
         {" XRCPT250", ALL, PARAM_OK}, /* HOL-4 */
         {" XRCPT250", ALL & ~SESSION_OFFER_XRCPT250, PARAM_UNKNOWN},
+        {" XRCPT250B", SESSION_OFFER_XRCPT250B, PARAM_OK},
+        {" XRCPT250B", SESSION_OFFER_XRCPT250, PARAM_UNKNOWN},
+        {" INLINE-DSN", SESSION_OFFER_INLINE_DSN, PARAM_OK}, /* INL-1 */
+        {" XPRDR1", SESSION_OFFER_XPRDR1, PARAM_OK},         /* OTH-12 */
         {" RET=FULL", ALL, PARAM_OK},
         {" RET=FULL RET=HDRS", ALL, PARAM_BAD},
         {" RET", ALL, PARAM_BAD},

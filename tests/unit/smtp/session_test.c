@@ -196,6 +196,7 @@ static const struct form forms[] = {
     {" PRDR", SESSION_SMTP, "353 ", "", "250 ", true},
     {" EXDATA", SESSION_SMTP, NULL, "558-", NULL, true},
     {" XRCPT250", SESSION_SMTP, "250-2.0.0 +RCPT ", "250-", "250 2.0.0 +END", true},
+    {" XPRDR1", SESSION_SMTP, NULL, "", "", false},
 };
 
 static bool line_begins(struct slice *rest, const char *prefix, const char *code)
