@@ -56,6 +56,7 @@ static const struct knob_name offer_names[] = {{"standard", SESSION_OFFER_STANDA
                                                {"exdata", SESSION_OFFER_EXDATA},
                                                {"inline-dsn", SESSION_OFFER_INLINE_DSN},
                                                {"xprdr1", SESSION_OFFER_XPRDR1},
+                                               {"adat", SESSION_OFFER_ADAT},
                                                {"xrcpt250", SESSION_OFFER_XRCPT250},
                                                {NULL, 0}};
 static const struct knob_name bare_newline_names[] = {{"reject", 0}, {"normalize", 1}, {NULL, 0}};

@@ -481,6 +481,13 @@ static void on_session_event(struct shard *sh, struct conn *c, const struct sess
         txn_body(sh, c->txn, &ev->parts, w);
         txn_end(sh, c->txn, ev);
         break;
+    case EV_NAMING:
+        txn_body(sh, c->txn, &ev->parts, w);
+        txn_name_rcpts(sh, c->txn, ev);
+        break;
+    case EV_COMMIT:
+        txn_commit_named(sh, c->txn);
+        break;
     case EV_ABORT:
         if (c->txn != NULL)
             txn_abort(sh, c->txn, "reset");

@@ -142,6 +142,12 @@ static struct answer rcpt_decide(struct txn *t, const struct conn *c,
     if (status_is_success(decision->answer.status) && session_may_decide_later(&c->session) &&
         policy_decides_later(policy_class(p, decision->class_idx)))
         return ANSWER(STATUS_RCPT_LATER); /* DEF-5; of the others 250 is the last word (DEF-6) */
+    if (status_is_success(decision->answer.status) && t->is_naming) {
+        struct policy_verdict v =
+            policy_verdict(policy_class(p, decision->class_idx), &t->result, &t->hits);
+        if (v.action == POLICY_REJECT || v.action == POLICY_DEFER)
+            return v.answer; /* OTH-5: the content is known */
+    }
     return decision->answer;
 }
 
@@ -621,7 +627,8 @@ static void txn_commit(struct shard *sh, struct txn *t, struct conn *c, struct s
     parts_drop(t);
 }
 
-void txn_end(struct shard *sh, struct txn *t, const struct session_event *ev)
+/* What is known when the content is complete. */
+static void content_end(struct shard *sh, struct txn *t, const struct session_event *ev)
 {
     struct conn *c = t->conn;
     ASSERT(t->state == TXN_CONTENT);
@@ -645,17 +652,57 @@ void txn_end(struct shard *sh, struct txn *t, const struct session_event *ev)
     memcpy(t->stored_text, "stored as ", 10);
     memcpy(t->stored_text + 10, t->queue_id_text, QUEUE_ID_CHARS + 1);
     conn_client_text(c, t->client_memory, sizeof(t->client_memory), &t->client_text);
-    txn_decide(t, c);
-    t->phases.decided = ring_now(sh->ring);
+}
+
+/* Commit for those who accept, or answer at once when nobody does. */
+static void decide_and_commit(struct shard *sh, struct txn *t)
+{
     struct spool_rcpt *rcpts;
+    txn_decide(t, t->conn);
+    t->phases.decided = ring_now(sh->ring);
     uint32_t stored_count = stored_rcpts(sh, t, &rcpts);
     if (stored_count > 0) {
-        txn_commit(sh, t, c, rcpts, stored_count);
+        txn_commit(sh, t, t->conn, rcpts, stored_count);
         return;
     }
     parts_drop(t);
     txn_spool_abort(sh, t);
     txn_reply(sh, t, ANSWER(STATUS_NONE));
+}
+
+void txn_end(struct shard *sh, struct txn *t, const struct session_event *ev)
+{
+    content_end(sh, t, ev);
+    decide_and_commit(sh, t);
+}
+
+void txn_name_rcpts(struct shard *sh, struct txn *t, const struct session_event *ev)
+{
+    content_end(sh, t, ev);
+    if (t->whole.status == STATUS_NONE)
+        parts_hand_over(sh, t); /* who takes his time to name them holds no receive buffers */
+    if (t->whole.status == STATUS_NONE && t->is_dropping)
+        t->whole = t->store_answer;
+    if (t->whole.status == STATUS_NONE) {
+        t->is_naming = true;
+        session_name_rcpts(&t->conn->session);
+        return;
+    }
+    parts_drop(t);
+    txn_spool_abort(sh, t);
+    t->state = TXN_REPLYING;
+    t->phases.decided = t->phases.replied = t->phases.end;
+    metrics_add(&sh->metrics, METRIC_TXNS_REFUSED, 1);
+    session_finish(&t->conn->session, t->whole);
+}
+
+void txn_commit_named(struct shard *sh, struct txn *t)
+{
+    ASSERT(t->is_naming && t->rcpt_count > 0);
+    ASSERT(t->rcpt_count == session_rcpt_count(&t->conn->session));
+    if (t->is_dropping)
+        t->whole = t->store_answer;
+    decide_and_commit(sh, t);
 }
 
 void txn_on_outcome(struct shard *sh, struct txn *t)

@@ -76,6 +76,7 @@ struct txn {
     bool is_opened;      /* the block of replies was opened before the outcome was known */
     bool is_replied;     /* nothing more to say to the client */
     bool has_one_reply;  /* plain SMTP: all verdicts must be alike */
+    bool is_naming;      /* ADAT: the content is here, recipients are being named */
     bool is_mixed;       /* verdicts were rewritten to fit one reply (policy_mix) */
     bool is_client_gone; /* vanished after the end of data */
     struct spool_message message;
@@ -150,6 +151,12 @@ void txn_evacuate(struct shard *sh, struct txn *t);
 
 /* txn_end() - content complete: decide every recipient; commit or refuse. */
 void txn_end(struct shard *sh, struct txn *t, const struct session_event *ev);
+
+/* txn_name_rcpts() - ADAT: content complete, its recipients are to be named; or refuse it. */
+void txn_name_rcpts(struct shard *sh, struct txn *t, const struct session_event *ev);
+
+/* txn_commit_named() - ADAT: all have been named: commit. */
+void txn_commit_named(struct shard *sh, struct txn *t);
 
 /* txn_open_replies() - the outcome takes a while: where the dialect has a reply for each recipient,
  * show a sign of life (PRDR-17) and answer those who are refused whatever the outcome (LMTP-11). */

@@ -40,7 +40,7 @@ struct rig {
             abort();
         config = session_config();
         config.protocol = protocol;
-        config.offers = SESSION_OFFER_ALL;
+        config.offers = SESSION_OFFER_STANDARD;
         config.hostname = slice_str("mx.example");
         config.size_max = 1 << 30;
         config.rcpt_max = RCPT_COUNT_HARD_MAX;

@@ -22,6 +22,9 @@ enum command {
     COMMAND_VRFY,
     COMMAND_EXPN,
     COMMAND_HELP,
+    COMMAND_ADAT,  /* OTH-2 */
+    COMMAND_DRCP,  /* OTH-5 */
+    COMMAND_ERCP,  /* OTH-6 */
     COMMAND_OTHER, /* known, not implemented: 502 */
     COMMAND_COUNT
 };
@@ -33,7 +36,8 @@ enum command_state {
     COMMAND_IN_MAIL = 1u << 2,   /* MAIL accepted */
     COMMAND_IN_CHUNKS = 1u << 3, /* between two chunks of BDAT */
     COMMAND_IN_FAILED = 1u << 4, /* BDAT or BINARYMIME trouble: until RSET or LAST */
-    COMMAND_IN_ANY = (1u << 5) - 1,
+    COMMAND_IN_NAMING = 1u << 5, /* content is here, its recipients are being named (ADAT) */
+    COMMAND_IN_ANY = (1u << 6) - 1,
 };
 
 enum command_argument { COMMAND_ARG_NONE, COMMAND_ARG_OPTIONAL, COMMAND_ARG_REQUIRED };
@@ -52,6 +56,7 @@ struct command_row {
     uint8_t flags;  /* enum command_flag */
     enum command_argument argument;
     uint16_t line_bytes_max; /* with CRLF */
+    uint32_t offer;          /* not a command where this is not offered; 0: always */
     /* Client. */
     clock_ns reply_timeout_ns; /* RFC 5321 4.5.3.2: at least */
 };

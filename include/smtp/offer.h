@@ -23,13 +23,14 @@ enum session_offer {
     SESSION_OFFER_XRCPT250B = 1u << 13, /* reading B: with the opening line (HOL-12) */
     SESSION_OFFER_INLINE_DSN = 1u << 14,
     SESSION_OFFER_XPRDR1 = 1u << 15, /* Assmann's variant of PRDR (OTH-11) */
-    SESSION_OFFER_ALL = (1u << 16) - 1,
+    SESSION_OFFER_ADAT = 1u << 16,   /* a command, not a parameter of MAIL (OTH-2) */
+    SESSION_OFFER_ALL = (1u << 17) - 1,
     /* What a listener offers unless it is told otherwise. */
     SESSION_OFFER_STANDARD = (1u << 12) - 1,
     /* Ways of answering each recipient: at most one of them on a MAIL. */
     SESSION_OFFER_DIALECTS = SESSION_OFFER_PRDR | SESSION_OFFER_DEFERRALS | SESSION_OFFER_EXDATA |
                              SESSION_OFFER_XRCPT250 | SESSION_OFFER_XRCPT250B |
-                             SESSION_OFFER_INLINE_DSN | SESSION_OFFER_XPRDR1,
+                             SESSION_OFFER_INLINE_DSN | SESSION_OFFER_XPRDR1 | SESSION_OFFER_ADAT,
 };
 
 #endif

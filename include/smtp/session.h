@@ -49,6 +49,7 @@ enum dialect {
     DIALECT_XRCPT250,  /* the wrapped 250 list */
     DIALECT_XRCPT250B, /* the same, responsibility moving with its first line */
     DIALECT_XPRDR1,    /* Assmann's variant of PRDR */
+    DIALECT_ADAT,      /* recipients after the content */
     DIALECT_COUNT
 };
 const char *dialect_name(enum dialect d);
@@ -86,6 +87,10 @@ enum session_event_kind {
     EV_BODY_END, /* content complete (perhaps with last ev.parts): ev.scan holds the result and
                     ev.answer the whole-message refusal that the machine demands, or STATUS_NONE;
                     answer through session_accept_rcpt()/session_refuse_rcpt()/session_finish() */
+    EV_NAMING,   /* ADAT: content complete, like EV_BODY_END, and nobody has been named: go on with
+                    session_name_rcpts(), or refuse through session_finish(); EV_RCPT follow, to be
+                    answered with the content known (OTH-5) */
+    EV_COMMIT,   /* ADAT: all have been named; as EV_BODY_END, without a result of the scan */
     EV_ABORT,    /* the transaction ended without a stored message (RSET, EHLO, QUIT, error, BDAT
                     failure): forget it; nothing to answer */
     EV_CLOSE,    /* nothing more will be read; close after the output was sent (QUIT, 421, ...) */
@@ -101,10 +106,10 @@ struct session_event {
         struct mail_params mail;
         struct rcpt_params rcpt;
     };
-    struct answer answer;           /* EV_BODY_END */
-    const struct scan_result *scan; /* EV_BODY_END: points to @scan_result: copy what you keep */
+    struct answer answer;           /* EV_BODY_END, EV_NAMING */
+    const struct scan_result *scan; /* the same: points to @scan_result: copy what you keep */
     struct scan_result scan_result;
-    struct slices parts; /* EV_BODY, EV_BODY_END; else count is 0 */
+    struct slices parts; /* EV_BODY, EV_BODY_END, EV_NAMING; else count is 0 */
 };
 
 /*
@@ -166,10 +171,15 @@ struct session_entry {
 };
 uint32_t session_rcpt_count(const struct session *s); /* |L| */
 enum dialect session_dialect(const struct session *s);
+bool session_has_one_reply(
+    const struct session *s); /* for all recipients: verdicts must be alike */
 void session_set_entries(struct session *s, struct session_entry *entries);
 void session_refuse_rcpt(struct session *s, uint32_t entry_idx, struct answer answer);
 void session_accept_rcpt(struct session *s, uint32_t entry_idx, struct answer answer,
                          const struct commit_proof *proof);
+
+/* session_name_rcpts() - after EV_NAMING: 355, the message will be taken. */
+void session_name_rcpts(struct session *s);
 
 /*
  * session_open_block() - decisions will take a while: let the dialect show signs of life
@@ -266,6 +276,7 @@ struct session { /* private to session.c and session_reply.c */
     bool was_mail_refused; /* 503 to the rest of its group is not the client's fault */
     bool is_abort_due;     /* EV_ABORT is the next event */
     bool has_quit;
+    bool has_rcpt;    /* RCPT was said in this transaction (OTH-3) */
     bool is_unclosed; /* the block ends without what should close it */
     struct replyq replies;
 };

@@ -28,6 +28,7 @@ enum status {
     STATUS_RCPT_LATER,       /* 352, no enhanced code: decided after the content (DEF-5) */
     STATUS_LIST_OPEN,        /* 353, no enhanced code: replies per recipient (PRDR-16, DEF-10) */
     STATUS_START_CONTENT,    /* 354, no enhanced code */
+    STATUS_NAME_RCPTS,       /* 355, no enhanced code: content is here, who is it for (OTH-4) */
     STATUS_SHUTTING_DOWN,    /* 421 4.3.2 */
     STATUS_TIMEOUT,          /* 421 4.4.2 */
     STATUS_TOO_SLOW,         /* 421 4.4.2 */
@@ -44,6 +45,7 @@ enum status {
     STATUS_STORE_FULL,       /* 452 4.3.1 */
     STATUS_TOO_MANY_RCPTS,   /* 452 4.5.3 */
     STATUS_CLASS_DIFFERS,    /* 452 4.5.3, one-class */
+    STATUS_TOO_MANY_NAMED,   /* 453 4.5.3, DRCP (OTH-5) */
     STATUS_LINE_TOO_LONG,    /* 500 5.5.2, command */
     STATUS_UNKNOWN_COMMAND,  /* 500 5.5.2 */
     STATUS_WRONG_HELLO,      /* 500 5.5.1, EHLO on LMTP, LHLO on SMTP (LMTP-1) */
@@ -66,6 +68,7 @@ enum status {
     STATUS_TOO_BIG,          /* 552 5.3.4 */
     STATUS_NEEDS_UTF8,       /* 553 5.6.7, non-ASCII address without SMTPUTF8 (CORE-27) */
     STATUS_NO_SERVICE,       /* 554 5.3.2, instead of a greeting (CORE-1) */
+    STATUS_COUNT_DIFFERS,    /* 554 5.5.0, ERCP (OTH-6) */
     STATUS_LOOP,             /* 554 5.4.6 */
     STATUS_UNAUTHORIZED_PIPELINING,  /* 554 5.5.0, closes */
     STATUS_LINE_IN_MESSAGE_TOO_LONG, /* 554 5.6.0 */

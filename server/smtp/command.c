@@ -9,6 +9,7 @@
  */
 #include "smtp/command.h"
 #include "base/assert.h"
+#include "smtp/offer.h"
 
 #define LINE_BASE 512 /* RFC 5321 4.5.3.1.4 */
 #define MINUTES (60 * NS_PER_S)
@@ -29,22 +30,25 @@ static_assert(LINE_EXTENDED >= PATH_UTF8_BYTES_MAX + 10 + 36 + 7 + ORCPT_BYTES_M
 
 /* clang-format off */
 static const struct command_row rows[COMMAND_COUNT] = {
-    /*                  verb          states             flags                                    argument              line           client waits */
-    [COMMAND_UNKNOWN] = {{NULL, 0},    COMMAND_IN_ANY,   0,                                       COMMAND_ARG_OPTIONAL, LINE_BASE,     5 * MINUTES},
-    [COMMAND_EHLO] =    {VERB("EHLO"), COMMAND_IN_ANY,   COMMAND_SYNC | COMMAND_ENDS_GROUP | COMMAND_BARE_REPLY, COMMAND_ARG_REQUIRED, LINE_BASE, 5 * MINUTES},
-    [COMMAND_HELO] =    {VERB("HELO"), COMMAND_IN_ANY,   COMMAND_SYNC | COMMAND_ENDS_GROUP | COMMAND_BARE_REPLY, COMMAND_ARG_REQUIRED, LINE_BASE, 5 * MINUTES},
-    [COMMAND_LHLO] =    {VERB("LHLO"), COMMAND_IN_ANY,   COMMAND_SYNC | COMMAND_ENDS_GROUP | COMMAND_BARE_REPLY, COMMAND_ARG_REQUIRED, LINE_BASE, 5 * MINUTES},
-    [COMMAND_MAIL] =    {VERB("MAIL"), COMMAND_IN_READY, 0,                                       COMMAND_ARG_REQUIRED, LINE_EXTENDED, 5 * MINUTES},
-    [COMMAND_RCPT] =    {VERB("RCPT"), COMMAND_IN_MAIL,  COMMAND_OVERTAKES,                       COMMAND_ARG_REQUIRED, LINE_EXTENDED, 5 * MINUTES},
-    [COMMAND_DATA] =    {VERB("DATA"), COMMAND_IN_MAIL | COMMAND_IN_CHUNKS, COMMAND_SYNC | COMMAND_ENDS_GROUP,       COMMAND_ARG_NONE,     LINE_BASE,     2 * MINUTES},
-    [COMMAND_BDAT] =    {VERB("BDAT"), COMMAND_IN_ANY,   0,                                       COMMAND_ARG_OPTIONAL, LINE_BASE,     10 * MINUTES},
-    [COMMAND_RSET] =    {VERB("RSET"), COMMAND_IN_ANY,   0,                                       COMMAND_ARG_NONE,     LINE_BASE,     5 * MINUTES},
-    [COMMAND_NOOP] =    {VERB("NOOP"), COMMAND_IN_ANY,   COMMAND_ENDS_GROUP,                      COMMAND_ARG_OPTIONAL, LINE_BASE,     5 * MINUTES},
-    [COMMAND_QUIT] =    {VERB("QUIT"), COMMAND_IN_ANY,   COMMAND_ENDS_GROUP,                      COMMAND_ARG_NONE,     LINE_BASE,     5 * MINUTES},
-    [COMMAND_VRFY] =    {VERB("VRFY"), COMMAND_IN_ANY,   COMMAND_ENDS_GROUP,                      COMMAND_ARG_REQUIRED, LINE_BASE,     5 * MINUTES},
-    [COMMAND_EXPN] =    {VERB("EXPN"), COMMAND_IN_ANY,   COMMAND_ENDS_GROUP,                      COMMAND_ARG_OPTIONAL, LINE_BASE,     5 * MINUTES},
-    [COMMAND_HELP] =    {VERB("HELP"), COMMAND_IN_ANY,   0,                                       COMMAND_ARG_OPTIONAL, LINE_BASE,     5 * MINUTES},
-    [COMMAND_OTHER] =   {{NULL, 0},    COMMAND_IN_ANY,   COMMAND_ENDS_GROUP,                      COMMAND_ARG_OPTIONAL, LINE_BASE,     5 * MINUTES},
+    /*                  verb          states             flags                                    argument              line           offer client waits */
+    [COMMAND_UNKNOWN] = {{NULL, 0},    COMMAND_IN_ANY,   0,                                       COMMAND_ARG_OPTIONAL, LINE_BASE,     0, 5 * MINUTES},
+    [COMMAND_EHLO] =    {VERB("EHLO"), COMMAND_IN_ANY,   COMMAND_SYNC | COMMAND_ENDS_GROUP | COMMAND_BARE_REPLY, COMMAND_ARG_REQUIRED, LINE_BASE, 0, 5 * MINUTES},
+    [COMMAND_HELO] =    {VERB("HELO"), COMMAND_IN_ANY,   COMMAND_SYNC | COMMAND_ENDS_GROUP | COMMAND_BARE_REPLY, COMMAND_ARG_REQUIRED, LINE_BASE, 0, 5 * MINUTES},
+    [COMMAND_LHLO] =    {VERB("LHLO"), COMMAND_IN_ANY,   COMMAND_SYNC | COMMAND_ENDS_GROUP | COMMAND_BARE_REPLY, COMMAND_ARG_REQUIRED, LINE_BASE, 0, 5 * MINUTES},
+    [COMMAND_MAIL] =    {VERB("MAIL"), COMMAND_IN_READY, 0,                                       COMMAND_ARG_REQUIRED, LINE_EXTENDED, 0, 5 * MINUTES},
+    [COMMAND_RCPT] =    {VERB("RCPT"), COMMAND_IN_MAIL,  COMMAND_OVERTAKES,                       COMMAND_ARG_REQUIRED, LINE_EXTENDED, 0, 5 * MINUTES},
+    [COMMAND_DATA] =    {VERB("DATA"), COMMAND_IN_MAIL | COMMAND_IN_CHUNKS, COMMAND_SYNC | COMMAND_ENDS_GROUP,       COMMAND_ARG_NONE,     LINE_BASE,     0, 2 * MINUTES},
+    [COMMAND_BDAT] =    {VERB("BDAT"), COMMAND_IN_ANY,   0,                                       COMMAND_ARG_OPTIONAL, LINE_BASE,     0, 10 * MINUTES},
+    [COMMAND_RSET] =    {VERB("RSET"), COMMAND_IN_ANY,   0,                                       COMMAND_ARG_NONE,     LINE_BASE,     0, 5 * MINUTES},
+    [COMMAND_NOOP] =    {VERB("NOOP"), COMMAND_IN_ANY,   COMMAND_ENDS_GROUP,                      COMMAND_ARG_OPTIONAL, LINE_BASE,     0, 5 * MINUTES},
+    [COMMAND_QUIT] =    {VERB("QUIT"), COMMAND_IN_ANY,   COMMAND_ENDS_GROUP,                      COMMAND_ARG_NONE,     LINE_BASE,     0, 5 * MINUTES},
+    [COMMAND_VRFY] =    {VERB("VRFY"), COMMAND_IN_ANY,   COMMAND_ENDS_GROUP,                      COMMAND_ARG_REQUIRED, LINE_BASE,     0, 5 * MINUTES},
+    [COMMAND_EXPN] =    {VERB("EXPN"), COMMAND_IN_ANY,   COMMAND_ENDS_GROUP,                      COMMAND_ARG_OPTIONAL, LINE_BASE,     0, 5 * MINUTES},
+    [COMMAND_HELP] =    {VERB("HELP"), COMMAND_IN_ANY,   0,                                       COMMAND_ARG_OPTIONAL, LINE_BASE,     0, 5 * MINUTES},
+    [COMMAND_ADAT] =    {VERB("ADAT"), COMMAND_IN_MAIL,  COMMAND_SYNC | COMMAND_ENDS_GROUP,       COMMAND_ARG_OPTIONAL, LINE_BASE,     SESSION_OFFER_ADAT, 2 * MINUTES},
+    [COMMAND_DRCP] =    {VERB("DRCP"), COMMAND_IN_NAMING, COMMAND_OVERTAKES,                      COMMAND_ARG_REQUIRED, LINE_EXTENDED, SESSION_OFFER_ADAT, 5 * MINUTES},
+    [COMMAND_ERCP] =    {VERB("ERCP"), COMMAND_IN_NAMING, COMMAND_ENDS_GROUP,                     COMMAND_ARG_OPTIONAL, LINE_BASE,     SESSION_OFFER_ADAT, 10 * MINUTES},
+    [COMMAND_OTHER] =   {{NULL, 0},    COMMAND_IN_ANY,   COMMAND_ENDS_GROUP,                      COMMAND_ARG_OPTIONAL, LINE_BASE,     0, 5 * MINUTES},
 };
 /* clang-format on */
 
@@ -60,6 +64,10 @@ const struct command_row *command_row(enum command c)
 
 static enum command command_find(struct slice verb)
 {
+    if (verb.len == 6 && slice_has_prefix_nocase(verb, SLICE_LIT("X-"))) {
+        enum command c = command_find(slice_from(verb, 2)); /* while experimental (OTH-1) */
+        return command_row(c)->offer != 0 ? c : COMMAND_UNKNOWN;
+    }
     if (verb.len != 4)
         return slice_eq_nocase(verb, SLICE_LIT("STARTTLS")) ? COMMAND_OTHER : COMMAND_UNKNOWN;
     uint8_t v[4];
@@ -92,6 +100,12 @@ static enum command command_find(struct slice verb)
         return COMMAND_EXPN;
     case KEY('h', 'e', 'l', 'p'):
         return COMMAND_HELP;
+    case KEY('a', 'd', 'a', 't'):
+        return COMMAND_ADAT;
+    case KEY('d', 'r', 'c', 'p'):
+        return COMMAND_DRCP;
+    case KEY('e', 'r', 'c', 'p'):
+        return COMMAND_ERCP;
     case KEY('a', 'u', 't', 'h'):
     case KEY('e', 't', 'r', 'n'):
     case KEY('t', 'u', 'r', 'n'):

@@ -113,6 +113,14 @@ static const struct dialect_row rows[DIALECT_COUNT] = {
                         .repeats_rcpt_code = true,
                         .is_single = dialect_is_uniform,
                         .final = dialect_final},
+    [DIALECT_ADAT] = {.name = "adat",
+                      .offer = SESSION_OFFER_ADAT,
+                      .listed = DIALECT_LISTED_NONE, /* each DRCP has its reply, then ERCP */
+                      .owner = DIALECT_OWNER_FINAL,
+                      .may_be_single = true,
+                      .is_single = dialect_is_uniform,
+                      .final = dialect_final,
+                      .limit = adat_limit},
 };
 
 const struct dialect_row *dialect_row(enum dialect d)

@@ -51,6 +51,8 @@ struct dialect_row {
     bool (*is_single)(const struct session_entry *entries, uint32_t count);
     /* The last, or the only reply that follows from the entries. */
     struct answer (*final)(const struct session_entry *entries, uint32_t count);
+    /* The reply that comes nearest to @a of those that the dialect has; NULL: all are good. */
+    struct answer (*limit)(const struct answer *a, bool is_named);
     /* Lines of a form of their own; NULL: ordinary replies. False: no room, nothing was put. */
     bool (*put_opener)(struct buf *out, uint32_t count);
     bool (*put_entry)(struct buf *out, const struct answer *a, bool is_last, uint32_t flags);
@@ -97,6 +99,7 @@ struct answer dialect_final(const struct session_entry *entries, uint32_t count)
 uint32_t dialect_accepted_count(const struct session_entry *entries, uint32_t count);
 
 /* The columns that are functions; each in the file of its dialect. */
+struct answer adat_limit(const struct answer *a, bool is_named);
 bool deferrals_is_single(const struct session_entry *entries, uint32_t count);
 struct answer deferrals_final(const struct session_entry *entries, uint32_t count);
 bool exdata_put_entry(struct buf *out, const struct answer *a, bool is_last, uint32_t flags);

@@ -15,6 +15,10 @@
  *                            | +---------------- DECIDE <------- ENDED-+
  *                            |
  *                            +-- FAILED <--> DROP   (BDAT after an error: read and forget)
+ *
+ *     ADAT, whose recipients come after the content: MAIL -> CONTENT -> DATA -> ENDED -> DECIDE
+ *     -> NAMING (355, DRCP ...) -- ERCP --> DECIDE -> READY
+ *
  *     any state -> CLOSED  (QUIT, 421, 554 out of turn, 521 bad BDAT, end of input)
  *
  * Invariants:
@@ -39,6 +43,7 @@ static_assert(1u << STATE_READY == COMMAND_IN_READY, "same bits");
 static_assert(1u << STATE_MAIL == COMMAND_IN_MAIL, "same bits");
 static_assert(1u << STATE_CHUNKS == COMMAND_IN_CHUNKS, "same bits");
 static_assert(1u << STATE_FAILED == COMMAND_IN_FAILED, "same bits");
+static_assert(1u << STATE_NAMING == COMMAND_IN_NAMING, "same bits");
 
 enum step {
     STEP_NEXT,  /* consumed, no event: go on */
@@ -73,12 +78,13 @@ void session_set_state(struct session *s, enum session_state next)
         [STATE_MAIL] = TO(READY) | TO(CONTENT) | TO(FAILED) | TO(DROP) | TO(CLOSED),
         [STATE_CHUNKS] = TO(READY) | TO(CHUNK) | TO(FAILED) | TO(DROP) | TO(CLOSED),
         [STATE_FAILED] = TO(READY) | TO(DROP) | TO(CLOSED),
+        [STATE_NAMING] = TO(READY) | TO(DECIDE) | TO(DROP) | TO(CLOSED),
         [STATE_CONTENT] = TO(MAIL) | TO(DATA) | TO(CHUNK) | TO(DROP) | TO(CLOSED),
         [STATE_DATA] = TO(ENDED) | TO(CLOSED),
         [STATE_CHUNK] = TO(CHUNKS) | TO(ENDED) | TO(CLOSED),
         [STATE_DROP] = TO(START) | TO(READY) | TO(MAIL) | TO(FAILED) | TO(CLOSED),
         [STATE_ENDED] = TO(DECIDE) | TO(CLOSED),
-        [STATE_DECIDE] = TO(READY) | TO(CLOSED),
+        [STATE_DECIDE] = TO(READY) | TO(NAMING) | TO(CLOSED),
         [STATE_CLOSED] = 0,
     };
 #undef TO
@@ -104,6 +110,7 @@ bool session_is_live(const struct session *s)
     switch ((enum session_state)s->state) {
     case STATE_MAIL:
     case STATE_CHUNKS:
+    case STATE_NAMING:
     case STATE_CONTENT:
     case STATE_DATA:
     case STATE_CHUNK:
@@ -322,14 +329,14 @@ static enum status parse_rcpt(const struct session *s, struct slice args, struct
 static enum step do_rcpt(struct session *s, enum command c, struct slice args,
                          struct session_event *ev)
 {
-    (void)c;
     enum status st = parse_rcpt(s, args, ev);
+    s->has_rcpt = true;
     if (st != STATUS_NONE)
         return reply_error(s, st);
     if (s->rcpt_count + s->replies.open_count >= s->config->rcpt_max) {
         if (s->replies.open_count > 0)
             return hold(ev, EV_BLOCKED); /* one of those may be refused yet */
-        return reply(s, STATUS_TOO_MANY_RCPTS);
+        return reply(s, c == COMMAND_DRCP ? STATUS_TOO_MANY_NAMED : STATUS_TOO_MANY_RCPTS);
     }
     ev->kind = EV_RCPT;
     ev->slot = replyq_reserve(&s->replies, REPLY_KIND_RCPT);
@@ -361,6 +368,63 @@ static enum step do_data(struct session *s, enum command c, struct slice args,
     return ask_for_content(s, false, ev);
 }
 
+/* [count], decimal; false when it is something else. */
+static bool parse_count(struct slice args, bool *ret_has_count, uint32_t *ret_count)
+{
+    uint32_t count = 0;
+    if (args.len > 7)
+        return false;
+    for (size_t i = 0; i < args.len; i++) {
+        if (args.ptr[i] < '0' || args.ptr[i] > '9')
+            return false;
+        count = count * 10 + (uint32_t)(args.ptr[i] - '0');
+    }
+    *ret_has_count = args.len > 0;
+    *ret_count = count;
+    return true;
+}
+
+/* OTH-2, OTH-3: in place of RCPT and DATA. */
+static enum step do_adat(struct session *s, enum command c, struct slice args,
+                         struct session_event *ev)
+{
+    bool has_count;
+    uint32_t count;
+    (void)c;
+    if (!parse_count(args, &has_count, &count))
+        return reply_error(s, STATUS_BAD_SYNTAX);
+    if (s->has_rcpt || s->is_binary || s->dialect != DIALECT_SMTP)
+        return reply_error(s, STATUS_BAD_SEQUENCE);
+    if (count > s->config->rcpt_max)
+        return reply(s, STATUS_TOO_MANY_RCPTS);
+    s->dialect = DIALECT_ADAT;
+    return ask_for_content(s, false, ev);
+}
+
+/* OTH-6: all who were accepted, or nobody. */
+static enum step do_ercp(struct session *s, enum command c, struct slice args,
+                         struct session_event *ev)
+{
+    bool has_count;
+    uint32_t count;
+    (void)c;
+    if (!parse_count(args, &has_count, &count))
+        return reply_error(s, STATUS_BAD_SYNTAX);
+    bool is_wrong = has_count && count != s->rcpt_count;
+    if (is_wrong || s->rcpt_count == 0) {
+        (void)reply(s, is_wrong ? STATUS_COUNT_DIFFERS : STATUS_OK);
+        txn_reset(s);
+        ev->kind = EV_ABORT;
+        return STEP_EVENT;
+    }
+    s->content_seq = replyq_reserve(&s->replies, REPLY_KIND_BLOCK);
+    s->stage = DIALECT_HELD;
+    session_set_state(s, STATE_DECIDE);
+    ev->answer = ANSWER(STATUS_NONE);
+    ev->kind = EV_COMMIT;
+    return STEP_EVENT;
+}
+
 /* Why this chunk cannot be taken; STATUS_NONE when it can. */
 static enum status refuse_chunk(const struct session *s, uint64_t bytes)
 {
@@ -368,7 +432,7 @@ static enum status refuse_chunk(const struct session *s, uint64_t bytes)
         return STATUS_HELLO_FIRST;
     if ((offers(s) & SESSION_OFFER_CHUNKING) == 0)
         return STATUS_NOT_IMPLEMENTED;
-    if (s->state == STATE_READY)
+    if (s->state == STATE_READY || s->state == STATE_NAMING)
         return STATUS_BAD_SEQUENCE;
     if (s->state == STATE_FAILED)
         return (enum status)s->failed_status;
@@ -500,6 +564,7 @@ static command_fn *const command_fns[COMMAND_COUNT] = {
     [COMMAND_DATA] = do_data,      [COMMAND_BDAT] = do_bdat,   [COMMAND_RSET] = do_rset,
     [COMMAND_NOOP] = do_simple,    [COMMAND_QUIT] = do_quit,   [COMMAND_VRFY] = do_simple,
     [COMMAND_EXPN] = do_simple,    [COMMAND_HELP] = do_simple, [COMMAND_OTHER] = do_simple,
+    [COMMAND_ADAT] = do_adat,      [COMMAND_DRCP] = do_rcpt,   [COMMAND_ERCP] = do_ercp,
 };
 
 /* Bytes that the client had no right to send yet (CORE-45). BDAT is followed by its octets. */
@@ -529,8 +594,10 @@ static enum step run_command(struct session *s, struct slice line, size_t behind
 {
     struct slice args;
     enum command c = command_split(line, &args);
+    if ((command_row(c)->offer & ~offers(s)) != 0)
+        c = COMMAND_UNKNOWN;
     const struct command_row *row = command_row(c);
-    bool may_overtake = (row->flags & COMMAND_OVERTAKES) != 0 && s->state == STATE_MAIL;
+    bool may_overtake = (row->flags & COMMAND_OVERTAKES) != 0 && (row->states >> s->state & 1) != 0;
     if (s->replies.open_count > 0 && !may_overtake)
         return hold(ev, EV_BLOCKED);
     if (is_out_of_turn(s, c, behind))
@@ -689,7 +756,7 @@ static bool step_ended(struct session *s, struct session_event *ev)
         ev->parts.count = 0;
     ev->scan = &ev->scan_result;
     ev->answer = ANSWER(judge_content(s, &ev->scan_result));
-    ev->kind = EV_BODY_END;
+    ev->kind = s->dialect == DIALECT_ADAT ? EV_NAMING : EV_BODY_END;
     s->scan = NULL;
     s->entries = NULL;
     s->entry_idx = 0;
@@ -728,6 +795,7 @@ static bool step_any(struct session *s, struct slice in, struct session_event *e
     case STATE_MAIL:
     case STATE_CHUNKS:
     case STATE_FAILED:
+    case STATE_NAMING:
         return step_command(s, in, ev, used);
     case STATE_CONTENT:
         return step_waiting(s, in, ev);
@@ -775,6 +843,7 @@ static void refuse_content(struct session *s, uint32_t slot, const struct answer
         drop_chunk(s, slot, a);
     } else {
         replyq_fill(&s->replies, slot, a);
+        s->dialect = s->dialect == DIALECT_ADAT ? DIALECT_SMTP : s->dialect; /* RCPT may come now */
         session_set_state(s, STATE_MAIL);
     }
 }
@@ -799,10 +868,11 @@ void session_answer(struct session *s, uint32_t slot, struct answer answer)
         s->chunk_total = 0;
         s->is_over = false;
         s->is_chunked = false;
+        s->has_rcpt = false;
         session_set_state(s, STATE_MAIL);
         return;
     case REPLY_KIND_RCPT:
-        ASSERT(s->state == STATE_MAIL);
+        ASSERT(s->state == STATE_MAIL || s->state == STATE_NAMING);
         ASSERT(answer.status != STATUS_RCPT_LATER || session_may_decide_later(s)); /* DEF-5 */
         replyq_fill(&s->replies, slot, &answer);
         s->rcpt_count += is_success || answer.status == STATUS_RCPT_LATER;
@@ -866,6 +936,11 @@ enum dialect session_dialect(const struct session *s)
     return (enum dialect)s->dialect;
 }
 
+bool session_has_one_reply(const struct session *s)
+{
+    return dialect_row((enum dialect)s->dialect)->listed == DIALECT_LISTED_NONE;
+}
+
 enum session_phase session_phase(const struct session *s)
 {
     switch ((enum session_state)s->state) {
@@ -874,6 +949,7 @@ enum session_phase session_phase(const struct session *s)
     case STATE_MAIL:
     case STATE_CHUNKS:
     case STATE_FAILED:
+    case STATE_NAMING:
         return s->replies.open_count > 0 ? SESSION_PHASE_DECISION : SESSION_PHASE_COMMAND;
     case STATE_DATA:
     case STATE_CHUNK:

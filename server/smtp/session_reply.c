@@ -183,9 +183,21 @@ void session_finish(struct session *s, struct answer whole)
         s->stage = (uint8_t)choose_form(s, &whole);
     if (whole.status == STATUS_NONE)
         whole = row->final(s->entries, s->rcpt_count);
+    if (row->limit != NULL)
+        whole = row->limit(&whole, s->rcpt_count > 0);
     s->is_unclosed = is_unclosed(s, &whole);
     replyq_fill(&s->replies, s->content_seq, &whole);
     session_set_state(s, s->is_unclosed ? STATE_CLOSED : STATE_READY);
+}
+
+void session_name_rcpts(struct session *s)
+{
+    if (!is_deciding(s))
+        return;
+    ASSERT(s->dialect == DIALECT_ADAT && s->rcpt_count == 0);
+    s->stage = DIALECT_SINGLE;
+    replyq_fill(&s->replies, s->content_seq, &ANSWER(STATUS_NAME_RCPTS));
+    session_set_state(s, STATE_NAMING);
 }
 
 bool session_replies_done(const struct session *s)

@@ -5,19 +5,20 @@
 
 #include "smtp/session.h"
 
-/* The first five are the states in which commands are read: bits of enum command_state. */
+/* The first six are the states in which commands are read: bits of enum command_state. */
 enum session_state {
     STATE_START, /* no EHLO, HELO or LHLO yet */
     STATE_READY,
     STATE_MAIL,
     STATE_CHUNKS,  /* between chunks */
     STATE_FAILED,  /* transaction is dead, client has to RSET or to send its last chunk */
+    STATE_NAMING,  /* ADAT: content was taken, its recipients are being named */
     STATE_CONTENT, /* EV_CONTENT is with the owner */
     STATE_DATA,    /* content until CRLF . CRLF */
     STATE_CHUNK,   /* chunk_left octets of content */
     STATE_DROP,    /* chunk_left octets to read and forget */
     STATE_ENDED,   /* content is complete, EV_BODY_END is next */
-    STATE_DECIDE,  /* until session_finish() */
+    STATE_DECIDE,  /* until session_finish(), or session_name_rcpts() */
     STATE_CLOSED,
     STATE_COUNT
 };

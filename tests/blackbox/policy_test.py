@@ -178,6 +178,39 @@ def test_xrcpt250(case):
     check_equal(len(server.stored()), 1)
 
 
+def test_other_dialects(case):
+    """INL-2, OTH-11, OTH-4..OTH-8: where they are offered; what is stored is who was told 2xx."""
+    server = policy_server(case)
+    path = os.path.join(server.dir, "wrapped.sock")
+    content = message(body=GTUBE + b"\r\n" + BIG)
+    client = harness.Client(path).of(case)
+    client.hello()
+    client.envelope([STRICT, POSTMASTER, SMALL], params="INLINE-DSN", rcpt_codes=(250, 352))
+    check_equal([r.code for r in client.data(content, 4)], [353, 550, 552, 250])
+    client.envelope([STRICT, POSTMASTER, SMALL], params="XPRDR1")
+    check_equal([r.code for r in client.data(content, 4)], [550, 250, 552, 250])
+    client.command("MAIL FROM:<sender@client.example>", 250)
+    client.command("ADAT 3", 354)
+    client.send(harness.stuffed(content))
+    check_equal(client.reply().code, 355)
+    codes = [client.command(f"DRCP TO:<{r}>").code for r in (STRICT, POSTMASTER, SMALL)]
+    check_equal(codes, [550, 250, 552])
+    queue_id = client.command("ERCP 1", 250).queue_id
+    check_equal(set(recipients_in(server, queue_id)) & {STRICT, POSTMASTER, SMALL}, {POSTMASTER})
+    client.command("MAIL FROM:<sender@client.example>", 250)
+    client.command("ADAT", 354)
+    client.send(harness.stuffed(content))
+    check_equal(client.reply().code, 355)
+    client.command(f"DRCP TO:<{POSTMASTER}>", 250)
+    client.command("ERCP 2", 554)  # other counts: nobody gets it
+    client.command("MAIL FROM:<sender@client.example>", 250)
+    client.command("ADAT", 354)
+    client.send(b"bare\nLF\r\n.\r\n")
+    check_equal(client.reply().code, 554)
+    client.quit()
+    check_equal(len(server.stored()), 3)
+
+
 def test_prdr_not_asked(case):
     """PRDR-40: no 353 to a client that did not ask; again not after RSET."""
     server = policy_server(case)

@@ -27,7 +27,8 @@
  *     @ entry N verdict   decide entry N;  @ open, @ finish [verdict]
  *     @ end verdict       session_end_now();  @ eof true|false: session_eof() and its result
  *     B: text             the content of the next complete message
- *     E: letters          all events so far: h mail rcpt content body-end abort close(x)
+ *     E: letters          all events so far: h mail rcpt content body-end abort close(x), and for ADAT
+ *                         naming and commit(k)
  *     X                   the server wants to close
  *
  * Offered is, unless a transcript says otherwise, all but LIMITS and the dialects other than PRDR.

@@ -94,7 +94,7 @@ static void take_parts(struct owner *o, const struct slices *parts)
     }
 }
 
-static void end_of_body(struct owner *o, const struct session_event *ev)
+static void content_ended(struct owner *o, const struct session_event *ev)
 {
     take_parts(o, &ev->parts);
     if (ev->answer.status == STATUS_TOO_BIG)
@@ -104,6 +104,10 @@ static void end_of_body(struct owner *o, const struct session_event *ev)
     bytes_put(&o->bodies, bytes_slice(&o->body));
     bytes_put(&o->bodies, SLICE_LIT("\n--\n"));
     o->body.len = 0;
+}
+
+static void decide(struct owner *o, const struct session_event *ev)
+{
     uint32_t count = session_rcpt_count(&o->session);
     ASSERT(count > 0);
     ASSERT(o->entries == NULL);
@@ -121,7 +125,8 @@ static bool handle(struct owner *o, const struct session_event *ev)
     static const char letters[] = {
         [EV_MORE] = 0,       [EV_BLOCKED] = 0, [EV_OUTPUT] = 0,    [EV_HELO] = 'h',
         [EV_MAIL] = 'm',     [EV_RCPT] = 'r',  [EV_CONTENT] = 'c', [EV_BODY] = 0,
-        [EV_BODY_END] = 'b', [EV_ABORT] = 'a', [EV_CLOSE] = 'x',
+        [EV_BODY_END] = 'b', [EV_ABORT] = 'a', [EV_CLOSE] = 'x',   [EV_NAMING] = 'n',
+        [EV_COMMIT] = 'k',
     };
     uint8_t letter = (uint8_t)letters[ev->kind];
     if (letter != 0 && !(o->is_closed && ev->kind == EV_CLOSE))
@@ -150,7 +155,19 @@ static bool handle(struct owner *o, const struct session_event *ev)
         take_parts(o, &ev->parts);
         return true;
     case EV_BODY_END:
-        end_of_body(o, ev);
+        content_ended(o, ev);
+        decide(o, ev);
+        return true;
+    case EV_NAMING:
+        content_ended(o, ev);
+        ASSERT(session_rcpt_count(&o->session) == 0);
+        if (ev->answer.status != STATUS_NONE)
+            session_finish(&o->session, ev->answer);
+        else
+            session_name_rcpts(&o->session);
+        return true;
+    case EV_COMMIT:
+        decide(o, ev);
         return true;
     case EV_ABORT:
         ASSERT(!session_in_transaction(&o->session));

@@ -70,6 +70,7 @@ static void note_block(struct fuzz *f, enum dialect dialect, const struct decisi
 {
     switch (dialect) {
     case DIALECT_SMTP:
+    case DIALECT_ADAT:
         break;
     case DIALECT_LMTP:
         f->block_lines += d->listed - 1;
@@ -102,7 +103,7 @@ static bool is_listed(const struct owner *o, uint32_t idx)
 
 static void decide_entries(struct owner *o, struct fuzz *f, struct decision *d)
 {
-    bool is_alike = session_dialect(&o->session) == DIALECT_SMTP || rng_below(&f->rng, 2) == 0;
+    bool is_alike = session_has_one_reply(&o->session) || rng_below(&f->rng, 2) == 0;
     uint64_t common = rng_below(&f->rng, 4);
     uint64_t first = 0;
     for (uint32_t i = 0; i < d->count; i++) {

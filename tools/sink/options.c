@@ -408,7 +408,9 @@ enum options_result options_parse(struct shared *sh, int argc, char **argv)
         .idle_ns_max = IDLE_DEFAULT_NS,
         .grace_ns = GRACE_DEFAULT_NS,
         .hostname = "sink.example",
-        .smtp = {.protocol = SESSION_SMTP, .offers = SESSION_OFFER_ALL, .rcpt_max = RCPT_COUNT_MAX},
+        .smtp = {.protocol = SESSION_SMTP,
+                 .offers = SESSION_OFFER_STANDARD,
+                 .rcpt_max = RCPT_COUNT_MAX},
     };
     while ((option = getopt_long(argc, argv, "l:w:s:r:L:q", long_options, NULL)) != -1) {
         if (option == OPTION_HELP) {

@@ -24,6 +24,8 @@ static void test_split(void **state)
         {"ETRN x", COMMAND_OTHER, "x"},     {"", COMMAND_UNKNOWN, ""},
         {" NOOP", COMMAND_UNKNOWN, "NOOP"}, {"NOOPX", COMMAND_UNKNOWN, ""},
         {"NOO", COMMAND_UNKNOWN, ""},       {"DATA\tx", COMMAND_UNKNOWN, ""},
+        {"ADAT 3", COMMAND_ADAT, "3"},      {"x-drcp TO:<>", COMMAND_DRCP, "TO:<>"},
+        {"X-ERCP", COMMAND_ERCP, ""},       {"X-MAIL", COMMAND_UNKNOWN, ""}, /* OTH-1 */
         {"@AIL", COMMAND_UNKNOWN, ""},      {"\x0d\x41IL", COMMAND_UNKNOWN, ""},
     };
     (void)state;

@@ -58,6 +58,9 @@ static void test_known(void **state)
         {STATUS_LIST_OPEN, 353, {0, 0, 0}},
         {STATUS_WRAPPED_END, 250, {2, 0, 0}}, /* HOL-5 */
         {STATUS_START_CONTENT, 354, {0, 0, 0}},
+        {STATUS_NAME_RCPTS, 355, {0, 0, 0}},     /* OTH-4 */
+        {STATUS_TOO_MANY_NAMED, 453, {4, 5, 3}}, /* OTH-5 */
+        {STATUS_COUNT_DIFFERS, 554, {5, 5, 0}},  /* OTH-6 */
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
