@@ -6,6 +6,7 @@
  *                                      |                            |
  *                                      +-----> CHUNKS ------------- +-> DRAIN, RESET -> READY
  *                                                                   +-> QUIT -> CLOSED
+ *     ADAT: ENVELOPE -> CONTENT -> REPLIES -> NAMING -> READY
  *     any state -> CLOSED (421, protocol error, lost, timeout)
  *
  * What was sent and what was answered are counters: replies come in the order of the commands, so
@@ -60,10 +61,19 @@ static bool may_pipeline(const struct client *c, enum client_pipelining at_least
     return c->config->pipelining >= at_least && offers(c, SESSION_OFFER_PIPELINING);
 }
 
-/* Commands before the content: MAIL, RCPT ..., and DATA unless there will be chunks. */
+/* RCPTs before the content. */
+static uint32_t envelope_rcpts(const struct client *c)
+{
+    return c->dialect == DIALECT_ADAT ? 0 : c->message->rcpt_count;
+}
+
+/* Commands before the content: MAIL, RCPT ..., and DATA (or ADAT) unless there will be chunks;
+ * while recipients are being named: DRCP ..., ERCP. */
 static uint32_t envelope_len(const struct client *c)
 {
-    return 1 + c->message->rcpt_count + (c->uses_chunks ? 0 : 1);
+    if (c->state == CLIENT_NAMING)
+        return c->message->rcpt_count + 1;
+    return 1 + envelope_rcpts(c) + (c->uses_chunks ? 0 : 1);
 }
 
 static bool is_envelope_answered(const struct client *c)
@@ -86,6 +96,7 @@ static bool is_expecting(const struct client *c)
     case CLIENT_HELLO:
         return !c->is_hello_due;
     case CLIENT_ENVELOPE:
+    case CLIENT_NAMING:
         return !is_envelope_answered(c);
     case CLIENT_CHUNKS:
         return !is_envelope_answered(c) || c->chunks_replied < c->chunks_sent;
@@ -114,8 +125,9 @@ enum client_phase client_phase(const struct client *c)
             return c->chunk_left > 0 ? CLIENT_PHASE_CONTENT : CLIENT_PHASE_DONE;
         if (c->envelope_replied == 0)
             return CLIENT_PHASE_MAIL;
-        return c->envelope_replied <= c->message->rcpt_count ? CLIENT_PHASE_RCPT
-                                                             : CLIENT_PHASE_DATA;
+        return c->envelope_replied <= envelope_rcpts(c) ? CLIENT_PHASE_RCPT : CLIENT_PHASE_DATA;
+    case CLIENT_NAMING:
+        return c->envelope_replied < c->message->rcpt_count ? CLIENT_PHASE_RCPT : CLIENT_PHASE_DONE;
     case CLIENT_CONTENT:
     case CLIENT_DRAIN:
         return CLIENT_PHASE_CONTENT;
@@ -277,6 +289,8 @@ static enum dialect choose_dialect(const struct client *c)
     uint32_t usable = config->protocol == CLIENT_SMTP && c->message->rcpt_count >= rcpt_min
                           ? config->dialects & c->caps.offers
                           : 0;
+    if (c->message->params.body == PARAM_BODY_BINARYMIME)
+        usable &= ~(uint32_t)SESSION_OFFER_ADAT; /* it has lines and a dot (OTH-2) */
     return dialect_preferred(config->protocol == CLIENT_LMTP ? SESSION_LMTP : SESSION_SMTP, usable);
 }
 
@@ -305,6 +319,8 @@ void client_begin(struct client *c, const struct client_message *message,
     bool is_binary = message->params.body == PARAM_BODY_BINARYMIME;
     c->uses_chunks = offers(c, SESSION_OFFER_CHUNKING) && (c->config->wants_chunking || is_binary);
     c->dialect = (uint8_t)choose_dialect(c);
+    if (c->dialect == DIALECT_ADAT)
+        c->uses_chunks = false;
     c->stage = CLIENT_STAGE_FIRST;
     c->state = CLIENT_ENVELOPE;
 }
@@ -331,9 +347,9 @@ static void put_mail(struct client *c, struct buf *out)
     BUF_PUT_LIT(out, "\r\n");
 }
 
-static void put_rcpt(struct client *c, struct buf *out, uint32_t idx)
+static void put_rcpt(const struct client *c, struct buf *out, uint32_t idx)
 {
-    BUF_PUT_LIT(out, "RCPT TO:<");
+    buf_put(out, c->state == CLIENT_NAMING ? SLICE_LIT("DRCP TO:<") : SLICE_LIT("RCPT TO:<"));
     buf_put(out, c->message->rcpts[idx].address);
     buf_put_byte(out, '>');
     param_put_rcpt(out, &c->message->rcpts[idx].params, c->caps.offers);
@@ -352,11 +368,39 @@ static bool may_send_envelope(const struct client *c)
 {
     if (c->envelope_sent == envelope_len(c) || c->is_mail_refused)
         return false;
-    if (!may_pipeline(c, CLIENT_PIPELINE_ENVELOPE) && !is_envelope_answered(c))
+    bool is_last = c->envelope_sent + 1 == envelope_len(c);
+    bool must_wait = !may_pipeline(c, CLIENT_PIPELINE_ENVELOPE) ||
+                     (c->dialect == DIALECT_ADAT && is_last); /* OTH-2; ERCP needs the count */
+    if (must_wait && !is_envelope_answered(c))
         return false;
     /* DATA with no recipient left: only where it went out before that was known. */
-    bool is_data = c->envelope_sent == 1 + c->message->rcpt_count;
+    bool is_data = c->envelope_sent == 1 + envelope_rcpts(c) && c->dialect != DIALECT_ADAT;
     return !is_data || !is_envelope_answered(c) || c->accepted_count > 0;
+}
+
+static void put_count(struct buf *out, struct slice verb, uint32_t count)
+{
+    buf_put(out, verb);
+    buf_put_u64(out, count);
+    BUF_PUT_LIT(out, "\r\n");
+}
+
+/* Command number @step of the envelope, or of the recipients that are named after the content. */
+static void put_step(struct client *c, struct buf *out, uint32_t step)
+{
+    bool is_naming = c->state == CLIENT_NAMING;
+    uint32_t first = is_naming ? 0 : 1;
+    uint32_t rcpt_count = is_naming ? c->message->rcpt_count : envelope_rcpts(c);
+    if (step < first)
+        put_mail(c, out);
+    else if (step < first + rcpt_count)
+        put_rcpt(c, out, step - first);
+    else if (is_naming)
+        put_count(out, SLICE_LIT("ERCP "), c->accepted_count);
+    else if (c->dialect == DIALECT_ADAT)
+        put_count(out, SLICE_LIT("ADAT "), c->message->rcpt_count);
+    else
+        BUF_PUT_LIT(out, "DATA\r\n");
 }
 
 static bool output_envelope(struct client *c, struct buf *scratch, struct slices *parts)
@@ -367,13 +411,7 @@ static bool output_envelope(struct client *c, struct buf *scratch, struct slices
         is_out_of_room = buf_room(scratch) < CLIENT_COMMAND_BYTES_MAX;
         if (is_out_of_room)
             break;
-        uint32_t step = c->envelope_sent++;
-        if (step == 0)
-            put_mail(c, scratch);
-        else if (step <= c->message->rcpt_count)
-            put_rcpt(c, scratch, step - 1);
-        else
-            BUF_PUT_LIT(scratch, "DATA\r\n");
+        put_step(c, scratch, c->envelope_sent++);
     }
     put_part(scratch, start, parts);
     bool is_blind = may_pipeline(c, CLIENT_PIPELINE_FULL) && !has_counted_replies(c);
@@ -385,7 +423,8 @@ static bool output_envelope(struct client *c, struct buf *scratch, struct slices
 /* QUIT behind the content, for servers that said PIPELINING (CORE-48). */
 static void output_quit_early(struct client *c, struct buf *scratch, struct slices *parts)
 {
-    if (!c->wants_quit || c->is_quit_sent || !may_pipeline(c, CLIENT_PIPELINE_FULL))
+    if (!c->wants_quit || c->is_quit_sent || !may_pipeline(c, CLIENT_PIPELINE_FULL) ||
+        c->dialect == DIALECT_ADAT)
         return;
     size_t start = scratch->len;
     BUF_PUT_LIT(scratch, "QUIT\r\n");
@@ -534,6 +573,9 @@ bool client_output(struct client *c, clock_ns now, struct buf *scratch, struct s
         if (c->state == CLIENT_CHUNKS)
             has_more = output_chunks(c, scratch, parts);
         break;
+    case CLIENT_NAMING:
+        has_more = output_envelope(c, scratch, parts);
+        break;
     case CLIENT_CONTENT:
         has_more = output_content(c, scratch, parts);
         break;
@@ -617,7 +659,7 @@ static void on_data(struct client *c, const struct reply_state *reply)
 {
     if (reply->code == 354) {
         /* CORE-21: without a recipient only the dot, and the result is ignored */
-        c->was_empty = c->accepted_count == 0;
+        c->was_empty = c->accepted_count == 0 && c->dialect != DIALECT_ADAT;
         if (c->was_empty && c->dialect == DIALECT_LMTP)
             client_end(c, CLIENT_ERROR_PROTOCOL); /* LMTP-6 */
         else
@@ -636,7 +678,7 @@ static void on_data(struct client *c, const struct reply_state *reply)
 static void on_envelope(struct client *c, const struct reply_state *reply, struct client_event *ev)
 {
     uint32_t step = c->envelope_replied;
-    uint32_t rcpt_count = c->message->rcpt_count;
+    uint32_t rcpt_count = envelope_rcpts(c);
     if (step > rcpt_count) {
         c->envelope_replied++;
         on_data(c, reply);
@@ -657,7 +699,7 @@ static void on_envelope(struct client *c, const struct reply_state *reply, struc
         finish_chunks(c);
     } else if (c->is_mail_refused) {
         client_finish(c, false);
-    } else if (c->envelope_replied == 1 + rcpt_count) {
+    } else if (c->envelope_replied == 1 + rcpt_count && c->dialect != DIALECT_ADAT) {
         if (c->accepted_count == 0)
             client_finish(c, true);
         else if (c->uses_chunks)
@@ -722,6 +764,9 @@ static void on_reply(struct client *c, const struct reply_state *reply, struct c
         break;
     case CLIENT_REPLIES:
         client_on_block(c, reply, ev);
+        break;
+    case CLIENT_NAMING:
+        client_on_named(c, reply, ev);
         break;
     case CLIENT_RESET:
         if (reply->code / 100 == 2)

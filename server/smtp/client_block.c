@@ -19,6 +19,7 @@
 
 #define CODE_LATER 352
 #define CODE_LIST_OPEN 353
+#define CODE_NAME_RCPTS 355
 
 static const struct dialect_row *row_of(const struct client *c)
 {
@@ -68,7 +69,7 @@ static void settle_block(struct client *c, const struct reply_state *final)
         struct client_result *result = &c->results[i];
         if (result->fate != CLIENT_FATE_OPEN)
             continue;
-        unsigned own = is_listed(c, result) ? result->individual_code / 100 : 2;
+        unsigned own = result->individual_code != 0 ? result->individual_code / 100 : 2;
         struct client_verdict v =
             client_verdict_of(final->code, final->enhanced, CLIENT_PHASE_DONE);
         bool is_own = final->code / 100 == 2 ? own != 2 : final->code / 100 == 4 && own == 5;
@@ -125,7 +126,14 @@ void client_on_block(struct client *c, const struct reply_state *reply, struct c
         c->stage = CLIENT_STAGE_BLOCK;
         return;
     }
-    if (reply->code / 100 == 3 || (reply->code / 100 == 2 && c->chunk_left > 0)) {
+    if (c->dialect == DIALECT_ADAT && reply->code == CODE_NAME_RCPTS) {
+        c->state = CLIENT_NAMING;
+        c->envelope_sent = c->envelope_replied = 0;
+        return;
+    }
+    /* OTH-4: a message that nobody was named for cannot have been accepted. */
+    bool is_early = c->chunk_left > 0 || c->dialect == DIALECT_ADAT;
+    if (reply->code / 100 == 3 || (reply->code / 100 == 2 && is_early)) {
         client_end(c, CLIENT_ERROR_PROTOCOL); /* nobody can have accepted what was not sent */
         return;
     }
@@ -140,6 +148,24 @@ void client_on_block(struct client *c, const struct reply_state *reply, struct c
             client_finish(c, false);
     } else {
         on_closer(c, reply);
+    }
+}
+
+/* OTH-5..OTH-8: each DRCP counts like an individual reply, ERCP like the final one. */
+void client_on_named(struct client *c, const struct reply_state *reply, struct client_event *ev)
+{
+    uint32_t idx = c->envelope_replied++;
+    if (reply->code / 100 == 3) {
+        client_end(c, CLIENT_ERROR_PROTOCOL);
+    } else if (idx < c->message->rcpt_count) {
+        struct client_result *result = &c->results[idx];
+        ev->rcpt_idx = idx;
+        result->rcpt_code = result->individual_code = reply->code;
+        memcpy(result->individual_enhanced, reply->enhanced, sizeof(reply->enhanced));
+        c->accepted_count += reply->code / 100 == 2;
+    } else {
+        settle_block(c, reply);
+        client_finish(c, false);
     }
 }
 

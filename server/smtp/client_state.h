@@ -15,6 +15,7 @@ enum client_state {
     CLIENT_CONTENT, /* 354 was read: our turn */
     CLIENT_CHUNKS,
     CLIENT_REPLIES, /* the content is out, or what is left of a last chunk was refused early */
+    CLIENT_NAMING,  /* ADAT: 355 was read: DRCP for each, then ERCP */
     CLIENT_DRAIN,   /* all was answered, but octets were promised */
     CLIENT_RESET,
     CLIENT_QUIT,
@@ -60,6 +61,9 @@ bool client_count_rcpt(struct client *c, uint16_t code);
 
 /* client_on_block() - a whole reply after the content. */
 void client_on_block(struct client *c, const struct reply_state *reply, struct client_event *ev);
+
+/* client_on_named() - a reply to DRCP or ERCP; the counters of the envelope count these by now. */
+void client_on_named(struct client *c, const struct reply_state *reply, struct client_event *ev);
 
 /* client_is_wrapped() - @line begins, or goes on with, a reply that holds those of recipients. */
 bool client_is_wrapped(const struct client *c, struct slice line);

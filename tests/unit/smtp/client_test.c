@@ -39,6 +39,7 @@ struct row {
 #define B CLIENT_SMTP, SESSION_OFFER_DIALECTS, "XRCPT250B"
 #define N CLIENT_SMTP, SESSION_OFFER_DIALECTS, "INLINE-DSN"
 #define A CLIENT_SMTP, SESSION_OFFER_DIALECTS, "XPRDR1"
+#define T CLIENT_SMTP, SESSION_OFFER_DIALECTS, "ADAT"
 #define ENV CLIENT_PIPELINE_ENVELOPE, 0
 #define STEP CLIENT_PIPELINE_NONE, 0
 #define FULL CLIENT_PIPELINE_FULL, 5
@@ -510,6 +511,49 @@ static const struct row rows[] = {
      {"250 ok", "250 ok", "250 ok", "250 ok", "250 5", "250 5", "250 a", "550 b", "250 c", "250 f"},
      "DFD",
      CLIENT_ERROR_NONE},
+    /* ADAT: recipients after the content; all or none with ERCP (OTH-7) */
+    {"each DRCP, then ERCP",
+     T,
+     ENV,
+     {"250 ok", "354 go", "355 x", "250 a", "550 b", "450 c", "250 all"},
+     "DFR",
+     CLIENT_ERROR_NONE},
+    {"one by one",
+     T,
+     STEP,
+     {"250 ok", "354 go", "355 x", "250 a", "550 b", "450 c", "250 all"},
+     "DFR",
+     CLIENT_ERROR_NONE},
+    {"nobody, and ERCP 250 (OTH-8)",
+     T,
+     ENV,
+     {"250 ok", "354 go", "355 x", "550 a", "550 b", "450 c", "250 all"},
+     "FFR",
+     CLIENT_ERROR_NONE},
+    {"ERCP 451 (OTH-6)",
+     T,
+     ENV,
+     {"250 ok", "354 go", "355 x", "250 a", "550 b", "450 c", "451 no"},
+     "RFR",
+     CLIENT_ERROR_NONE},
+    {"ERCP 554 (OTH-6)",
+     T,
+     ENV,
+     {"250 ok", "354 go", "355 x", "250 a", "550 b", "450 c", "554 no"},
+     "FFF",
+     CLIENT_ERROR_NONE},
+    {"content refused (OTH-4)", T, ENV, {"250 ok", "354 go", "552 no"}, "FFF", CLIENT_ERROR_NONE},
+    {"ADAT refused", T, ENV, {"250 ok", "452 no", "250 reset"}, "RRR", CLIENT_ERROR_NONE},
+    {"MAIL refused", T, ENV, {"550 no"}, "FFF", CLIENT_ERROR_NONE},
+    {"250 where 355 belongs", T, ENV, {"250 ok", "354 go", "250 x"}, "RRR", CLIENT_ERROR_PROTOCOL},
+    {"354 where 355 belongs", T, ENV, {"250 ok", "354 go", "354 x"}, "RRR", CLIENT_ERROR_PROTOCOL},
+    {"352 to DRCP",
+     T,
+     ENV,
+     {"250 ok", "354 go", "355 x", "250 a", "352 b"},
+     "RRR",
+     CLIENT_ERROR_PROTOCOL},
+    {"355 unasked", S, ENV, {HEAD, "355 x"}, "RRR", CLIENT_ERROR_PROTOCOL},
     /* BDAT, 12 octets in chunks of 5 */
     {"chunks",
      S,
@@ -933,6 +977,35 @@ static void test_wrapped_deadlines(void **state)
     }
 }
 
+/* OTH-2, OTH-5, OTH-6: what is sent: nothing in the same group as ADAT, and ERCP with the number of
+ * those who were accepted. */
+static void test_adat_bytes(void **state)
+{
+    static const struct row row = {
+        "", T, FULL, {"250 ok", "354 go", "355 x", "250 a", "550 b", "250 c", "250 all"}, "", 0};
+    struct rig r;
+    (void)state;
+    begin(&r, &row);
+    client_quit(&r.client);
+    assert_string_equal(r.sent, "MAIL FROM:<a@a.example> SIZE=12\r\n");
+    static const char *const next[] = {
+        "ADAT 3\r\n",
+        "x\r\n..y\r\nz12\r\n.\r\n",
+        "DRCP TO:<same@mx.example>\r\nDRCP TO:<same@mx.example>\r\nDRCP TO:<same@mx.example>\r\n",
+        "",
+        "",
+        "ERCP 2\r\n",
+        "QUIT\r\n"};
+    for (size_t n = 0; n < ARRAY_COUNT(next); n++) {
+        r.sent_len = 0;
+        r.sent[0] = '\0';
+        reply(&r, row.replies[n]);
+        send_all(&r);
+        assert_string_equal(r.sent, next[n]);
+    }
+    check_fates(&r, &row, "DFD");
+}
+
 /* DEF-2, EXD-1, EXD-2, HOL-4: the parameter that is sent; of several that are offered one is taken;
  * EXD-14: 558 unasked, where we are told not to guess. */
 static void test_dialect_asked(void **state)
@@ -1238,14 +1311,23 @@ static void test_deadlines(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows),          cmocka_unit_test(test_cuts),
-        cmocka_unit_test(test_bytewise),      cmocka_unit_test(test_byte_cuts),
-        cmocka_unit_test(test_settled),       cmocka_unit_test(test_block_codes),
-        cmocka_unit_test(test_prdr_asked),    cmocka_unit_test(test_cut_counts),
-        cmocka_unit_test(test_bytes),         cmocka_unit_test(test_hello),
-        cmocka_unit_test(test_local),         cmocka_unit_test(test_bad_content),
-        cmocka_unit_test(test_deadlines),     cmocka_unit_test(test_settled_wrapped),
-        cmocka_unit_test(test_dialect_asked), cmocka_unit_test(test_wrapped_deadlines),
+        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_cuts),
+        cmocka_unit_test(test_bytewise),
+        cmocka_unit_test(test_byte_cuts),
+        cmocka_unit_test(test_settled),
+        cmocka_unit_test(test_block_codes),
+        cmocka_unit_test(test_prdr_asked),
+        cmocka_unit_test(test_cut_counts),
+        cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_hello),
+        cmocka_unit_test(test_local),
+        cmocka_unit_test(test_bad_content),
+        cmocka_unit_test(test_deadlines),
+        cmocka_unit_test(test_settled_wrapped),
+        cmocka_unit_test(test_dialect_asked),
+        cmocka_unit_test(test_adat_bytes),
+        cmocka_unit_test(test_wrapped_deadlines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
