@@ -14,7 +14,7 @@ import re
 import sys
 
 HELLO = (b"220 mx\r\n\xff250-mx\r\n250-PIPELINING\r\n250-SIZE\r\n250-CHUNKING\r\n250-PRDR\r\n"
-         b"250-DEFERRALS\r\n250-INLINE-DSN\r\n250-XEXDATA\r\n250-XPRDR1\r\n250-XRCPT250\r\n"
+         b"250-ADAT\r\n250-DEFERRALS\r\n250-INLINE-DSN\r\n250-XEXDATA\r\n250-XPRDR1\r\n250-XRCPT250\r\n"
          b"250 XRCPT250B\r\n")
 
 
@@ -67,7 +67,7 @@ def client_seeds(lines):
         elif tag in ("S", "SKIP"):
             said += b"\xff" + (text if tag == "S" else b"250 2.0.0 ok\r\n")
     for flags in (0b000, 0b010, 0b1010, 0b110100):
-        for dialect in (0, 1, 2, 4, 8, 16, 32, 64):
+        for dialect in (0, 1, 2, 4, 8, 16, 32, 64, 128):
             yield bytes([flags | lmtp, dialect]) + said
 
 
