@@ -35,8 +35,9 @@
  * connection holds some of them. */
 #define STUCK_NS_SCARCE NS_PER_S
 #define OPEN_REPLIES_NS                                                                            \
-    NS_PER_S /* for a decision, before its dialect says that it takes longer                       \
-              */
+    NS_PER_S                    /* for a decision, before its dialect says that it takes longer    \
+                                 */
+#define LIFE_NS (60 * NS_PER_S) /* between signs of life in an open block (HOL-10) */
 #define OURS_CHECK_NS (5 * NS_PER_S) /* how often a wait for ourselves is looked at */
 
 static void conn_process(struct shard *sh, struct conn *c);
@@ -381,8 +382,7 @@ static void content_begin(struct shard *sh, struct conn *c)
 /* A decision is under way in a dialect that can show a sign of life before it is there. */
 static bool may_open_replies(const struct conn *c)
 {
-    return c->txn != NULL && c->txn->state == TXN_COMMITTING && !c->txn->has_one_reply &&
-           !c->txn->is_opened;
+    return c->txn != NULL && c->txn->state == TXN_COMMITTING && txn_may_open_replies(c->txn);
 }
 
 /* The next moment at which something must have happened, after progress was made. */
@@ -401,6 +401,8 @@ static void deadline_after_progress(struct shard *sh, struct conn *c)
     }
     if (may_open_replies(c))
         due = u64_min(due, c->txn->phases.end + OPEN_REPLIES_NS);
+    else if (c->txn != NULL && c->txn->is_opened && c->txn->state == TXN_COMMITTING)
+        due = u64_min(due, c->txn->life_at + LIFE_NS);
     if (c->is_sending)
         due = u64_min(due, c->send_since + o->send_ns_max);
     set_deadline(sh, c, u64_min(due, c->opened_at + sh->options.limits.session_ns_max));
@@ -893,6 +895,11 @@ static void on_deadline_ours(struct shard *sh, struct conn *c, clock_ns now)
     }
     if (may_open_replies(c) && now - c->txn->phases.end >= OPEN_REPLIES_NS) {
         txn_open_replies(c->txn);
+        mark_dirty(sh, c);
+    }
+    if (c->txn != NULL && c->txn->is_opened && now - c->txn->life_at >= LIFE_NS) {
+        c->txn->life_at = now;
+        session_show_life(&c->session);
         mark_dirty(sh, c);
     }
     c->progress_at = now;

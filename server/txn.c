@@ -501,13 +501,21 @@ static void entries_begin(struct txn *t, struct session *s)
         t->entries[i] = (struct session_entry){.rcpt_code = t->rcpts[i].rcpt_code};
 }
 
+/* A commit may take as long as the reply budget; only then is it given up. */
+bool txn_may_open_replies(const struct txn *t)
+{
+    return !t->is_opened && !t->has_one_reply &&
+           session_reply_gap(&t->conn->session) >= session_phase_timeout(SESSION_PHASE_DECISION);
+}
+
 void txn_open_replies(struct txn *t)
 {
     ASSERT(t->state == TXN_COMMITTING && t->conn != NULL);
-    if (t->is_opened || t->has_one_reply)
+    if (!txn_may_open_replies(t))
         return;
     struct session *s = &t->conn->session;
     t->is_opened = true;
+    t->life_at = t->phases.decided;
     entries_begin(t, s);
     for (uint32_t i = 0; i < t->rcpt_count; i++) {
         const struct policy_verdict *v = &t->verdicts[i];
@@ -654,6 +662,14 @@ static void content_end(struct shard *sh, struct txn *t, const struct session_ev
     conn_client_text(c, t->client_memory, sizeof(t->client_memory), &t->client_text);
 }
 
+static bool has_refusal(const struct txn *t)
+{
+    for (uint32_t i = 0; i < t->rcpt_count; i++)
+        if (t->verdicts[i].action == POLICY_REJECT || t->verdicts[i].action == POLICY_DEFER)
+            return true;
+    return false;
+}
+
 /* Commit for those who accept, or answer at once when nobody does. */
 static void decide_and_commit(struct shard *sh, struct txn *t)
 {
@@ -663,6 +679,8 @@ static void decide_and_commit(struct shard *sh, struct txn *t)
     uint32_t stored_count = stored_rcpts(sh, t, &rcpts);
     if (stored_count > 0) {
         txn_commit(sh, t, t->conn, rcpts, stored_count);
+        if (t->conn != NULL && t->state == TXN_COMMITTING && has_refusal(t))
+            txn_open_replies(t); /* beside one who is stored: it will be a block */
         return;
     }
     parts_drop(t);

@@ -96,6 +96,7 @@ struct txn {
     uint32_t part_count;
     size_t part_bytes;      /* in parts[] */
     uint32_t settled_count; /* parts[0..settled_count) belong to windows handled before */
+    clock_ns life_at;       /* of an opened block: the last sign of life */
     clock_ns pinned_since;  /* 0: no receive buffer is pinned, and nothing was moved out of one */
     struct chunk *tail;     /* chunk that copies go to, or NULL */
 
@@ -158,8 +159,13 @@ void txn_name_rcpts(struct shard *sh, struct txn *t, const struct session_event 
 /* txn_commit_named() - ADAT: all have been named: commit. */
 void txn_commit_named(struct shard *sh, struct txn *t);
 
-/* txn_open_replies() - the outcome takes a while: where the dialect has a reply for each recipient,
- * show a sign of life (PRDR-17) and answer those who are refused whatever the outcome (LMTP-11). */
+/* txn_may_open_replies() - the dialect has a block that was not opened, and whose rules can be kept
+ * however long the store takes (DEF-18). */
+bool txn_may_open_replies(const struct txn *t);
+
+/* txn_open_replies() - where the dialect has a reply for each recipient, show a sign of life
+ * (PRDR-17, HOL-9) and answer those who are refused whatever the outcome (LMTP-11): when the
+ * outcome takes a while, and at once when no one reply will fit all. */
 void txn_open_replies(struct txn *t);
 
 /* txn_on_outcome() - the spool says what became of it. */

@@ -190,6 +190,14 @@ void session_name_rcpts(struct session *s);
  */
 void session_open_block(struct session *s);
 
+/* session_reply_gap() - once a block is open, the longest time that may pass between two replies;
+ * CLOCK_NEVER: no rule. Who cannot promise that opens it when all is decided (DEF-18, DEF-19). */
+clock_ns session_reply_gap(const struct session *s);
+
+/* session_show_life() - an open block has been waiting for its next reply: say so, where there is a
+ * line for it (HOL-10). */
+void session_show_life(struct session *s);
+
 /*
  * session_finish() - all entries are decided; @whole: STATUS_NONE lets the dialect derive the
  * final reply (PRDR-24; plain SMTP: all entries are alike by then), else it overrides (PRDR-25),
@@ -277,6 +285,7 @@ struct session { /* private to session.c and session_reply.c */
     bool is_abort_due;     /* EV_ABORT is the next event */
     bool has_quit;
     bool has_rcpt;    /* RCPT was said in this transaction (OTH-3) */
+    bool is_life_due; /* session_show_life() */
     bool is_unclosed; /* the block ends without what should close it */
     struct replyq replies;
 };

@@ -45,6 +45,7 @@ struct dialect_row {
     enum dialect_closer closer;
     enum status closer_status; /* of a fixed closer */
     enum dialect_owner owner;
+    clock_ns gap_ns;        /* at most so long between two replies of a block; 0: no rule */
     bool may_be_single;     /* one ordinary reply may stand for all when it fits all */
     bool repeats_rcpt_code; /* 251 to RCPT stays 251 (PRDR-20) */
     /* One reply fits all @count entries, none of which is open. */
@@ -57,6 +58,8 @@ struct dialect_row {
     bool (*put_opener)(struct buf *out, uint32_t count);
     bool (*put_entry)(struct buf *out, const struct answer *a, bool is_last, uint32_t flags);
     bool (*put_closer)(struct buf *out);
+    bool (*put_working)(
+        struct buf *out); /* no news, but we are alive; NULL: there is no such line */
     /* The block cannot be closed truthfully: its closer would be a success, and @final is none. */
     bool (*is_unclosed)(const struct session_entry *entries, uint32_t count,
                         const struct answer *final);
@@ -109,6 +112,7 @@ bool inline_dsn_is_unclosed(const struct session_entry *entries, uint32_t count,
 bool xrcpt250b_is_single(const struct session_entry *entries, uint32_t count);
 bool xrcpt250_put_opener(struct buf *out, uint32_t count);
 bool xrcpt250_put_closer(struct buf *out);
+bool xrcpt250_put_working(struct buf *out);
 bool xrcpt250_put_entry(struct buf *out, const struct answer *a, bool is_last, uint32_t flags);
 
 #endif

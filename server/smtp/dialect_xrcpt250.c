@@ -31,14 +31,24 @@ bool xrcpt250_put_entry(struct buf *out, const struct answer *a, bool is_last, u
     return wrapped_put(out, XRCPT250_CODE, false, a, flags);
 }
 
-/* HOL-5: as with the opening line, the enhanced code is part of the mark. */
-bool xrcpt250_put_closer(struct buf *out)
+static bool put_whole(struct buf *out, struct slice line)
 {
-    struct slice line = SLICE_LIT("250 2.0.0 +END\r\n");
     if (line.len > buf_room(out))
         return false;
     buf_put(out, line);
     return true;
+}
+
+/* HOL-5: as with the opening line, the enhanced code is part of the mark. */
+bool xrcpt250_put_closer(struct buf *out)
+{
+    return put_whole(out, SLICE_LIT("250 2.0.0 +END\r\n"));
+}
+
+/* HOL-10 */
+bool xrcpt250_put_working(struct buf *out)
+{
+    return put_whole(out, SLICE_LIT("250-000 working\r\n"));
 }
 
 /* HOL-8: the opening line is a promise to deliver or to tell, so it needs a message that is stored,

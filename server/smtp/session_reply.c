@@ -121,6 +121,18 @@ void session_open_block(struct session *s)
         s->stage = DIALECT_OPENER;
 }
 
+clock_ns session_reply_gap(const struct session *s)
+{
+    clock_ns gap_ns = dialect_of(s)->gap_ns;
+    return gap_ns != 0 ? gap_ns : CLOCK_NEVER;
+}
+
+void session_show_life(struct session *s)
+{
+    bool is_open = s->stage == DIALECT_OPENER || s->stage == DIALECT_INDIVIDUAL;
+    s->is_life_due = is_open && dialect_of(s)->put_working != NULL;
+}
+
 /* What is still open gets @a. */
 static void decide_rest(struct session *s, const struct answer *a)
 {
@@ -265,6 +277,15 @@ static bool put_entry(const struct session *s, struct buf *out, const struct ans
     return has_put;
 }
 
+/* The next reply has to wait. */
+static enum put_result put_life(struct session *s, struct buf *out)
+{
+    if (s->is_life_due && !dialect_of(s)->put_working(out))
+        return PUT_FULL;
+    s->is_life_due = false;
+    return PUT_WAIT;
+}
+
 /* Individual replies as far as they are decided; a block without entries repeats its own answer. */
 static enum put_result put_individual(struct session *s, const struct replyq_slot *slot,
                                       struct buf *out, uint32_t flags)
@@ -275,10 +296,11 @@ static enum put_result put_individual(struct session *s, const struct replyq_slo
         if (entry != NULL && !dialect_is_listed(dialect_of(s), entry))
             continue;
         if (entry != NULL ? entry->fate == SESSION_FATE_OPEN : !slot->is_ready)
-            return PUT_WAIT;
+            return put_life(s, out);
         a = entry != NULL ? entry->answer : replyq_slot_answer(slot);
         if (!put_entry(s, out, &a, flags))
             return PUT_FULL;
+        s->is_life_due = false;
     }
     return PUT_DONE;
 }
@@ -330,6 +352,7 @@ static enum put_result put_block(struct session *s, const struct replyq_slot *sl
                                    : !put_closer(s, slot, out, flags))
         return PUT_FULL;
     s->stage = DIALECT_IDLE;
+    s->is_life_due = false;
     s->entries = NULL;
     s->entry_idx = 0;
     s->rcpt_count = 0;

@@ -24,7 +24,7 @@
  *                         open the block first, "later" to leave everything to "@" lines;
  *                         default: accept all, or what the machine demands
  *     @ answer verdict    the oldest answer that was left for later
- *     @ entry N verdict   decide entry N;  @ open, @ finish [verdict]
+ *     @ entry N verdict   decide entry N;  @ open, @ life, @ finish [verdict]
  *     @ end verdict       session_end_now();  @ eof true|false: session_eof() and its result
  *     B: text             the content of the next complete message
  *     E: letters          all events so far: h mail rcpt content body-end abort close(x), and for ADAT
@@ -448,6 +448,8 @@ static void do_at(struct run *r, const struct line *l)
         decide_entry(o, idx, rest);
     } else if (slice_eq(verb, SLICE_LIT("open"))) {
         session_open_block(&o->session);
+    } else if (slice_eq(verb, SLICE_LIT("life"))) {
+        session_show_life(&o->session);
     } else if (slice_eq(verb, SLICE_LIT("finish"))) {
         session_finish(&o->session, parse_verdict(rest, STATUS_STORED));
     } else if (slice_eq(verb, SLICE_LIT("end"))) {

@@ -215,6 +215,18 @@ static const struct dialogue dialogues[] = {
      "..dots\r\nbye\r\nNOOP\r\nQUIT\r\n",
      "NOOP\r\nQUIT\r\n",
      {220, 250, 250, 250, 250, 250, 250, 250, 221}},
+    {"deferrals",
+     SIMWORLD_SMTP,
+     "EHLO c.example\r\nMAIL FROM:<c@c.example> DEFERRALS\r\nRCPT TO:<any@mx.example>\r\n"
+     "RCPT TO:<strict@mx.example>\r\nDATA\r\n" HEADER SIMWORLD_EVIL_TEXT "\r\n.\r\nQUIT\r\n",
+     "QUIT\r\n",
+     {220, 250, 250, 352, 352, 354, 353, 250, 550, 250, 221}},
+    {"adat",
+     SIMWORLD_SMTP,
+     "EHLO c.example\r\nMAIL FROM:<c@c.example>\r\nADAT\r\n" HEADER ".\r\n"
+     "DRCP TO:<any@mx.example>\r\nDRCP TO:<no@elsewhere.example>\r\nERCP\r\nQUIT\r\n",
+     "QUIT\r\n",
+     {220, 250, 250, 354, 355, 250, 550, 250, 221}},
     {"prdr-bdat",
      SIMWORLD_SMTP,
      "EHLO c.example\r\nMAIL FROM:<c@c.example> PRDR\r\nRCPT TO:<any@mx.example>\r\n"
@@ -985,6 +997,63 @@ static void early_replies(struct simworld *w)
     finish(w);
 }
 
+static bool has_received(const struct simpeer *p, const char *text)
+{
+    struct slice got = simpeer_received(p);
+    return memmem(got.ptr, got.len, text, strlen(text)) != NULL;
+}
+
+/* No one reply will fit all: the block opens before the store is done (PRDR-17, HOL-9), with the
+ * verdicts that do not depend on it. DEFERRALS, whose replies then have a minute each, waits for
+ * the store (DEF-18, DEF-19), and who may still be answered alike does for a while (PRDR-13). */
+static void early_openings(struct simworld *w)
+{
+    static const struct {
+        const char *param;
+        const char *early; /* after half a second; NULL: nothing after 354 */
+        const char *late;
+    } rows[] = {
+        {" PRDR", "353 replies per recipient follow\r\n550 ", "\r\n250 2.0.0 stored"},
+        {" XPRDR1", "\r\n550 ", "\r\n250 2.0.0 stored"},
+        {" XRCPT250", "250-2.0.0 +RCPT 2\r\n250-550 ", "250-250 2.0.0 stored"},
+        {" EXDATA", "558-550 ", "558 250 2.0.0 stored"},
+        {" INLINE-DSN", "353 replies per recipient follow\r\n550 ",
+         "\r\n250 2.0.0 end of the list"},
+        {" DEFERRALS", NULL, "353 replies per recipient follow\r\n550 "},
+        {"", NULL, "\r\n250 2.0.0 stored"},
+    };
+    static const char text[] = "RCPT TO:<strict@mx.example>\r\nRCPT TO:<any@mx.example>\r\nDATA\r\n"
+                               "Subject: slow\r\n\r\n" SIMWORLD_EVIL_TEXT "\r\n.\r\nQUIT\r\n";
+    struct simpeer *peers[ARRAY_COUNT(rows)];
+    begin(w);
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        char mail[100];
+        snprintf(mail, sizeof(mail), "EHLO c.example\r\nMAIL FROM:<c@c.example>%s\r\n",
+                 rows[i].param);
+        peers[i] = dial(w, SIMWORLD_SMTP);
+        say(peers[i], mail);
+        say(peers[i], text);
+    }
+    sim_hang_disk(w->ring, ring_now(w->ring) + SECONDS(150), false);
+    simworld_run(w, SECONDS(1) / 2);
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        if (rows[i].early != NULL)
+            CHECK_PEER(w, peers[i], has_received(peers[i], rows[i].early));
+        else
+            CHECK_PEER(w, peers[i], last_code(w, peers[i]) == 354);
+        CHECK_PEER(w, peers[i], !has_received(peers[i], "stored"));
+    }
+    simworld_run(w, SECONDS(130));
+    CHECK_PEER(w, peers[2], has_received(peers[2], "250-000 working\r\n250-000 working\r\n"));
+    CHECK_PEER(w, peers[5], last_code(w, peers[5]) == 354);
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        await_closed(w, peers[i], SECONDS(60));
+        CHECK_PEER(w, peers[i], has_received(peers[i], rows[i].late));
+        CHECK_PEER(w, peers[i], last_code(w, peers[i]) == 221);
+    }
+    finish(w);
+}
+
 /* --- drain and reload
  * ----------------------------------------------------------------------------------- */
 
@@ -1146,6 +1215,7 @@ static const struct {
     {"hung_store", hung_store},
     {"flood", flood},
     {"early_replies", early_replies},
+    {"early_openings", early_openings},
     {"drain", drain},
     {"drain_forced", drain_forced},
     {"drain_hung", drain_hung},
