@@ -2,17 +2,18 @@
 /*
  * shard_sim.c - a whole shard on the simulated ring: random clients, faults, checkers.
  *
- * One seed is one run and is printed. Clients speak SMTP, LMTP and PRDR, pipelined or not, over
- * DATA or BDAT, to recipients of three classes, cut their input at random, and some vanish, reset,
- * stop reading or send garbage. Checked after each run: every reply is well-formed and there is one
- * for each command (and recipient), in order; a client that read 2xx for a recipient finds that
- * recipient, with exactly his bytes, in the spool after a restart, and nobody who was refused (each
- * durability as far as it goes); all
- * buffers, slots and connections are home; every transaction ended in bounded time.
+ * One seed is one run and is printed. Clients speak SMTP and LMTP in several dialects, pipelined or
+ * not, over DATA or BDAT, to recipients of three classes, cut their input at random, and some
+ * vanish, reset, stop reading or send garbage. Checked after each run: every reply is well-formed
+ * and there is one for each command (and recipient), in order; a client that read 2xx for a
+ * recipient finds that recipient, with exactly his bytes, in the spool after a restart, and nobody
+ * who was refused (each durability as far as it goes); all buffers, slots and connections are home;
+ * every transaction ended in bounded time.
  *
  * Usage: shard_sim [SEED [COUNT]]; without arguments, COUNT seeds from 1.
  */
 #include "simworld.h"
+#include "smtp/wrapped.h"
 #include "../support/testscan.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,11 +56,23 @@ enum expectation {
     EXPECT_DATA,
     EXPECT_RSET,
     EXPECT_CHUNK, /* BDAT without LAST */
-    EXPECT_WHOLE, /* plain reply to the message, or PRDR's opener or single form */
+    EXPECT_WHOLE, /* plain reply to the message, an opener, or a list inside one reply */
     EXPECT_ENTRY, /* one accepted recipient's */
-    EXPECT_FINAL, /* PRDR */
+    EXPECT_FINAL, /* of a block */
     EXPECT_QUIT,
 };
+
+enum sim_dialect {
+    SPEAK_PLAIN,
+    SPEAK_PRDR,
+    SPEAK_DEFERRALS,
+    SPEAK_XPRDR1,
+    SPEAK_EXDATA,
+    SPEAK_XRCPT250,
+    SPEAK_COUNT
+};
+static const char *const dialect_params[SPEAK_COUNT] = {"",        " PRDR",   " DEFERRALS",
+                                                        " XPRDR1", " EXDATA", " XRCPT250"};
 
 struct message { /* what one message was, and what its sender learned of it */
     char id[48];
@@ -71,6 +84,7 @@ struct message { /* what one message was, and what its sender learned of it */
     enum rcpt_kind kinds[RCPTS_MAX];
     uint32_t accepted_count;
     uint32_t accepted[RCPTS_MAX];    /* index in kinds */
+    bool is_unlisted[RCPTS_MAX];     /* of the accepted ones: no line of his own (DEF-10) */
     uint16_t entry_codes[RCPTS_MAX]; /* of the accepted ones; 0: not read */
     uint16_t whole_code;             /* plain or final reply; 0: not read */
 };
@@ -79,7 +93,9 @@ struct client {
     struct simpeer *peer;
     enum client_end end;
     uint32_t faults_after; /* replies after which END_VANISH and the like happen */
-    bool is_lmtp, is_prdr, is_pipelined, is_bdat;
+    bool is_lmtp, is_pipelined, is_bdat;
+    enum sim_dialect dialect;
+    bool is_in_list; /* between the lines of a wrapped list */
     uint32_t message_count, message_idx;
     struct message messages[MESSAGES_MAX];
     enum expectation queue[64];
@@ -119,8 +135,8 @@ static void fail(const struct world *w, const struct client *c, const char *what
     struct slice got = c != NULL ? simpeer_received(c->peer) : SLICE_EMPTY;
     fprintf(stderr, "shard_sim: seed %llu: %s\n", (unsigned long long)w->seed, what);
     if (c != NULL)
-        fprintf(stderr, "client lmtp=%d prdr=%d pipelined=%d bdat=%d end=%d, received:\n%.*s\n",
-                c->is_lmtp, c->is_prdr, c->is_pipelined, c->is_bdat, (int)c->end, (int)got.len,
+        fprintf(stderr, "client lmtp=%d dialect=%d pipelined=%d bdat=%d end=%d, received:\n%.*s\n",
+                c->is_lmtp, (int)c->dialect, c->is_pipelined, c->is_bdat, (int)c->end, (int)got.len,
                 (const char *)got.ptr);
     abort();
 }
@@ -198,7 +214,7 @@ static void say_command(struct client *c, uint32_t i, struct buf *out)
 {
     const struct message *m = current(c);
     if (i == 0) {
-        buf_printf(out, "MAIL FROM:<from@sim.example>%s\r\n", c->is_prdr ? " PRDR" : "");
+        buf_printf(out, "MAIL FROM:<from@sim.example>%s\r\n", dialect_params[c->dialect]);
         expect(c, EXPECT_MAIL);
     } else if (i <= m->rcpt_count) {
         buf_printf(out, "RCPT TO:<%s>\r\n", rcpt_names[m->kinds[i - 1]]);
@@ -229,12 +245,14 @@ static void expect_result(struct client *c)
 {
     c->entry_idx = 0;
     current(c)->is_sent = true;
-    if (!c->is_lmtp) {
+    if (!c->is_lmtp && c->dialect != SPEAK_XPRDR1) {
         expect(c, EXPECT_WHOLE);
         return;
     }
     for (uint32_t i = 0; i < current(c)->accepted_count; i++)
         expect(c, EXPECT_ENTRY);
+    if (!c->is_lmtp)
+        expect(c, EXPECT_FINAL);
 }
 
 static void say_content(struct world *w, struct client *c)
@@ -351,6 +369,8 @@ static bool is_closed(const struct world *w)
 static void on_entry(struct world *w, struct client *c, uint16_t code)
 {
     struct message *m = current(c);
+    while (c->entry_idx < m->accepted_count && m->is_unlisted[c->entry_idx])
+        c->entry_idx++;
     uint32_t i = c->entry_idx++;
     CHECK(w, c, i < m->accepted_count);
     m->entry_codes[i] = code;
@@ -367,13 +387,14 @@ static void on_whole(struct world *w, struct client *c, uint16_t code)
     for (uint32_t i = 0; i < m->accepted_count; i++)
         good += is_wanted(m, m->kinds[m->accepted[i]]);
     if (code == 353) {
-        CHECK(w, c, c->is_prdr); /* PRDR-40 */
+        CHECK(w, c, c->dialect == SPEAK_PRDR || c->dialect == SPEAK_DEFERRALS); /* PRDR-40 */
         for (uint32_t i = 0; i < m->accepted_count; i++)
-            expect(c, EXPECT_ENTRY);
+            if (!m->is_unlisted[i])
+                expect(c, EXPECT_ENTRY);
         expect(c, EXPECT_FINAL);
         return;
     }
-    if (c->is_prdr) /* single form: one outcome fits all (PRDR-13) */
+    if (c->dialect != SPEAK_PLAIN) /* single form: one outcome fits all (PRDR-13) */
         CHECK(w, c, code / 100 == 4 || good == 0 || good == m->accepted_count);
     check_code(w, c, code, good > 0);
     m->whole_code = code;
@@ -389,8 +410,10 @@ static void on_rcpt(struct world *w, struct client *c, struct message *m, uint16
     uint32_t i = sent - pending - 1;
     bool is_served = m->kinds[i] != RCPT_NOBODY;
     bool is_deferred = code / 100 == 4 && w->may_defer;
-    CHECK(w, c, is_deferred || code == (is_served ? 250 : 550) || is_closed(w));
-    if (code == 250)
+    bool is_later = code == 352 && c->dialect == SPEAK_DEFERRALS && is_served; /* DEF-5 */
+    CHECK(w, c, is_deferred || is_later || code == (is_served ? 250 : 550) || is_closed(w));
+    m->is_unlisted[m->accepted_count] = c->dialect == SPEAK_DEFERRALS && !is_later;
+    if (code == 250 || is_later)
         m->accepted[m->accepted_count++] = i;
 }
 
@@ -456,6 +479,45 @@ static void on_reply(struct world *w, struct client *c, uint16_t code)
     }
 }
 
+static void end_list(struct world *w, struct client *c)
+{
+    CHECK(w, c, c->entry_idx == current(c)->accepted_count); /* EXD-9, HOL-5 */
+    c->queue_head = (c->queue_head + 1) % ARRAY_COUNT(c->queue);
+    c->queue_len--;
+    c->replies_read++;
+    c->is_in_list = false;
+    next_message(c);
+}
+
+/* A line of a list inside one reply (EXD-8, HOL-5); false when @line is none. */
+static bool on_wrapped(struct world *w, struct client *c, struct slice line)
+{
+    uint16_t outer = c->dialect == SPEAK_EXDATA ? EXDATA_CODE : XRCPT250_CODE;
+    struct wrapped_line parsed;
+    if (c->queue_len == 0 || c->queue[c->queue_head] != EXPECT_WHOLE)
+        return false;
+    if (c->dialect == SPEAK_XRCPT250 && slice_has_prefix_nocase(line, XRCPT250_OPENING)) {
+        CHECK(w, c, !c->is_in_list);
+        c->is_in_list = true;
+        return true;
+    }
+    c->is_in_list |= slice_has_prefix_nocase(line, SLICE_LIT("558"));
+    if (!c->is_in_list)
+        return false;
+    CHECK(w, c, c->dialect == SPEAK_EXDATA || c->dialect == SPEAK_XRCPT250); /* EXD-4, HOL-4 */
+    if (slice_eq(line, XRCPT250_CLOSING)) {
+        end_list(w, c);
+        return true;
+    }
+    if (slice_has_prefix_nocase(line, XRCPT250_WORKING))
+        return true;
+    CHECK(w, c, wrapped_parse_line(line, outer, &parsed));
+    on_entry(w, c, parsed.inner.code);
+    if (parsed.is_last)
+        end_list(w, c);
+    return true;
+}
+
 /* Reads complete reply lines; true when something was read. */
 static bool client_read(struct world *w, struct client *c)
 {
@@ -470,10 +532,11 @@ static bool client_read(struct world *w, struct client *c)
             (uint16_t)((got.ptr[0] - '0') * 100 + (got.ptr[1] - '0') * 10 + (got.ptr[2] - '0'));
         CHECK(w, c, code >= 200 && code < 600 && (got.ptr[3] == ' ' || got.ptr[3] == '-'));
         bool is_last = got.ptr[3] == ' ';
+        struct slice line = slice_first(got, end - 1);
         c->read += end + 1;
         got = slice_from(got, end + 1);
         has_read = true;
-        if (is_last)
+        if (!on_wrapped(w, c, line) && is_last)
             on_reply(w, c, code);
     }
 }
@@ -537,7 +600,8 @@ static void clients_make(struct world *w)
         struct client *c = &w->clients[i];
         *c = (struct client){0};
         c->is_lmtp = rng_below(&w->rng, 3) == 0;
-        c->is_prdr = !c->is_lmtp && rng_below(&w->rng, 2) == 0;
+        if (!c->is_lmtp && rng_below(&w->rng, 4) > 0)
+            c->dialect = (enum sim_dialect)rng_below(&w->rng, SPEAK_COUNT);
         c->is_pipelined = rng_below(&w->rng, 2) == 0;
         c->is_bdat = rng_below(&w->rng, 3) == 0;
         c->end =
@@ -613,10 +677,14 @@ static void check_message(struct world *w, struct client *c, const struct messag
                           const struct simworld_found *found)
 {
     uint32_t owed = 0;
-    bool is_final_read = c->is_lmtp || m->whole_code != 0;
+    bool has_each = c->is_lmtp || ((c->dialect == SPEAK_EXDATA || c->dialect == SPEAK_XRCPT250) &&
+                                   m->whole_code == 0);
+    bool is_final_read = has_each || m->whole_code != 0;
     for (uint32_t i = 0; i < m->accepted_count; i++) {
         uint16_t code = m->entry_codes[i] != 0 ? m->entry_codes[i] : m->whole_code;
-        if (c->is_prdr && m->whole_code / 100 != 2)
+        bool is_ruled =
+            c->dialect == SPEAK_PRDR || c->dialect == SPEAK_DEFERRALS || c->dialect == SPEAK_XPRDR1;
+        if (is_ruled && m->whole_code / 100 != 2)
             code = m->whole_code; /* the final has priority (PRDR-25); 0: nothing is owed */
         enum rcpt_kind kind = m->kinds[m->accepted[i]];
         if (code / 100 != 2 || kind == RCPT_DISCARD || w->durability == SPOOL_NONE)
@@ -631,7 +699,7 @@ static void check_message(struct world *w, struct client *c, const struct messag
     CHECK(w, c, m->is_sent);
     /* P2: with all replies read, what is stored is what was accepted. */
     bool is_all_read = is_final_read;
-    for (uint32_t i = 0; c->is_lmtp && i < m->accepted_count; i++)
+    for (uint32_t i = 0; has_each && i < m->accepted_count; i++)
         is_all_read &= m->entry_codes[i] != 0;
     CHECK(w, c, !is_all_read || found->message.envelope.rcpt_count == owed);
 }
