@@ -15,11 +15,12 @@
 #define MINUTES (60 * NS_PER_S)
 
 /*
- * Room that extensions ask for on MAIL: SIZE 26, BODY 17, SMTPUTF8 10, PRDR 5, RET and ENVID; on
- * RCPT: NOTIFY and ORCPT 500 each (CORE, table B), and paths in UTF-8 need more than 256 octets.
+ * Room that extensions ask for on MAIL: SIZE 26, BODY 17, SMTPUTF8 10, one dialect at most 11
+ * (PRDR-4, DEF-4), RET and ENVID; on RCPT: NOTIFY and ORCPT 500 each (CORE, table B), and paths in
+ * UTF-8 need more than 256 octets.
  */
 #define LINE_EXTENDED COMMAND_LINE_BYTES_MAX
-static_assert(LINE_EXTENDED >= LINE_BASE + 26 + 17 + 10 + 5 + 9 + 7 + ENVID_BYTES_MAX, "MAIL");
+static_assert(LINE_EXTENDED >= LINE_BASE + 26 + 17 + 10 + 11 + 9 + 7 + ENVID_BYTES_MAX, "MAIL");
 static_assert(LINE_EXTENDED >= PATH_UTF8_BYTES_MAX + 10 + 36 + 7 + ORCPT_BYTES_MAX, "RCPT");
 
 #define VERB(text)                                                                                 \

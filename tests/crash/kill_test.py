@@ -5,12 +5,13 @@ is, and no message of which nothing was accepted.
 
     kill_test.py [--rounds N] [--durability disk|os|both] [--seed N]
 
-Several connections send SMTP, PRDR and LMTP over DATA and BDAT, to recipients whose classes accept,
-refuse, defer and discard. Each message has a number of its own; what was heard about it decides
-what must be there:
+Several connections send SMTP, PRDR, DEFERRALS, EXDATA and LMTP over DATA and BDAT, to recipients
+whose classes accept, refuse, defer and discard. Each message has a number of its own; what was
+heard about it decides what must be there:
 
-    acknowledged   the recipient got 2xx that counts: LMTP, its own reply (LMTP-10, LMTP-20); PRDR,
-                   its own reply and the final one (PRDR-29); SMTP, the one reply
+    acknowledged   the recipient got 2xx that counts: LMTP and EXDATA, its own reply (LMTP-10,
+                   LMTP-20, EXD-12); PRDR and DEFERRALS, its own reply and the final one (PRDR-29,
+                   DEF-17); SMTP, the one reply
     refused        the content was answered for it, with 4xx or 5xx
     open           no answer was heard before the crash: it may be there or not, but only whole
 
@@ -90,7 +91,7 @@ class Worker(threading.Thread):
             self.error = error
 
     def session(self):
-        kind = self.random.choice(("SMTP", "PRDR", "LMTP", "UNIX"))
+        kind = self.random.choice(("SMTP", "PRDR", "DEFERRALS", "EXDATA", "LMTP", "UNIX"))
         address = {"LMTP": self.server.lmtp, "UNIX": self.server.unix}.get(kind, self.server.smtp)
         is_lmtp = kind in ("LMTP", "UNIX")
         client = harness.Client(address)
@@ -122,11 +123,12 @@ class Worker(threading.Thread):
 
     def transaction(self, client, kind, is_lmtp):
         sent = self.make(kind)
-        lines = [f"MAIL FROM:<sender@client.example>{' PRDR' if kind == 'PRDR' else ''}"]
+        param = f" {kind}" if kind in ("PRDR", "DEFERRALS", "EXDATA") else ""
+        lines = [f"MAIL FROM:<sender@client.example>{param}"]
         lines += [f"RCPT TO:<{r}>" for r in sent.recipients]
         client.send("".join(line + "\r\n" for line in lines).encode())
-        for _ in lines:
-            client.expect(250)
+        codes = (250, 352) if kind == "DEFERRALS" else (250,)
+        answered = [client.expect(*codes).code for _ in lines][1:]
         if self.random.random() < 0.05:
             client.command("RSET", 250)
             sent.refused = set(sent.recipients)
@@ -145,12 +147,18 @@ class Worker(threading.Thread):
                 sent.note(recipient, client.reply())
             return
         first = client.reply()
+        if first.code == 558:  # EXD-12: each has his own
+            check_equal(len(first.lines), len(sent.recipients))
+            for recipient, line in zip(sent.recipients, first.lines):
+                sent.note(recipient, harness.Reply(int(line[:3]), [line[4:]]))
+            return
         if first.code != 353:
             for recipient in sent.recipients:
                 sent.note(recipient, first)
             return
-        replies = [client.reply() for _ in sent.recipients]
+        own = [client.reply() if kind == "PRDR" or code == 352 else None for code in answered]
         final = client.reply()
+        replies = [reply or final for reply in own]  # DEF-15: without a line it is the last reply
         for recipient, reply in zip(sent.recipients, replies):
             sent.note(recipient, reply if final.code // 100 == 2 else final)
 
