@@ -100,6 +100,8 @@ struct rig {
         case EV_MORE:
         case EV_BLOCKED:
         case EV_CLOSE:
+        case EV_NAMING: /* not offered here */
+        case EV_COMMIT:
             return false;
         }
         return false;

@@ -810,6 +810,9 @@ static void on_session_event(struct worker *w, struct conn *c, const struct sess
         if (c->txn != NULL)
             decide_end(w, c);
         break;
+    case EV_NAMING: /* ADAT is not among the offers */
+    case EV_COMMIT:
+        UNREACHABLE();
     }
 }
 
