@@ -878,7 +878,8 @@ void simpeer_forget(struct simpeer *p)
     p->out_len = 0;
 }
 
-/* --- the client's side: nothing that is simulated here asks for it ------------------------------ */
+/* --- the client's side: nothing that is simulated here asks for it ------------------------------
+ */
 
 void ring_sendv(struct ring *r, int32_t file, const struct msghdr *msg, struct ring_token token)
 {

@@ -4,8 +4,8 @@
  *
  * At each point of a conversation its rules are looked at in order. A rule whose conditions all
  * hold gives its actions; of each kind of action the first one found counts. What the points,
- * conditions and actions are called and mean is told in tools/man/postern-sink-script.5. Parsing and
- * deciding are pure: draws come from the caller's generator.
+ * conditions and actions are called and mean is told in tools/man/postern-sink-script.5. Parsing
+ * and deciding are pure: draws come from the caller's generator.
  */
 #ifndef SINK_SCRIPT_H
 #define SINK_SCRIPT_H
