@@ -541,7 +541,7 @@ static struct slice next_bytes(struct link *l)
 static void keep_text(struct link *l, struct slice used)
 {
     bool is_hello = l->phase == CLIENT_PHASE_GREETING || l->phase == CLIENT_PHASE_HELLO;
-    if (l->server_text == NULL || !is_hello || l->state != LINK_TALKING)
+    if (l->server_text == NULL || used.len == 0 || !is_hello || l->state != LINK_TALKING)
         return;
     size_t len = strlen(l->server_text);
     size_t add = size_min(used.len, LINK_SERVER_TEXT_BYTES - 1 - len);
