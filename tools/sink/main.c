@@ -152,6 +152,8 @@ static void print_summary(const struct program *p)
     for (uint32_t k = 0; k < SINK_COUNTER_COUNT; k++)
         fprintf(stderr, "  %-22s %llu\n", sink_counter_name((enum sink_counter)k),
                 (unsigned long long)sums[k]);
+    fprintf(stderr, "  %-22s %llu\n", "connections open",
+            (unsigned long long)shared_open_conns(&p->shared));
 }
 
 /* --- the main thread ------------------------------------------------------------------------- */

@@ -352,12 +352,16 @@ uint64_t shared_count_conn(struct shared *sh)
 
 void shared_count_conn_end(struct shared *sh)
 {
-    uint64_t ended;
-    if (sh->options.conns_count_max == 0)
-        return;
-    ended = __atomic_add_fetch(&sh->conn_ended_total, 1, __ATOMIC_RELAXED);
-    if (ended >= sh->options.conns_count_max)
+    uint64_t ended = __atomic_add_fetch(&sh->conn_ended_total, 1, __ATOMIC_RELAXED);
+    if (sh->options.conns_count_max != 0 && ended >= sh->options.conns_count_max)
         shared_ask_stop(sh, SHARED_STOP);
+}
+
+uint64_t shared_open_conns(const struct shared *sh)
+{
+    uint64_t ended = __atomic_load_n(&sh->conn_ended_total, __ATOMIC_RELAXED);
+    uint64_t total = __atomic_load_n(&sh->conn_total, __ATOMIC_RELAXED);
+    return total - u64_min(total, ended);
 }
 
 void shared_count_message(struct shared *sh)

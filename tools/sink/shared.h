@@ -115,6 +115,8 @@ static inline bool shared_has_failed(const struct shared *sh)
 /* shared_count_conn() - the number of a new connection, from 1. */
 uint64_t shared_count_conn(struct shared *sh);
 void shared_count_conn_end(struct shared *sh);
+/* shared_open_conns() - connections that have begun and not ended, of all workers. */
+uint64_t shared_open_conns(const struct shared *sh);
 void shared_count_message(struct shared *sh);
 
 /* shared_count_attempt() - how often @id has come, this time included. */
