@@ -329,7 +329,7 @@ def main():
             is_reached = measure(args, folder, sinks, clients)
             if not is_reached:
                 for program in clients:
-                    print(f"--- {program.name}\n{program.text()[-1500:]}", file=sys.stderr)
+                    print(f"--- {program.name}\n{program.text()[-600:]}", file=sys.stderr)
         finally:
             for program in clients + sinks:
                 program.end(10)

@@ -214,14 +214,13 @@ def mbox_of(folder, path):
 
 
 def exports(server):
-    """The spool in every form that postern-lab reads."""
-    forms = {"spool": server.spool}
+    """The spool in every form that postern-lab reads; mbox as one file, and as it was exported."""
+    forms = [("spool", server.spool)]
     for name, form in (("maildir", "maildir"), ("mbox", "mbox"), ("folder", "eml")):
-        forms[name] = os.path.join(server.dir, "export-" + form)
+        forms.append((name, os.path.join(server.dir, "export-" + form)))
         server.export("export-" + form, form)
-    mbox_of(forms["mbox"], server.dir + "/all.mbox")
-    forms["mbox"] = server.dir + "/all.mbox"
-    return forms
+    mbox_of(server.dir + "/export-mbox", server.dir + "/all.mbox")
+    return forms + [("mbox", server.dir + "/all.mbox")]
 
 
 def test_every_store(case):
@@ -229,7 +228,7 @@ def test_every_store(case):
     server, attempts = case.server(), case.dir + "/attempts"
     target = f"smtp://127.0.0.1:{server.smtp[1]}"
     load(case, target, attempts, "--count", "60", "--connections", "4", status=0)
-    for name, path in exports(server).items():
+    for name, path in exports(server):
         ledger = lab(case, attempts, f"{name}:{path}")
         only(ledger)
         check_equal((ledger["delivered"], ledger["copies"]), (60, 60), name)
@@ -238,7 +237,7 @@ def test_every_store(case):
     server.ctl("spool", "delete", "--spool", server.spool, *gone)
     for form in ("maildir", "mbox", "eml"):
         shutil.rmtree(os.path.join(server.dir, "export-" + form))
-    for name, path in exports(server).items():
+    for name, path in exports(server):
         ledger = lab(case, attempts, f"{name}:{path}", status=1)
         only(ledger, lost=3)
 

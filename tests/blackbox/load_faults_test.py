@@ -224,4 +224,23 @@ def test_full_disk(case):
     check(b"No space left" in done.stderr, done.stderr)
 
 
+def test_compare(case):
+    """Help is an answer, wrong use is not; a report that cannot be read is named."""
+    program, report = own_program("POSTERN_LOAD"), os.path.join(case.dir, "a.json")
+    for words in (("--help",), ("-h",), (report, "--help")):
+        done = subprocess.run([program, "compare", *words], capture_output=True, check=False)
+        check_equal((done.returncode, done.stderr), (0, b""), words)
+        check(done.stdout.startswith(b"usage: postern-load compare A.json"), done.stdout)
+    for words in ((), (report,), (report,) * 4):
+        done = subprocess.run([program, "compare", *words], capture_output=True, check=False)
+        check_equal((done.returncode, done.stdout), (2, b""), words)
+        check(b"usage: postern-load compare A.json" in done.stderr, done.stderr)
+    with BadServer(lambda connection: dialogue(connection, {})) as server:
+        load(case, server.url, "--count", "1", status=0)
+    os.rename(os.path.join(case.dir, "report.json"), report)
+    said = run([program, "compare", report, "/nonexistent/b.json"], status=1)
+    check_equal(said, "postern-load: /nonexistent/b.json: No such file or directory\n")
+    check("The setups are the same" in run([program, "compare", report, report]))
+
+
 harness.main(globals())

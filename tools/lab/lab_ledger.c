@@ -17,7 +17,7 @@ static const char usage[] =
     "  --arrived KIND:PATH...  where it went; several are one store together:\n"
     "      sink:FILE           arrivals of postern-sink\n"
     "      spool:DIR           a spool of posternd: active and held recipients\n"
-    "      maildir:DIR  mbox:FILE  folder:DIR\n"
+    "      maildir:DIR  mbox:PATH  folder:DIR\n"
     "  --rcpt-from HEADER      the field that names the recipients of a message\n"
     "                          (default: X-Original-To or Delivered-To, if it fits)\n"
     "  --copy-per WHAT         of copies that name no recipient: recipient (each has\n"

@@ -19,6 +19,7 @@ struct reader {
     size_t cap;
     char *text;
     size_t text_cap;
+    uint64_t mbox_count, other_count; /* files of a folder of mbox files */
 };
 
 static int failed(struct reader *r, const char *path, int error)
@@ -199,10 +200,19 @@ static int by_bytes(const struct dirent **a, const struct dirent **b)
     return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-static int read_folder(struct reader *r, const char *path, unsigned depth, bool is_maildir);
+/* @kind: of what the folder belongs to: CORPUS_FOLDER, CORPUS_MAILDIR or CORPUS_MBOX. */
+static int read_folder(struct reader *r, const char *path, unsigned depth, enum corpus_kind kind);
+
+static bool is_wanted(const char *name, enum corpus_kind kind)
+{
+    static const char suffix[] = ".mbox";
+    size_t len = strlen(name);
+    return kind != CORPUS_MBOX ||
+           (len >= sizeof(suffix) - 1 && strcmp(name + len - (sizeof(suffix) - 1), suffix) == 0);
+}
 
 static int read_entry(struct reader *r, const char *folder, const char *name, unsigned depth,
-                      bool is_maildir)
+                      enum corpus_kind kind)
 {
     char path[PATH_BYTES];
     struct stat st;
@@ -210,13 +220,20 @@ static int read_entry(struct reader *r, const char *folder, const char *name, un
     if (len < 0 || (size_t)len >= sizeof(path))
         return failed(r, folder, -ENAMETOOLONG);
     if (stat(path, &st) < 0) /* a Maildir in use: renamed meanwhile */
-        return is_maildir && errno == ENOENT ? 0 : failed(r, path, -errno);
+        return kind == CORPUS_MAILDIR && errno == ENOENT ? 0 : failed(r, path, -errno);
     if (S_ISDIR(st.st_mode))
-        return is_maildir ? 0 : read_folder(r, path, depth + 1, false);
-    return S_ISREG(st.st_mode) ? read_file(r, CORPUS_FILE, path) : 0;
+        return kind == CORPUS_FOLDER ? read_folder(r, path, depth + 1, kind) : 0;
+    if (!S_ISREG(st.st_mode))
+        return 0;
+    if (!is_wanted(name, kind)) {
+        r->other_count++;
+        return 0;
+    }
+    r->mbox_count += kind == CORPUS_MBOX;
+    return read_file(r, kind == CORPUS_MBOX ? CORPUS_MBOX : CORPUS_FILE, path);
 }
 
-static int read_folder(struct reader *r, const char *path, unsigned depth, bool is_maildir)
+static int read_folder(struct reader *r, const char *path, unsigned depth, enum corpus_kind kind)
 {
     struct dirent **entries = NULL;
     if (depth > CORPUS_DEPTH_MAX)
@@ -227,7 +244,7 @@ static int read_folder(struct reader *r, const char *path, unsigned depth, bool 
     int result = 0;
     for (int i = 0; i < count; i++) {
         if (result == 0)
-            result = read_entry(r, path, entries[i]->d_name, depth, is_maildir);
+            result = read_entry(r, path, entries[i]->d_name, depth, kind);
         free(entries[i]);
     }
     free(entries);
@@ -250,19 +267,31 @@ static int read_maildir(struct reader *r, const char *path)
         int len = snprintf(full, sizeof(full), "%s/%s", path, parts[i]);
         if (len < 0 || (size_t)len >= sizeof(full))
             return failed(r, path, -ENAMETOOLONG);
-        int result = read_folder(r, full, 0, true);
+        int result = read_folder(r, full, 0, CORPUS_MAILDIR);
         if (result != 0)
             return result;
     }
     return 0;
 }
 
-static int look(struct reader *r, const char *path, enum corpus_kind *kind)
+/* What "posternctl spool export" makes. A folder of other files was meant otherwise. */
+static int read_mbox_folder(struct reader *r, const char *path)
+{
+    int result = read_folder(r, path, 0, CORPUS_MBOX);
+    if (result != 0 || r->mbox_count > 0 || r->other_count == 0)
+        return result;
+    snprintf(r->text, r->text_cap, "%s: no file in it ends in .mbox", path);
+    return -EBADMSG;
+}
+
+/* What @path is, as far as it was not said. */
+static int look(struct reader *r, const char *path, enum corpus_kind *kind, bool *ret_is_folder)
 {
     struct stat st;
     if (stat(path, &st) < 0)
         return failed(r, path, -errno);
-    if (*kind == CORPUS_ANY && S_ISDIR(st.st_mode))
+    *ret_is_folder = S_ISDIR(st.st_mode);
+    if (*kind == CORPUS_ANY && *ret_is_folder)
         *kind = has_folder(path, "cur") && has_folder(path, "new") ? CORPUS_MAILDIR : CORPUS_FOLDER;
     return 0;
 }
@@ -271,12 +300,15 @@ int corpus_read(const char *path, enum corpus_kind kind, corpus_sink sink, void 
                 char *ret_text, size_t text_cap)
 {
     struct reader r = {.sink = sink, .sink_arg = sink_arg, .text = ret_text, .text_cap = text_cap};
-    int result = look(&r, path, &kind);
+    bool is_folder = false;
+    int result = look(&r, path, &kind, &is_folder);
     if (result == 0) {
         if (kind == CORPUS_MAILDIR)
             result = read_maildir(&r, path);
         else if (kind == CORPUS_FOLDER)
-            result = read_folder(&r, path, 0, false);
+            result = read_folder(&r, path, 0, kind);
+        else if (kind == CORPUS_MBOX && is_folder)
+            result = read_mbox_folder(&r, path);
         else
             result = read_file(&r, kind, path);
     }

@@ -44,7 +44,8 @@ typedef int (*corpus_sink)(void *arg, const struct corpus_item *item);
 
 /*
  * corpus_read() - give every message of @path to @sink
- * @kind: what it must be (an empty file is an mbox without messages)
+ * @kind: what it must be (an empty file is an mbox without messages); CORPUS_MBOX may be a folder
+ *        too: every file in it whose name ends in ".mbox", as "posternctl spool export" makes them
  * Return: 0; what @sink returned when that was not 0; a negative errno with @ret_text saying why
  */
 MUST_CHECK int corpus_read(const char *path, enum corpus_kind kind, corpus_sink sink,

@@ -479,25 +479,56 @@ static int drive(struct run *run, int argc, char **argv)
     return status;
 }
 
+static const char compare_usage[] =
+    "usage: postern-load compare A.json B.json [PAGE.html]\n"
+    "\n"
+    "Two runs that were written with --json, side by side, and what differed in their\n"
+    "set-up; with PAGE.html the same as a page with plots.\n";
+
+static bool wants_compare_help(int argc, char **argv)
+{
+    for (int i = 2; i < argc; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            return true;
+    return false;
+}
+
+static int flush_output(void)
+{
+    bool is_good = fflush(stdout) == 0 && !ferror(stdout);
+    return is_good ? EXIT_ALL : complain("standard output", err_text(-errno));
+}
+
 static int compare(int argc, char **argv)
 {
     char text[256];
-    struct load_report *reports[2];
+    struct load_report *reports[2] = {NULL, NULL};
+    const char *html_path = argc == 5 ? argv[4] : NULL;
+    int status = EXIT_NOT_ALL;
+    if (wants_compare_help(argc, argv)) {
+        fputs(compare_usage, stdout);
+        return flush_output();
+    }
     if (argc < 4 || argc > 5) {
-        complain("usage: postern-load compare A.json B.json [PAGE.html]", NULL);
+        fprintf(stderr,
+                "postern-load: compare takes two reports, and a page to write if need be\n"
+                "%s",
+                compare_usage);
         return EXIT_USE;
     }
     for (int i = 0; i < 2; i++) {
-        if (report_json_read(argv[2 + i], &reports[i], text, sizeof(text)) < 0)
-            return complain(text, NULL);
+        if (report_json_read(argv[2 + i], &reports[i], text, sizeof(text)) < 0) {
+            complain(argv[2 + i], text);
+            goto out;
+        }
     }
-    const char *html_path = argc == 5 ? argv[4] : NULL;
     int result = report_compare(reports[0], reports[1], stdout, html_path);
+    status = result < 0 ? complain(html_path != NULL ? html_path : "compare", err_text(result))
+                        : flush_output();
+out:
     report_free(reports[0]);
     report_free(reports[1]);
-    if (result < 0)
-        return complain(html_path != NULL ? html_path : "compare", err_text(result));
-    return fflush(stdout) == 0 ? EXIT_ALL : complain("standard output", err_text(-errno));
+    return status;
 }
 
 int main(int argc, char **argv)

@@ -493,8 +493,31 @@ static void folders(void **state)
     assert_string_equal(g.contents[0], "seen\r\n");
     assert_string_equal(g.contents[1], "new\r\n");
     gather_all("folder", CORPUS_MAILDIR, -ENOENT);
-    gather_all("folder", CORPUS_MBOX, -EISDIR);
+    gather_all("folder", CORPUS_FILE, -EISDIR);
+    gather_all("folder", CORPUS_MBOX, -EBADMSG); /* files, and none of them an mbox */
     gather_all("missing", CORPUS_ANY, -ENOENT);
+}
+
+static void mbox_folder(void **state)
+{
+    (void)state;
+    put_folder("export");
+    assert_int_equal(gather_all("export", CORPUS_MBOX, 0).count, 0);
+    put_folder("export/sub.mbox");
+    put_file("export/sub.mbox/x.mbox", SLICE_LIT("not looked at"));
+    put_file("export/.hidden.mbox", SLICE_LIT("not looked at"));
+    put_file("export/notes", SLICE_LIT("not looked at"));
+    put_file("export/b.mbox", SLICE_LIT("From a@b Thu Jan  1 00:00:00 1970\nb\n\n"));
+    put_file("export/a.mbox", SLICE_LIT("From a@b Thu Jan  1 00:00:00 1970\n>From a\n\n"));
+    struct gathered g = gather_all("export", CORPUS_MBOX, 0);
+    assert_int_equal(g.count, 2);
+    assert_string_equal(g.contents[0], "From a\r\n");
+    assert_string_equal(g.contents[1], "b\r\n");
+    put_file("export/c.mbox", SLICE_LIT("no From_ line"));
+    char path[256], text[256] = "";
+    snprintf(path, sizeof(path), "%s/export", root);
+    assert_int_equal(corpus_read(path, CORPUS_MBOX, gather, &g, text, sizeof(text)), -EBADMSG);
+    assert_non_null(strstr(text, "export/c.mbox"));
 }
 
 static void corpus_messages(void **state)
@@ -555,6 +578,7 @@ int main(void)
         cmocka_unit_test(conversion),
         cmocka_unit_test(mbox_files),
         cmocka_unit_test(folders),
+        cmocka_unit_test(mbox_folder),
         cmocka_unit_test(corpus_messages),
     };
     if (mkdtemp(root) == NULL)
