@@ -20,6 +20,7 @@
 #include "smtp/hello.h"
 #include "smtp/param.h"
 #include "smtp/reply.h"
+#include "smtp/session.h"
 
 enum client_protocol { CLIENT_SMTP, CLIENT_LMTP };
 
@@ -46,6 +47,23 @@ enum client_phase {
     CLIENT_PHASE_COUNT
 };
 
+/* What is remembered of one server, by whoever has several connections to it; all zero but for the
+ * first two. */
+struct client_trust {
+    uint32_t failures_max; /* so many in a row, and it is not asked for a dialect; 0: no limit */
+    clock_ns hold_ns;      /* for so long */
+    uint32_t failures[DIALECT_COUNT];
+    clock_ns until[DIALECT_COUNT]; /* not asked for before */
+};
+
+/* client_trust_failed() - the content was out, and the connection ended, timed out or spoke garbage
+ * before all that was due had been said (DEF-21, PRDR-32). */
+void client_trust_failed(struct client_trust *t, enum dialect d, clock_ns now);
+/* client_trust_answered() - all was said: what was before is forgiven. */
+void client_trust_answered(struct client_trust *t, enum dialect d);
+/* client_trust_offers() - @offers without the dialects that the server is not to be asked for. */
+uint32_t client_trust_offers(const struct client_trust *t, uint32_t offers, clock_ns now);
+
 struct client_config {
     enum client_protocol protocol;
     enum client_pipelining pipelining;
@@ -58,6 +76,7 @@ struct client_config {
     /* A 558 from a server that offers EXDATA, to a message that did not ask for it, is one refusal
      * for all; else it is read as what it looks like, since Courier sends it unasked. */
     bool heeds_exdata_only_if_asked;
+    struct client_trust *trust;               /* kept up to date; NULL: nothing is remembered */
     uint64_t chunk_bytes;                     /* octets of a chunk; 0: the whole message is one */
     clock_ns timeouts_ns[CLIENT_PHASE_COUNT]; /* 0: client_phase_timeout() */
 };
@@ -123,6 +142,8 @@ struct client_event {
     enum client_phase phase; /* EV_REPLY: what was answered */
     uint32_t rcpt_idx;       /* EV_REPLY: to RCPT or an individual reply; else CLIENT_NO_RCPT */
     bool is_settled;         /* EV_REPLY: results[rcpt_idx] became final by it (LMTP-23) */
+    bool is_opening;         /* EV_REPLY: it says only that replies of recipients follow */
+    bool is_part;            /* EV_REPLY: some of the lines of one reply, and not the whole */
     uint16_t code;
     uint16_t enhanced[3];
     struct slice text; /* EV_REPLY: of the last line, into the input */
@@ -159,6 +180,7 @@ struct client {
     bool is_last_announced; /* BDAT LAST, or the terminator of DATA, has been handed out */
     bool is_mail_refused;
     bool is_content_refused; /* a chunk, or DATA */
+    bool has_block;          /* replies of recipients are coming, as the first one says */
     bool was_empty;          /* 354 without a recipient: the result is worth nothing */
     bool is_ready_due;
     bool is_done_due;
@@ -216,6 +238,17 @@ bool client_has_event(const struct client *c);
 /* client_lost() - the connection is gone or a timeout has passed: what is open is requeued; feed
  * an empty slice for the events. */
 void client_lost(struct client *c, enum client_error error);
+
+/* client_dialect() - how the message that is under way, or was last, is answered; final only when
+ * its replies have begun (EXDATA may come unasked). */
+enum dialect client_dialect(const struct client *c);
+
+/* client_is_naming() - ADAT: the content is taken, and its recipients are being named. */
+bool client_is_naming(const struct client *c);
+
+/* client_replies_due() - to the content, those that only open a block left out; what is known so
+ * far. */
+uint32_t client_replies_due(const struct client *c);
 
 /* client_phase() - what is being waited for now. */
 enum client_phase client_phase(const struct client *c);

@@ -53,6 +53,8 @@ enum dialect {
     DIALECT_COUNT
 };
 const char *dialect_name(enum dialect d);
+/* dialect_offer() - what must be offered for it; 0: nothing, it goes by protocol. */
+uint32_t dialect_offer(enum dialect d);
 /* dialect_asked_name() - of the one that a MAIL asked for; @asked is not 0. */
 const char *dialect_asked_name(uint32_t asked);
 

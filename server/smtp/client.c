@@ -157,6 +157,16 @@ bool client_is_ready(const struct client *c)
     return c->state == CLIENT_READY && !c->is_ready_due && !c->is_done_due;
 }
 
+enum dialect client_dialect(const struct client *c)
+{
+    return (enum dialect)c->dialect;
+}
+
+bool client_is_naming(const struct client *c)
+{
+    return c->state == CLIENT_NAMING;
+}
+
 bool client_has_event(const struct client *c)
 {
     return c->is_done_due || c->is_ready_due || c->is_closed_due;
@@ -195,6 +205,21 @@ void client_settle_open(struct client *c, const struct client_verdict *v)
             client_settle(&c->results[i], v);
 }
 
+static bool has_asked(const struct client *c)
+{
+    return dialect_offer((enum dialect)c->dialect) != 0;
+}
+
+/* The content was out, and not all was said that was due: the time counts from the last sign of
+ * life, or our last octet. */
+static void note_failure(struct client *c, enum client_error error)
+{
+    bool is_due = c->state == CLIENT_REPLIES || c->state == CLIENT_NAMING ||
+                  (c->state == CLIENT_CHUNKS && c->is_last_announced);
+    if (c->config->trust != NULL && has_asked(c) && is_due && error != CLIENT_ERROR_REFUSED)
+        client_trust_failed(c->config->trust, (enum dialect)c->dialect, c->since_ns);
+}
+
 /* The connection ends: whoever is open is requeued, without a reply that said so. */
 void client_end(struct client *c, enum client_error error)
 {
@@ -202,6 +227,7 @@ void client_end(struct client *c, enum client_error error)
     if (c->state == CLIENT_CLOSED)
         return;
     if (c->message != NULL) {
+        note_failure(c, error);
         client_settle_open(c, &lost);
         c->is_done_due = true;
     }
@@ -228,6 +254,9 @@ void client_finish(struct client *c, bool needs_reset)
 {
     for (uint32_t i = 0; i < c->message->rcpt_count; i++)
         ASSERT_SLOW(c->results[i].fate != CLIENT_FATE_OPEN);
+    bool is_answered = c->state == CLIENT_REPLIES || c->state == CLIENT_NAMING;
+    if (c->config->trust != NULL && has_asked(c) && is_answered)
+        client_trust_answered(c->config->trust, (enum dialect)c->dialect);
     c->stage = CLIENT_STAGE_FIRST; /* of whatever is read next */
     if (c->chunk_left > 0) {
         ASSERT(!needs_reset);
@@ -289,6 +318,8 @@ static enum dialect choose_dialect(const struct client *c)
     uint32_t usable = config->protocol == CLIENT_SMTP && c->message->rcpt_count >= rcpt_min
                           ? config->dialects & c->caps.offers
                           : 0;
+    if (config->trust != NULL)
+        usable = client_trust_offers(config->trust, usable, c->since_ns);
     if (c->message->params.body == PARAM_BODY_BINARYMIME)
         usable &= ~(uint32_t)SESSION_OFFER_ADAT; /* it has lines and a dot (OTH-2) */
     return dialect_preferred(config->protocol == CLIENT_LMTP ? SESSION_LMTP : SESSION_SMTP, usable);
@@ -314,11 +345,12 @@ void client_begin(struct client *c, const struct client_message *message,
     c->chunks_sent = c->chunks_replied = 0;
     c->stuffing = (struct data_stuffing){0};
     c->is_last_announced = c->is_mail_refused = c->is_content_refused = c->was_empty = false;
+    c->dialect = (uint8_t)choose_dialect(c);
+    c->has_block = has_counted_replies(c);
     if (refuse_locally(c, content_bytes))
         return;
     bool is_binary = message->params.body == PARAM_BODY_BINARYMIME;
     c->uses_chunks = offers(c, SESSION_OFFER_CHUNKING) && (c->config->wants_chunking || is_binary);
-    c->dialect = (uint8_t)choose_dialect(c);
     if (c->dialect == DIALECT_ADAT)
         c->uses_chunks = false;
     c->stage = CLIENT_STAGE_FIRST;
@@ -423,8 +455,11 @@ static bool output_envelope(struct client *c, struct buf *scratch, struct slices
 /* QUIT behind the content, for servers that said PIPELINING (CORE-48). */
 static void output_quit_early(struct client *c, struct buf *scratch, struct slices *parts)
 {
+    /* HOL-13: where a refusal that was not read becomes a notice of the server, what we say after
+     * the last line shows that we have read it; said before, it shows nothing (DUP-23). */
+    bool tells_what_was_read = dialect_row((enum dialect)c->dialect)->owner == DIALECT_OWNER_OPENER;
     if (!c->wants_quit || c->is_quit_sent || !may_pipeline(c, CLIENT_PIPELINE_FULL) ||
-        c->dialect == DIALECT_ADAT)
+        c->dialect == DIALECT_ADAT || tells_what_was_read)
         return;
     size_t start = scratch->len;
     BUF_PUT_LIT(scratch, "QUIT\r\n");
@@ -793,7 +828,7 @@ static void take_reply(struct client *c, struct slice text, clock_ns now, struct
     ev->kind = CLIENT_EV_REPLY;
     ev->phase = client_phase(c);
     ev->rcpt_idx = CLIENT_NO_RCPT;
-    ev->is_settled = false;
+    ev->is_settled = ev->is_opening = ev->is_part = false;
     ev->code = reply.code;
     memcpy(ev->enhanced, reply.enhanced, sizeof(ev->enhanced));
     ev->text = text;

@@ -39,6 +39,13 @@ static bool is_listed(const struct client *c, const struct client_result *result
     UNREACHABLE();
 }
 
+uint32_t client_replies_due(const struct client *c)
+{
+    const struct dialect_row *row = row_of(c);
+    bool has_last = row->closer != DIALECT_CLOSER_NONE || c->dialect == DIALECT_ADAT; /* ERCP */
+    return c->has_block ? c->listed_count + has_last : 1;
+}
+
 bool client_count_rcpt(struct client *c, uint16_t code)
 {
     enum dialect_listed listed = row_of(c)->listed;
@@ -124,11 +131,16 @@ void client_on_block(struct client *c, const struct reply_state *reply, struct c
         c->stage = CLIENT_STAGE_BLOCK;
     if (c->stage == CLIENT_STAGE_FIRST && reply->code == CODE_LIST_OPEN && may_open) {
         c->stage = CLIENT_STAGE_BLOCK;
+        c->has_block = true;
+        ev->is_opening = true;
         return;
     }
     if (c->dialect == DIALECT_ADAT && reply->code == CODE_NAME_RCPTS) {
         c->state = CLIENT_NAMING;
+        c->has_block = true;
+        ev->is_opening = true;
         c->envelope_sent = c->envelope_replied = 0;
+        c->listed_count = c->message->rcpt_count;
         return;
     }
     /* OTH-4: a message that nobody was named for cannot have been accepted. */
@@ -222,7 +234,8 @@ static void event_reply(struct client_event *ev, const struct reply_state *reply
     ev->kind = CLIENT_EV_REPLY;
     ev->phase = CLIENT_PHASE_DONE;
     ev->rcpt_idx = CLIENT_NO_RCPT;
-    ev->is_settled = false;
+    ev->is_settled = ev->is_opening = false;
+    ev->is_part = true;
     ev->code = reply->code;
     memcpy(ev->enhanced, reply->enhanced, sizeof(ev->enhanced));
     ev->text = text;
@@ -238,15 +251,18 @@ static bool begin_wrapped(struct client *c, struct slice line, struct client_eve
         return true;
     }
     c->stage = CLIENT_STAGE_WRAPPED;
+    c->has_block = true;
     if (c->state == CLIENT_CHUNKS)
         c->state = CLIENT_REPLIES;
     if (c->dialect == DIALECT_SMTP) {
         c->dialect = DIALECT_EXDATA;
         c->listed_count = c->accepted_count;
     }
-    if (has_opening)
-        event_reply(ev, &opening, slice_from(line, 10));
-    return has_opening;
+    if (!has_opening)
+        return false;
+    event_reply(ev, &opening, slice_from(line, 10));
+    ev->is_opening = true;
+    return true;
 }
 
 /* A complete reply of a recipient. */

@@ -138,6 +138,11 @@ const char *dialect_name(enum dialect d)
     return dialect_row(d)->name;
 }
 
+uint32_t dialect_offer(enum dialect d)
+{
+    return dialect_row(d)->offer;
+}
+
 const char *dialect_asked_name(uint32_t asked)
 {
     enum dialect d = DIALECT_SMTP;

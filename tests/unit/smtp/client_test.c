@@ -1308,6 +1308,105 @@ static void test_deadlines(void **state)
     assert_true(client_deadline(&r.client) == CLOCK_NEVER);
 }
 
+/* HOL-13: QUIT that is said before the list was read tells the server nothing, and he would send
+ * notices for refusals that were read; where no notice depends on it, it goes behind the content.
+ */
+static void test_quit_tells_what_was_read(void **state)
+{
+    static const struct row owner = {"", B, CLIENT_PIPELINE_FULL, 0, {HEAD}, "", 0};
+    static const struct row each = {"", W, CLIENT_PIPELINE_FULL, 0, {HEAD}, "", 0};
+    static const char *const list[] = {"250-2.0.0 +RCPT 3", "250-250 a", "250-550 b", "250-250 c"};
+    struct rig r;
+    (void)state;
+    begin(&r, &each);
+    client_quit(&r.client);
+    for (int n = 0; n < 5; n++)
+        reply(&r, each.replies[n]);
+    assert_non_null(strstr(r.sent, ".\r\nQUIT\r\n"));
+    begin(&r, &owner);
+    client_quit(&r.client);
+    for (int n = 0; n < 5; n++)
+        reply(&r, owner.replies[n]);
+    for (size_t n = 0; n < ARRAY_COUNT(list); n++)
+        reply(&r, list[n]);
+    assert_null(strstr(r.sent, "QUIT"));
+    r.sent_len = 0;
+    reply(&r, "250 2.0.0 +END");
+    assert_string_equal(r.sent, "QUIT\r\n");
+    check_fates(&r, &owner, "DFD");
+}
+
+/* The parameter that a message gets now, from a server that offers both. */
+static void expect_asked(struct rig *r, struct client_trust *trust, clock_ns now, const char *asked)
+{
+    static const struct row both = {"", D, ENV, {NULL}, "", 0};
+    char mail[64];
+    begin_with(r, &both, "250-mx\r\n250-PIPELINING\r\n250-EXDATA\r\n250 DEFERRALS", 1);
+    client_lost(&r->client, CLIENT_ERROR_LOST); /* one recipient: nothing was asked */
+    r->config.trust = trust;
+    client_init(&r->client, &r->config, now);
+    r->sent_len = r->held_len = 0;
+    reply(r, "220 mx");
+    reply(r, "250-mx\r\n250-PIPELINING\r\n250-EXDATA\r\n250 DEFERRALS");
+    r->message.rcpt_count = RCPTS;
+    r->sent_len = 0;
+    r->is_done = false;
+    client_begin(&r->client, &r->message, r->results, now);
+    send_all(r);
+    snprintf(mail, sizeof(mail), "MAIL FROM:<a@a.example>%s\r\n", asked);
+    assert_memory_equal(r->sent, mail, strlen(mail));
+}
+
+/* DEF-21, PRDR-32: after two failures in a row not asked for, for 10 s; a good end forgives. */
+static void test_trust(void **state)
+{
+    struct client_trust trust = {.failures_max = 2, .hold_ns = 10 * NS_PER_S};
+    struct rig r;
+    (void)state;
+    for (int round = 0; round < 2; round++) {
+        for (int n = 0; n < 3; n++) { /* failed, good, failed */
+            expect_asked(&r, &trust, 0, " DEFERRALS");
+            for (int k = 0; k < 5; k++)
+                reply(&r, k == 0 || k == 1 ? "250 ok" : k == 4 ? "354 go" : "352 later");
+            reply(&r, "353 x");
+            if (n != 1) {
+                client_lost(&r.client, n == 0 ? CLIENT_ERROR_TIMEOUT : CLIENT_ERROR_LOST);
+                continue;
+            }
+            reply(&r, "450 b");
+            reply(&r, "550 c");
+            reply(&r, "250 f");
+            assert_true(r.is_done);
+        }
+        client_trust_answered(&trust, DIALECT_DEFERRALS);
+    }
+    /* A connection that is lost before the content is out says nothing about dialects. */
+    for (int n = 0; n < 3; n++) {
+        expect_asked(&r, &trust, 0, " DEFERRALS");
+        reply(&r, "250 ok");
+        client_lost(&r.client, CLIENT_ERROR_LOST);
+    }
+    for (int n = 0; n < 2; n++) {
+        expect_asked(&r, &trust, 0, " DEFERRALS");
+        for (int k = 0; k < 5; k++)
+            reply(&r, k == 4 ? "354 go" : "250 ok");
+        reply(&r, n == 0 ? "354 again" : "abc");
+        assert_true(r.is_closed);
+    }
+    expect_asked(&r, &trust, 1, " EXDATA");
+    expect_asked(&r, &trust, 10 * NS_PER_S - 1, " EXDATA");
+    expect_asked(&r, &trust, 10 * NS_PER_S, " DEFERRALS");
+    /* One more, and he is left alone again. */
+    for (int k = 0; k < 5; k++)
+        reply(&r, k == 4 ? "354 go" : "250 ok");
+    client_lost(&r.client, CLIENT_ERROR_TIMEOUT);
+    expect_asked(&r, &trust, 1, " EXDATA");
+    trust = (struct client_trust){0}; /* no limit */
+    for (int n = 0; n < 9; n++)
+        client_trust_failed(&trust, DIALECT_PRDR, 0);
+    assert_int_equal(client_trust_offers(&trust, SESSION_OFFER_PRDR, 1), SESSION_OFFER_PRDR);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1328,6 +1427,8 @@ int main(void)
         cmocka_unit_test(test_dialect_asked),
         cmocka_unit_test(test_adat_bytes),
         cmocka_unit_test(test_wrapped_deadlines),
+        cmocka_unit_test(test_quit_tells_what_was_read),
+        cmocka_unit_test(test_trust),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
