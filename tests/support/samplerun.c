@@ -39,6 +39,8 @@ static void add_replies(struct load_stats *s, struct rng *rng, struct load_secon
                         bool is_measured)
 {
     static const uint16_t ok[3] = {2, 0, 0}, later[3] = {4, 3, 0}, none[3] = {5, 1, 1};
+    uint64_t before[ATTEMPT_FATE_COUNT], fates[ATTEMPT_FATE_COUNT];
+    memcpy(before, s->counters.rcpts, sizeof(before));
     for (uint32_t rcpt = 0; rcpt < 2; rcpt++) {
         double p = uniform(rng);
         if (!is_measured) {
@@ -62,6 +64,10 @@ static void add_replies(struct load_stats *s, struct rng *rng, struct load_secon
             s->counters.timeouts[CLIENT_PHASE_DONE]++;
         }
     }
+    for (uint32_t f = 0; f < ATTEMPT_FATE_COUNT; f++)
+        fates[f] = s->counters.rcpts[f] - before[f];
+    if (is_measured)
+        load_stats_dialect(s, DIALECT_PRDR, fates[ATTEMPT_ACCEPTED] < 2, fates);
 }
 
 static void add_phases(struct load_stats *s, struct rng *rng, uint64_t dot_ns, uint64_t whole_ns,

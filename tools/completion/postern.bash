@@ -54,6 +54,10 @@ _postern_load="
 --to value
 --users value
 --helo value
+--dialect any none prdr deferrals inline-dsn exdata xrcpt250 xrcpt250b xprdr1 adat
+--dialect-min value
+--dialect-failures value
+--exdata-if-asked -
 --prdr -
 --bdat value
 --pipelining none envelope full

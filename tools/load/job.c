@@ -48,6 +48,8 @@ void job_make(struct job *j, const struct job_shape *shape, const struct message
     j->phase = CLIENT_PHASE_IDLE;
     j->sent = ATTEMPT_SENT_NONE;
     j->replies_seen = j->replies_due = 0;
+    j->dialect = DIALECT_COUNT;
+    j->was_opened = j->has_block = false;
     struct buf head = buf_over(j->head, sizeof(j->head));
     message_make(set, seq, &head, &j->message);
     ASSERT(j->message.rcpt_count <= shape->rcpt_count_max);

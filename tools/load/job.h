@@ -38,7 +38,10 @@ struct job {
     enum attempt_cause cause;
     enum client_phase phase; /* what was waited for when no reply decided */
     enum attempt_sent sent;
-    uint32_t replies_seen, replies_due;
+    uint32_t replies_seen, replies_due; /* of those to the content that do not only open a block */
+    enum dialect dialect;               /* DIALECT_COUNT: MAIL was never sent */
+    bool was_opened;                    /* a reply said that those of recipients follow */
+    bool has_block;                     /* they came one by one */
     uint8_t head[MESSAGE_HEAD_BYTES_MAX];
 };
 

@@ -169,9 +169,10 @@ static void hand_over(struct link *l, clock_ns now)
 {
     ASSERT(l->state == LINK_TALKING && !l->is_begun);
     l->is_begun = true;
-    l->is_content_begun = l->is_end_handed = l->is_end_sent = l->is_block = false;
+    l->is_content_begun = l->is_end_handed = l->is_end_sent = false;
     l->message_count++;
     client_begin(&l->client, &l->job->envelope, l->job->results, now);
+    l->reply_at = l->line_at = now;
     bool is_last = l->config->reuse_max > 0 && l->message_count >= l->config->reuse_max;
     if (is_last && !l->config->resets)
         client_quit(&l->client);
@@ -196,7 +197,7 @@ void link_quit(struct link *l, clock_ns now)
         return;
     }
     client_quit(&l->client);
-    l->client.since_ns = now;
+    l->client.since_ns = l->reply_at = l->line_at = now;
     track_phase(l, now);
 }
 
@@ -260,9 +261,13 @@ struct before { /* the client machine before it gave output */
 static void note_envelope(struct link *l, const struct before *before, clock_ns now)
 {
     uint32_t sent = l->client.envelope_sent;
-    uint32_t rcpt_count = l->job->rcpt_count;
+    uint32_t rcpt_count = client_dialect(&l->client) == DIALECT_ADAT ? 0 : l->job->rcpt_count;
     if (sent == before->envelope_sent)
         return;
+    if (client_is_naming(&l->client)) {
+        l->rcpt_at = now;
+        return;
+    }
     if (before->envelope_sent == 0)
         l->mail_at = now;
     if (sent > 1 && before->envelope_sent <= rcpt_count)
@@ -304,8 +309,10 @@ static bool output_talk(struct link *l, clock_ns now, struct buf *scratch, struc
     } else {
         has_more = client_output(&l->client, now, scratch, parts);
     }
-    if (parts->count > 0)
+    if (parts->count > 0) {
         note_output(l, &before, now);
+        l->reply_at = l->line_at = now;
+    }
     track_phase(l, now);
     return has_more;
 }
@@ -377,17 +384,16 @@ bool link_wants_half_close(struct link *l)
 
 /* --- replies ---------------------------------------------------------------------------------- */
 
-/* A reply after the content; @is_chunk: to a chunk that is not the last. */
+/* A reply after the content. */
 static void on_done_reply(struct link *l, const struct client_event *ev, clock_ns now)
 {
     struct job *job = l->job;
-    bool is_opening = ev->code == 353;
     if (!l->is_end_sent)
         return;
-    if (job->replies_seen == 0 && !l->is_block)
+    if (job->replies_seen == 0 && !job->was_opened)
         record(l, LOAD_PHASE_FIRST_REPLY, l->end_at, now);
-    if (is_opening) {
-        l->is_block = true;
+    if (ev->is_opening) {
+        job->was_opened = true;
         return;
     }
     record(l, LOAD_PHASE_EACH_REPLY, l->end_at, now);
@@ -400,6 +406,8 @@ static void on_done_reply(struct link *l, const struct client_event *ev, clock_n
 static void on_reply(struct link *l, const struct client_event *ev, uint32_t chunks_before,
                      clock_ns now)
 {
+    if (!ev->is_part)
+        l->reply_at = now;
     l->last_code = ev->code;
     l->last_phase = ev->phase;
     memcpy(l->last_enhanced, ev->enhanced, sizeof(l->last_enhanced));
@@ -415,6 +423,8 @@ static void on_reply(struct link *l, const struct client_event *ev, uint32_t chu
         break;
     case CLIENT_PHASE_RCPT:
         record(l, LOAD_PHASE_RCPT, l->rcpt_at, now);
+        if (l->job != NULL && l->job->was_opened) /* ADAT: with the content known */
+            on_done_reply(l, ev, now);
         break;
     case CLIENT_PHASE_DATA:
         record(l, LOAD_PHASE_DATA, l->data_at, now);
@@ -450,21 +460,15 @@ static enum attempt_cause cause_of(const struct link *l)
     UNREACHABLE();
 }
 
-static void set_replies_due(struct link *l)
-{
-    const struct client *c = &l->client;
-    if (!l->is_end_sent)
-        return;
-    bool is_lmtp = l->config->client.protocol == CLIENT_LMTP;
-    l->job->replies_due = is_lmtp ? c->accepted_count : 1 + (l->is_block ? c->accepted_count : 0);
-}
-
 /* The job's results are final, by replies or because the connection is over. */
 static void finish_job(struct link *l, clock_ns now)
 {
     struct job *job = l->job;
     bool is_over = l->client.is_closed_due; /* of the connection: that may be why */
-    set_replies_due(l);
+    job->dialect = client_dialect(&l->client);
+    job->has_block = l->client.has_block;
+    if (l->is_end_sent)
+        job->replies_due = client_replies_due(&l->client);
     job->cause = is_over ? cause_of(l) : ATTEMPT_CAUSE_REPLY;
     if (job->cause == ATTEMPT_CAUSE_REPLY && is_over) /* 421 */
         job_fail(job, l->last_phase, l->last_code, l->last_enhanced);
@@ -473,7 +477,9 @@ static void finish_job(struct link *l, clock_ns now)
         is_decided = is_decided && job->results[i].code != 0;
     if (is_decided)
         job->cause = ATTEMPT_CAUSE_REPLY;
-    else
+    else if (job->cause == ATTEMPT_CAUSE_REPLY)
+        job->cause = ATTEMPT_CAUSE_PROTOCOL; /* a list that has not all of them (EXD-17) */
+    if (!is_decided)
         job->phase = l->phase;
     if (is_decided && l->is_end_sent && job->replies_seen > 0)
         record(l, LOAD_PHASE_LAST_REPLY, l->end_at, now);
@@ -614,6 +620,8 @@ static enum link_event talk(struct link *l, clock_ns now, bool *ret_goes_on)
         return LINK_EV_MORE;
     uint32_t chunks_before = l->client.chunks_replied;
     size_t used = client_feed(&l->client, in, now, &ev);
+    if (used > 0)
+        l->line_at = now;
     keep_text(l, slice_first(in, used));
     if (!consume(l, in, used, ev.kind == CLIENT_EV_MORE))
         link_lost(l, -ENOMEM, now);
@@ -694,7 +702,22 @@ struct job *link_take_job(struct link *l)
 /* The end of the wait for a reply. */
 static clock_ns reply_deadline(const struct link *l, enum client_phase phase)
 {
-    clock_ns since = l->config->timeouts.is_total[phase] ? l->phase_at : l->client.since_ns;
+    clock_ns since = l->client.since_ns;
+    switch (l->config->timeouts.restarts[phase]) {
+    case LINK_RESTART_RESET:
+        break;
+    case LINK_RESTART_LINE:
+        since = u64_max(since, l->line_at);
+        break;
+    case LINK_RESTART_REPLY:
+        since = l->reply_at;
+        break;
+    case LINK_RESTART_TOTAL:
+        since = l->phase_at;
+        break;
+    case LINK_RESTART_COUNT:
+        UNREACHABLE();
+    }
     if (phase == CLIENT_PHASE_DONE && l->is_end_sent)
         since = u64_max(since, l->end_at);
     return since + l->config->client.timeouts_ns[phase];

@@ -28,10 +28,20 @@ enum link_how { /* how a connection is given up */
                                   */
 };
 
+enum link_restart { /* what begins the wait for a reply anew (DUP-13) */
+                    /* each reply, and each line of one that holds those of recipients (EXD-16,
+                     * HOL-15) */
+                    LINK_RESTART_RESET,
+                    LINK_RESTART_LINE,  /* each line of any reply */
+                    LINK_RESTART_REPLY, /* each whole reply: all its lines have one deadline */
+                    LINK_RESTART_TOTAL, /* nothing: one deadline over all replies of the phase */
+                    LINK_RESTART_COUNT
+};
+
 struct link_timeouts {
     clock_ns connect_ns;
     clock_ns tls_ns;
-    bool is_total[CLIENT_PHASE_COUNT]; /* one deadline over all replies of the phase */
+    enum link_restart restarts[CLIENT_PHASE_COUNT];
 };
 
 struct link_config {             /* one for each target of a worker */
@@ -89,14 +99,15 @@ struct link {
     bool is_content_begun;
     bool is_end_handed; /* the last octet of the content is in the output */
     bool is_end_sent;
-    bool is_block; /* 353 was read */
     bool was_quit_handed;
     bool is_half_close_due;
     bool is_done_due, is_closed_due;
     enum attempt_cause given_up_for; /* by us, and why; 0: not */
     enum client_phase phase;         /* for deadlines over a whole phase */
     clock_ns phase_at;
-    clock_ns out_at; /* last progress of sending */
+    clock_ns reply_at; /* the last whole reply, or what we sent */
+    clock_ns line_at;  /* the last line, or what we sent */
+    clock_ns out_at;   /* last progress of sending */
     clock_ns connect_at, up_at, tls_at, hello_at, mail_at, rcpt_at, data_at, content_at, end_at,
         last_reply_at;
     struct reply_state reply; /* to STARTTLS */

@@ -329,7 +329,51 @@ static bool set_helo(struct parser *p, const char *value)
 static bool set_prdr(struct parser *p, const char *value)
 {
     (void)value;
-    p->options->client.dialects = SESSION_OFFER_PRDR;
+    p->options->client.dialects |= SESSION_OFFER_PRDR;
+    return true;
+}
+
+static bool add_dialect(struct slice word, uint32_t *dialects)
+{
+    for (int d = 0; d < DIALECT_COUNT; d++) {
+        uint32_t offer = dialect_offer((enum dialect)d);
+        if (offer != 0 && piece_is(word, dialect_name((enum dialect)d))) {
+            *dialects |= offer;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool set_dialect(struct parser *p, const char *value)
+{
+    uint32_t dialects = 0;
+    if (strcmp(value, "any") == 0)
+        dialects = SESSION_OFFER_DIALECTS;
+    else if (strcmp(value, "none") != 0)
+        for (const char *at = value; *at != '\0';)
+            if (!add_dialect(next_piece(&at, ','), &dialects))
+                return fail(p, value,
+                            "any, none, or some of prdr, deferrals, inline-dsn, exdata, xrcpt250, "
+                            "xrcpt250b, xprdr1, adat");
+    p->options->client.dialects = dialects;
+    return true;
+}
+
+static bool set_dialect_min(struct parser *p, const char *value)
+{
+    return read_u32(p, value, 1, RCPT_COUNT_HARD_MAX, &p->options->client.dialect_rcpt_min);
+}
+
+static bool set_dialect_failures(struct parser *p, const char *value)
+{
+    return read_u32(p, value, 0, UINT32_MAX, &p->options->dialect_failures_max);
+}
+
+static bool set_exdata_if_asked(struct parser *p, const char *value)
+{
+    (void)value;
+    p->options->client.heeds_exdata_only_if_asked = true;
     return true;
 }
 
@@ -374,16 +418,17 @@ static bool set_tls_resume(struct parser *p, const char *value)
 static const char *const phase_names[CLIENT_PHASE_COUNT] = {
     "greeting", "hello", "mail", "rcpt", "data", "content", "done", "other", NULL};
 
-static bool set_one_timeout(struct parser *p, struct slice name, clock_ns ns, bool is_total)
+static bool set_one_timeout(struct parser *p, struct slice name, clock_ns ns,
+                            enum link_restart restart)
 {
     struct load_options *o = p->options;
     if (piece_is(name, "connect")) {
         o->timeouts.connect_ns = ns;
-        return !is_total;
+        return restart == LINK_RESTART_RESET;
     }
     if (piece_is(name, "tls")) {
         o->timeouts.tls_ns = ns;
-        return !is_total;
+        return restart == LINK_RESTART_RESET;
     }
     bool is_all = piece_is(name, "all");
     bool is_known = is_all;
@@ -391,7 +436,7 @@ static bool set_one_timeout(struct parser *p, struct slice name, clock_ns ns, bo
         if (phase_names[i] == NULL || (!is_all && !piece_is(name, phase_names[i])))
             continue;
         o->client.timeouts_ns[i] = ns;
-        o->timeouts.is_total[i] = is_total;
+        o->timeouts.restarts[i] = restart;
         is_known = true;
     }
     return is_known;
@@ -400,20 +445,25 @@ static bool set_one_timeout(struct parser *p, struct slice name, clock_ns ns, bo
 static bool set_timeout(struct parser *p, const char *value)
 {
     static const char expected[] =
-        "PHASE=TIME[:reset|:total],... with connect, tls, greeting, hello, mail, rcpt, data, "
-        "content, done, other or all";
+        "PHASE=TIME[:reset|:line|:reply|:total],... with connect, tls, greeting, hello, mail, "
+        "rcpt, data, content, done, other or all";
+    static const char *const restarts[] = {"reset", "line", "reply", "total"};
+    static_assert(ARRAY_COUNT(restarts) == LINK_RESTART_COUNT, "a name each");
     for (const char *at = value; *at != '\0';) {
         struct slice item = next_piece(&at, ',');
         size_t equals = slice_find(item, '=');
         struct slice rest = slice_from(item, equals + 1);
         size_t colon = slice_find(rest, ':');
         struct slice kind = slice_from(rest, colon + 1);
-        bool is_total = piece_is(kind, "total");
+        uint32_t restart = 0;
         clock_ns ns;
-        if (!is_total && colon < rest.len && !piece_is(kind, "reset"))
+        while (colon < rest.len && restart < LINK_RESTART_COUNT &&
+               !piece_is(kind, restarts[restart]))
+            restart++;
+        if (restart == LINK_RESTART_COUNT)
             return fail(p, value, expected);
         if (!read_slice_time(slice_first(rest, colon), &ns) || ns == 0 ||
-            !set_one_timeout(p, slice_first(item, equals), ns, is_total))
+            !set_one_timeout(p, slice_first(item, equals), ns, (enum link_restart)restart))
             return fail(p, value, expected);
     }
     return true;
@@ -551,7 +601,7 @@ struct row {
     const char *name;
     const char *arg;     /* NULL: a switch */
     const char *initial; /* in force when it is not given; NULL: what it sets is off, or computed */
-    const char *help;
+    const char *help;    /* NULL: only in the manual */
     bool (*set)(struct parser *p, const char *value);
 };
 
@@ -583,13 +633,17 @@ static const struct row rows[] = {
     {"to", "ADDRESS", "user%n@example.com", "recipients; %n: 0.. users, %i index, %s", set_to},
     {"users", "N", "1000", "different recipients that %n makes", set_users},
     {"helo", "NAME", "client.example", "name behind EHLO and LHLO", set_helo},
-    {"prdr", NULL, NULL, "ask for PRDR where it is offered", set_prdr},
+    {"dialect", "LIST", "none", "any, or prdr,deferrals,exdata,... where offered", set_dialect},
+    {"dialect-min", "N", "2", NULL, set_dialect_min},
+    {"dialect-failures", "N", "0", NULL, set_dialect_failures},
+    {"exdata-if-asked", NULL, NULL, NULL, set_exdata_if_asked},
+    {"prdr", NULL, NULL, NULL, set_prdr},
     {"bdat", "SIZE", NULL, "BDAT where offered, in chunks of SIZE; 0: one", set_bdat},
     {"pipelining", "LEVEL", "envelope", "none, envelope or full", set_pipelining},
     {"starttls", NULL, NULL, "STARTTLS on smtp:// and lmtp://", set_starttls},
     {"tls-ca", "PATH", NULL, "verify certificates [no verification]", set_tls_ca},
     {"tls-resume", "SHARE", "0", "of TLS connections resume a session", set_tls_resume},
-    {"timeout", "LIST", NULL, "PHASE=TIME[:total],... [RFC 5321 4.5.3.2]", set_timeout},
+    {"timeout", "LIST", NULL, "PHASE=TIME[:line|:reply|:total],... [RFC 5321]", set_timeout},
     {"retry", "PLAN", "none", "none, fixed:TIME,N or exp:TIME,FACTOR,N", set_retry},
     {"slow-write", "N", NULL, "octets a second that are sent", set_slow_write},
     {"slow-read", "N", NULL, "octets a second that are read", set_slow_read},
@@ -616,6 +670,8 @@ void options_print_help(FILE *out)
     for (size_t i = 1; i < ARRAY_COUNT(rows); i++) {
         const struct row *r = &rows[i];
         char left[32];
+        if (r->help == NULL)
+            continue;
         snprintf(left, sizeof(left), "--%s %s", r->name, r->arg != NULL ? r->arg : "");
         fprintf(out, "  %-21s %s", left, r->help);
         if (r->initial != NULL && strlen(r->initial) < 10)

@@ -42,6 +42,7 @@ struct load_options {
     /* protocol */
     struct client_config client;
     struct link_timeouts timeouts;
+    uint32_t dialect_failures_max; /* in a row, at one target; 0: no limit */
     bool uses_starttls;
     const char *tls_ca;
     double tls_resume_share;

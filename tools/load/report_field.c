@@ -58,8 +58,10 @@ const struct report_field report_seconds[] = {
 };
 const size_t report_second_count = ARRAY_COUNT(report_seconds);
 
-/* Counters that are arrays: recipients by fate, causes, timeouts. */
-#define ARRAY_WORDS (ATTEMPT_FATE_COUNT + ATTEMPT_CAUSE_COUNT + CLIENT_PHASE_COUNT)
+/* Counters that are arrays: recipients by fate, causes, timeouts, dialects. */
+#define ARRAY_WORDS                                                                                \
+    (ATTEMPT_FATE_COUNT + ATTEMPT_CAUSE_COUNT + CLIENT_PHASE_COUNT +                               \
+     DIALECT_COUNT * sizeof(struct load_dialect) / sizeof(uint64_t))
 static_assert(sizeof(struct load_counters) ==
                   sizeof(uint64_t) * (ARRAY_COUNT(report_counters) + ARRAY_WORDS),
               "each counter is in the table");

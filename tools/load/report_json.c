@@ -113,6 +113,20 @@ static void put_words(FILE *out, const char *name, const uint64_t *counts, uint3
     fputc('}', out);
 }
 
+static void put_dialects(const struct load_counters *c, FILE *out)
+{
+    fputs(",\n  \"dialects\": {", out);
+    for (uint32_t d = 0; d < DIALECT_COUNT; d++) {
+        const struct load_dialect *l = &c->dialects[d];
+        fprintf(out, "%s\n    \"%s\": {\"transactions\": %" PRIu64 ", \"blocks\": %" PRIu64,
+                d > 0 ? "," : "", dialect_name((enum dialect)d), l->transactions, l->blocks);
+        for (uint32_t f = 0; f < ATTEMPT_FATE_COUNT; f++)
+            fprintf(out, ", \"%s\": %" PRIu64, attempt_fate_name(f), l->rcpts[f]);
+        fputc('}', out);
+    }
+    fputc('}', out);
+}
+
 static void put_counters(const struct load_counters *c, FILE *out)
 {
     fputs("\"counters\": {", out);
@@ -123,6 +137,7 @@ static void put_counters(const struct load_counters *c, FILE *out)
     put_words(out, "rcpts", c->rcpts, ATTEMPT_FATE_COUNT, fate_word);
     put_words(out, "causes", c->causes, ATTEMPT_CAUSE_COUNT, cause_word);
     put_words(out, "timeouts", c->timeouts, CLIENT_PHASE_COUNT, phase_word);
+    put_dialects(c, out);
     fputs("\n},\n", out);
 }
 

@@ -175,6 +175,25 @@ static const char *phase_word(uint32_t i)
     return load_reply_phase_name(i);
 }
 
+/* Reports from before there were dialects have none. */
+static void get_dialects(struct reader *rd, struct json_object *counters, struct load_counters *c)
+{
+    if (!json_object_object_get_ex(counters, "dialects", NULL))
+        return;
+    struct json_object *dialects = member(rd, counters, "dialects", json_type_object);
+    for (uint32_t d = 0; d < DIALECT_COUNT && dialects != NULL; d++) {
+        struct load_dialect *l = &c->dialects[d];
+        const char *name = dialect_name((enum dialect)d);
+        struct json_object *from = member(rd, dialects, name, json_type_object);
+        if (from == NULL)
+            return;
+        l->transactions = get_u64(rd, from, "transactions", UINT64_MAX);
+        l->blocks = get_u64(rd, from, "blocks", UINT64_MAX);
+        for (uint32_t f = 0; f < ATTEMPT_FATE_COUNT; f++)
+            l->rcpts[f] = get_u64(rd, from, attempt_fate_name(f), UINT64_MAX);
+    }
+}
+
 static void get_counters(struct reader *rd, struct json_object *root, struct load_counters *c)
 {
     struct json_object *counters = member(rd, root, "counters", json_type_object);
@@ -185,6 +204,8 @@ static void get_counters(struct reader *rd, struct json_object *root, struct loa
     get_words(rd, counters, "rcpts", c->rcpts, ATTEMPT_FATE_COUNT, fate_word);
     get_words(rd, counters, "causes", c->causes, ATTEMPT_CAUSE_COUNT, cause_word);
     get_words(rd, counters, "timeouts", c->timeouts, CLIENT_PHASE_COUNT, phase_word);
+    if (counters != NULL)
+        get_dialects(rd, counters, c);
 }
 
 static uint8_t to_phase(struct reader *rd, const char *word)

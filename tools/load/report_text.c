@@ -160,6 +160,28 @@ static void put_outcomes(const struct load_stats *s, FILE *out)
                 show_count(c->outcomes_lost).text);
 }
 
+/* Plain SMTP and LMTP are what everybody expects: they stand here beside others only. */
+static void put_dialects(const struct load_counters *c, FILE *out)
+{
+    bool has_other = false;
+    for (uint32_t d = 0; d < DIALECT_COUNT; d++)
+        has_other |= d != DIALECT_SMTP && d != DIALECT_LMTP && c->dialects[d].transactions > 0;
+    if (!has_other)
+        return;
+    fprintf(out, "\n%-12s %12s %12s %12s %12s %12s %12s\n", "Dialect", "transactions", "blocks",
+            attempt_fate_name(0), attempt_fate_name(1), attempt_fate_name(2), attempt_fate_name(3));
+    for (uint32_t d = 0; d < DIALECT_COUNT; d++) {
+        const struct load_dialect *l = &c->dialects[d];
+        if (l->transactions == 0)
+            continue;
+        fprintf(out, "  %-10s %12s %12s", dialect_name((enum dialect)d),
+                show_count(l->transactions).text, show_count(l->blocks).text);
+        for (uint32_t f = 0; f < ATTEMPT_FATE_COUNT; f++)
+            fprintf(out, " %12s", show_count(l->rcpts[f]).text);
+        fputc('\n', out);
+    }
+}
+
 /* "  NAME   12 timeout, 3 lost": those that are not 0; "none" when all are. */
 static void put_list(FILE *out, const char *name, const uint64_t *counts, uint32_t count,
                      const char *(*word)(uint32_t))
@@ -234,6 +256,7 @@ void report_text(const struct load_report *r, FILE *out)
     put_rates(r, out);
     put_latency(r, out);
     put_outcomes(r->stats, out);
+    put_dialects(&r->stats->counters, out);
     put_faults(r->stats, out);
     put_self(r, out);
     if (!r->is_result)

@@ -145,6 +145,17 @@ void load_stats_outcome(struct load_stats *s, enum client_phase phase, uint16_t 
     };
 }
 
+void load_stats_dialect(struct load_stats *s, enum dialect d, bool has_block,
+                        const uint64_t fates[ATTEMPT_FATE_COUNT])
+{
+    ASSERT(d < DIALECT_COUNT);
+    struct load_dialect *l = &s->counters.dialects[d];
+    l->transactions++;
+    l->blocks += has_block;
+    for (uint32_t f = 0; f < ATTEMPT_FATE_COUNT; f++)
+        l->rcpts[f] += fates[f];
+}
+
 /* --- seconds ---------------------------------------------------------------------------------- */
 
 static void take_percentiles(struct load_second *second, const struct hist *h)

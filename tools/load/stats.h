@@ -54,6 +54,12 @@ struct load_second { /* one second of the series, by the time at which things en
     uint64_t latency_p50_ns, latency_p99_ns; /* filled when the second is over */
 };
 
+struct load_dialect { /* what became of the transactions that got one way of being answered */
+    uint64_t transactions;
+    uint64_t blocks; /* of them, with a reply for each recipient */
+    uint64_t rcpts[ATTEMPT_FATE_COUNT];
+};
+
 struct load_counters {
     uint64_t planned; /* transactions that the plan asked for so far */
     uint64_t started, finished;
@@ -69,6 +75,7 @@ struct load_counters {
     uint64_t bytes_sent, bytes_received;
     uint64_t content_bytes;
     uint64_t outcomes_lost; /* more than LOAD_OUTCOMES_MAX kinds of them */
+    struct load_dialect dialects[DIALECT_COUNT];
 };
 
 /* Latencies of one second, kept so that the workers' percentiles can be merged: the counts of
@@ -113,6 +120,9 @@ void load_stats_phase(struct load_stats *s, enum load_phase phase, uint64_t ns, 
 void load_stats_reply_k(struct load_stats *s, uint32_t k, uint64_t ns);
 void load_stats_outcome(struct load_stats *s, enum client_phase phase, uint16_t code,
                         const uint16_t enhanced[3], uint64_t count);
+/* load_stats_dialect() - one transaction, answered in @d; @fates: recipients by ATTEMPT_... */
+void load_stats_dialect(struct load_stats *s, enum dialect d, bool has_block,
+                        const uint64_t fates[ATTEMPT_FATE_COUNT]);
 /*
  * load_stats_second() - the entry for time @now, made when it is not there
  * Return: NULL before the run and past the limit. With a new entry the one before is over: its

@@ -33,12 +33,14 @@
 #define STOP_NS (1 * NS_PER_S)             /* for what is under way when the run is stopped */
 #define REFUSED_PAUSE_NS (100 * NS_PER_MS) /* closed loop: before the next connection */
 #define READ_BYTES 65536
+#define DIALECT_HOLD_NS (3600 * NS_PER_S) /* not asked for after --dialect-failures */
 
 enum worker_owner { OWNER_CHANNEL, OWNER_LOG };
 enum worker_timer { WORKER_TIMER_RETRY = CHANNEL_TIMER_THINK + 1 };
 
 struct lane { /* a target of this worker */
     struct link_config config;
+    struct client_trust trust;
     struct list cold; /* channels without a connection */
     struct list idle; /* channels that are ready */
     int64_t weight;
@@ -126,6 +128,9 @@ static int lane_init(struct worker *w, uint32_t idx, char *ret_text, size_t text
         .vanish_replies = o->vanish_replies,
         .vanish_how = o->vanish_how,
     };
+    lane->trust =
+        (struct client_trust){.failures_max = o->dialect_failures_max, .hold_ns = DIALECT_HOLD_NS};
+    lane->config.client.trust = &lane->trust;
     lane->config.client.hostname = slice_str(o->hostname);
     lane->config.client.protocol = t->is_lmtp ? CLIENT_LMTP : CLIENT_SMTP;
     if (t->is_tls)
@@ -351,6 +356,8 @@ static uint32_t account_rcpts(struct worker *w, const struct job *job, struct lo
     if (job->is_measured) {
         for (uint32_t f = 0; f < ATTEMPT_FATE_COUNT; f++)
             counters->rcpts[f] += fates[f];
+        if (job->dialect < DIALECT_COUNT)
+            load_stats_dialect(w->stats, job->dialect, job->has_block, fates);
         counters->messages_accepted += fates[ATTEMPT_ACCEPTED] > 0 && !job->was_accepted;
     }
     if (second != NULL) {

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 #include "load/link.h"
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -302,7 +303,8 @@ static void reference_experiment(bool is_total, uint32_t accepted_expected)
     setup(&r, "10", "500");
     r.config.client.protocol = CLIENT_LMTP;
     r.config.client.timeouts_ns[CLIENT_PHASE_DONE] = 300 * SECOND;
-    r.config.timeouts.is_total[CLIENT_PHASE_DONE] = is_total;
+    r.config.timeouts.restarts[CLIENT_PHASE_DONE] =
+        is_total ? LINK_RESTART_TOTAL : LINK_RESTART_RESET;
     up_to_dot(&r, 10);
     clock_ns dot_at = r.now;
     for (uint32_t k = 0; k < 10 && strlen(r.events) == 0; k++) {
@@ -376,6 +378,237 @@ static void test_prdr(void **state)
     assert_int_equal(r.job->replies_seen, 3);
     assert_int_equal(r.job->replies_due, 3);
     teardown(&r);
+}
+
+/* --- every dialect ---------------------------------------------------------------------------- */
+
+#define LOST "lost"
+
+/* One reply line a millisecond, or the end of the connection. */
+struct dialect_run {
+    const char *keyword;
+    enum dialect dialect;
+    const char *rcpts[3];    /* replies to RCPT, or DRCP */
+    const char *replies[10]; /* behind the content */
+    const char *fates;       /* a letter each: accepted, deferred, refused, unknown */
+    uint32_t seen, due;
+    uint64_t first_ms; /* 0: no reply at all */
+    uint64_t k_ms[4];  /* the k-th, from 1; 0: it did not come */
+    bool is_lmtp;
+};
+
+#define OK3                                                                                        \
+    {                                                                                              \
+        "250 2.1.5 ok", "250 2.1.5 ok", "250 2.1.5 ok"                                             \
+    }
+#define NO2                                                                                        \
+    {                                                                                              \
+        "250 2.1.5 ok", "550 5.1.1 no", "250 2.1.5 ok"                                             \
+    }
+#define LATER                                                                                      \
+    {                                                                                              \
+        "352 later", "250 2.1.5 ok", "352 later"                                                   \
+    }
+#define W_OPEN "250-2.0.0 +RCPT 3"
+
+/* clang-format off */
+static const struct dialect_run dialect_runs[] = {
+    {NULL, DIALECT_SMTP, OK3, {"250 ok"}, "aaa", 1, 1, 1, {1}, false},
+    {NULL, DIALECT_SMTP, NO2, {LOST}, "uru", 0, 1, 0, {0}, false},
+    {NULL, DIALECT_LMTP, NO2, {"250 ok", "452 4.2.2 full"}, "ard", 2, 2, 1, {1, 2}, true},
+    {NULL, DIALECT_LMTP, OK3, {"250 ok", LOST}, "auu", 1, 3, 1, {1}, true},
+    {"PRDR", DIALECT_PRDR, OK3, {"353 each", "250 ok", "550 no", "452 full", "250 ok"}, "ard", 4, 4,
+     1, {2, 3, 4, 5}, false},
+    {"PRDR", DIALECT_PRDR, NO2, {"353 each", "250 ok", LOST}, "uru", 1, 3, 1, {2}, false},
+    {"PRDR", DIALECT_PRDR, OK3, {"450 later"}, "ddd", 1, 1, 1, {1}, false},
+    {"DEFERRALS", DIALECT_DEFERRALS, LATER, {"353 each", "550 no", "250 ok", "250 ok"}, "raa", 3, 3,
+     1, {2, 3, 4}, false},
+    {"DEFERRALS", DIALECT_DEFERRALS, LATER, {"353 each", "550 no", LOST}, "uuu", 1, 3, 1, {2},
+     false},
+    {"INLINE-DSN", DIALECT_INLINE_DSN, LATER, {"353 each", "550 no", "452 full", "250 end"}, "rad",
+     3, 3, 1, {2, 3, 4}, false},
+    {"INLINE-DSN", DIALECT_INLINE_DSN, LATER, {"353 each", "550 no", "250 ok", LOST}, "uuu", 2, 3, 1,
+     {2, 3}, false},
+    {"XPRDR1", DIALECT_XPRDR1, NO2, {"250 ok", "550 no", "250 ok"}, "arr", 3, 3, 1, {1, 2, 3},
+     false},
+    {"XPRDR1", DIALECT_XPRDR1, OK3, {"250 ok", "250 ok", "250 ok", LOST}, "uuu", 3, 4, 1, {1, 2, 3},
+     false},
+    {"EXDATA", DIALECT_EXDATA, OK3, {"558-250 ok", "558-550-no", "558-550 no", "558 452 full"},
+     "ard", 3, 3, 1, {1, 3, 4}, false},
+    {"EXDATA", DIALECT_EXDATA, NO2, {"558-250 ok", LOST}, "aru", 1, 2, 1, {1}, false},
+    {"EXDATA", DIALECT_EXDATA, OK3, {"558-250 ok", "558 550 no"}, "aru", 2, 3, 1, {1, 2}, false},
+    {"EXDATA", DIALECT_EXDATA, OK3, {"250 ok"}, "aaa", 1, 1, 1, {1}, false},
+    {"XRCPT250", DIALECT_XRCPT250, OK3,
+     {W_OPEN, "250-250 ok", "250-000 working", "250-550 no", "250-452 full", "250 2.0.0 +END"},
+     "ard", 4, 4, 1, {2, 4, 5, 6}, false},
+    {"XRCPT250", DIALECT_XRCPT250, OK3, {W_OPEN, "250-250 ok", "250-550-no", LOST}, "auu", 1, 4, 1,
+     {2}, false},
+    {"XRCPT250B", DIALECT_XRCPT250B, OK3, {W_OPEN, "250-550 no", LOST}, "raa", 1, 4, 1, {2}, false},
+    {"XRCPT250B", DIALECT_XRCPT250B, OK3, {LOST}, "uuu", 0, 1, 0, {0}, false},
+    {"ADAT", DIALECT_ADAT, NO2, {"355 who", "250 ok", "550 no", "452 full", "250 ok"}, "ard", 4, 4,
+     1, {2, 3, 4, 5}, false},
+    {"ADAT", DIALECT_ADAT, NO2, {"355 who", "250 ok", "550 no", LOST}, "uuu", 2, 4, 1, {2, 3},
+     false},
+    {"ADAT", DIALECT_ADAT, NO2, {"452 full"}, "ddd", 1, 1, 1, {1}, false},
+};
+/* clang-format on */
+
+static void send_all(struct rig *r)
+{
+    hand_out(r);
+    if (r->out[0] == '\0')
+        return;
+    link_sent(&r->link, r->now, r->now);
+    pump(r);
+}
+
+/* Up to the end of the content, each command by itself. */
+static void begin_dialect(struct rig *r, const struct dialect_run *run)
+{
+    char text[200];
+    r->config.client.dialects = SESSION_OFFER_DIALECTS;
+    if (run->is_lmtp)
+        r->config.client.protocol = CLIENT_LMTP;
+    dial(r, make_job(r, 0));
+    snprintf(text, sizeof(text), "250-mx.example\r\n%s%s%s250 PIPELINING\r\n",
+             run->keyword != NULL ? "250-" : "", run->keyword != NULL ? run->keyword : "",
+             run->keyword != NULL ? "\r\n" : "");
+    say(r, text);
+    send_all(r);
+    say(r, "250 2.1.0 ok\r\n");
+    send_all(r);
+    for (uint32_t i = 0; i < ARRAY_COUNT(run->rcpts) && run->dialect != DIALECT_ADAT; i++) {
+        snprintf(text, sizeof(text), "%s\r\n", run->rcpts[i]);
+        say(r, text);
+        send_all(r);
+    }
+    say(r, "354 go\r\n");
+    sends_content(r);
+}
+
+static void play_dialect(const struct dialect_run *run, bool is_bytewise)
+{
+    struct rig r;
+    char fates[8] = "", text[200];
+    setup(&r, "3", "500");
+    r.is_bytewise = is_bytewise;
+    begin_dialect(&r, run);
+    for (uint32_t i = 0; i < ARRAY_COUNT(run->replies) && run->replies[i] != NULL; i++) {
+        after(&r, 1 * MS);
+        if (strcmp(run->replies[i], LOST) == 0) {
+            link_lost(&r.link, 0, r.now);
+            pump(&r);
+            break;
+        }
+        snprintf(text, sizeof(text), "%s\r\n", run->replies[i]);
+        say(&r, text);
+        send_all(&r);
+    }
+    for (uint32_t i = 0; i < 3; i++)
+        fates[i] = "adru"[job_fate(r.job, i)];
+    assert_string_equal(fates, run->fates);
+    assert_int_equal(r.events[0], 'D');
+    assert_int_equal(r.job->dialect, run->dialect);
+    assert_int_equal(r.job->replies_seen, run->seen);
+    assert_int_equal(r.job->replies_due, run->due);
+    expect_phase(&r, LOAD_PHASE_FIRST_REPLY, run->first_ms > 0, run->first_ms * MS, 0);
+    expect_phase(&r, LOAD_PHASE_DATA, 1, 0, 0);
+    for (uint32_t k = 0; k < ARRAY_COUNT(run->k_ms); k++) {
+        assert_int_equal(r.stats->reply_k[k].total, run->k_ms[k] > 0);
+        assert_int_equal(r.stats->reply_k[k].max, run->k_ms[k] * MS);
+    }
+    teardown(&r);
+}
+
+/* What each says to three recipients, when, and what is left of it when the connection is cut. */
+static void test_dialects(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(dialect_runs); i++) {
+        print_message("%s %s\n", dialect_name(dialect_runs[i].dialect), dialect_runs[i].fates);
+        play_dialect(&dialect_runs[i], false);
+        play_dialect(&dialect_runs[i], true);
+    }
+}
+
+/* DUP-13: a line every 30 s and a limit of 45 s: which line is waited for in vain? 0: none */
+static uint32_t stops_at(const struct dialect_run *run, enum link_restart restart)
+{
+    struct rig r;
+    char text[200];
+    uint32_t stop = 0;
+    setup(&r, "3", "500");
+    r.config.client.timeouts_ns[CLIENT_PHASE_DONE] = 45 * SECOND;
+    r.config.timeouts.restarts[CLIENT_PHASE_DONE] = restart;
+    begin_dialect(&r, run);
+    for (uint32_t i = 0; run->replies[i] != NULL; i++) {
+        after(&r, 30 * SECOND);
+        if (link_deadline(&r.link) <= r.now) {
+            stop = i + 1;
+            link_expire(&r.link, r.now);
+            pump(&r);
+            assert_int_equal(r.job->cause, ATTEMPT_CAUSE_TIMEOUT);
+            break;
+        }
+        snprintf(text, sizeof(text), "%s\r\n", run->replies[i]);
+        say(&r, text);
+    }
+    assert_int_equal(r.events[0], 'D');
+    teardown(&r);
+    return stop;
+}
+
+static void test_what_restarts_the_wait(void **state)
+{
+    (void)state;
+    static const struct {
+        struct dialect_run run;
+        uint32_t stops[LINK_RESTART_COUNT]; /* reset, line, reply, total */
+    } rows[] = {
+        {{NULL, DIALECT_SMTP, OK3, {"250-a", "250-b", "250 c"}, NULL, 0, 0, 0, {0}, false},
+         {2, 0, 2, 2}},
+        {{NULL, DIALECT_LMTP, OK3, {"250 a", "250 b", "250 c"}, NULL, 0, 0, 0, {0}, true},
+         {0, 0, 0, 2}},
+        {{NULL, DIALECT_LMTP, OK3, {"250 a", "250-b", "250 b", "250 c"}, NULL, 0, 0, 0, {0}, true},
+         {3, 0, 3, 2}},
+        {{"PRDR",
+          DIALECT_PRDR,
+          OK3,
+          {"353 a", "250 a", "250 b", "250 c", "250 f"},
+          NULL,
+          0,
+          0,
+          0,
+          {0},
+          false},
+         {0, 0, 0, 2}},
+        {{"EXDATA",
+          DIALECT_EXDATA,
+          OK3,
+          {"558-250 a", "558-250-b", "558-250 b", "558 250 c"},
+          NULL,
+          0,
+          0,
+          0,
+          {0},
+          false},
+         {0, 0, 2, 2}},
+        {{"XRCPT250",
+          DIALECT_XRCPT250,
+          OK3,
+          {W_OPEN, "250-250 a", "250-000 working", "250-250 b", "250-250 c", "250 2.0.0 +END"},
+          NULL,
+          0,
+          0,
+          0,
+          {0},
+          false},
+         {0, 0, 2, 2}},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
+        for (int restart = 0; restart < LINK_RESTART_COUNT; restart++)
+            assert_int_equal(stops_at(&rows[i].run, (enum link_restart)restart),
+                             rows[i].stops[restart]);
 }
 
 /* --- what goes wrong -------------------------------------------------------------------------- */
@@ -765,6 +998,8 @@ int main(void)
         cmocka_unit_test(test_warmup),
         cmocka_unit_test(test_reference_experiment),
         cmocka_unit_test(test_prdr),
+        cmocka_unit_test(test_dialects),
+        cmocka_unit_test(test_what_restarts_the_wait),
         cmocka_unit_test(test_timeouts),
         cmocka_unit_test(test_blocked_sending),
         cmocka_unit_test(test_refusals),

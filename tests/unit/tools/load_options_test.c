@@ -99,8 +99,8 @@ static void test_behaviour(void **state)
     (void)state;
     good("--timeout done=300s:total,rcpt=1m,connect=2s,tls=3s" TARGET);
     assert_int_equal(o.client.timeouts_ns[CLIENT_PHASE_DONE], 300 * NS_PER_S);
-    assert_true(o.timeouts.is_total[CLIENT_PHASE_DONE]);
-    assert_false(o.timeouts.is_total[CLIENT_PHASE_RCPT]);
+    assert_int_equal(o.timeouts.restarts[CLIENT_PHASE_DONE], LINK_RESTART_TOTAL);
+    assert_int_equal(o.timeouts.restarts[CLIENT_PHASE_RCPT], LINK_RESTART_RESET);
     assert_int_equal(o.client.timeouts_ns[CLIENT_PHASE_RCPT], 60 * NS_PER_S);
     assert_int_equal(o.timeouts.connect_ns, 2 * NS_PER_S);
     assert_int_equal(o.timeouts.tls_ns, 3 * NS_PER_S);
@@ -118,6 +118,23 @@ static void test_behaviour(void **state)
     assert_int_equal(o.client.chunk_bytes, 65536);
     assert_true(o.client.wants_chunking && o.client.dialects == SESSION_OFFER_PRDR &&
                 o.uses_starttls);
+    good("--dialect exdata,inline-dsn --dialect-min 1 --exdata-if-asked"
+         " --dialect-failures 3" TARGET);
+    assert_int_equal(o.dialect_failures_max, 3);
+    assert_int_equal(o.client.dialects, SESSION_OFFER_EXDATA | SESSION_OFFER_INLINE_DSN);
+    assert_int_equal(o.client.dialect_rcpt_min, 1);
+    assert_true(o.client.heeds_exdata_only_if_asked);
+    good("--dialect any" TARGET);
+    assert_int_equal(o.client.dialects, SESSION_OFFER_DIALECTS);
+    assert_int_equal(o.client.dialect_rcpt_min, 2);
+    good("--dialect any --dialect none" TARGET);
+    assert_int_equal(o.client.dialects, 0);
+    good("--dialect deferrals --prdr" TARGET);
+    assert_int_equal(o.client.dialects, SESSION_OFFER_DEFERRALS | SESSION_OFFER_PRDR);
+    good("--timeout done=9s:line,rcpt=8s:reply,mail=7s:reset" TARGET);
+    assert_int_equal(o.timeouts.restarts[CLIENT_PHASE_DONE], LINK_RESTART_LINE);
+    assert_int_equal(o.timeouts.restarts[CLIENT_PHASE_RCPT], LINK_RESTART_REPLY);
+    assert_int_equal(o.timeouts.restarts[CLIENT_PHASE_MAIL], LINK_RESTART_RESET);
     good("--source 127.0.0.2-127.0.0.5 --connections 100 --in-flight 20 --workers 4"
          " smtp://127.0.0.1,weight=3 lmtp://127.0.0.1 --target smtp+unix:/run/x");
     assert_int_equal(o.dial.sources.count, 4);
@@ -171,6 +188,10 @@ static void test_bad(void **state)
                                        "--vanish dot,maybe" TARGET,
                                        "--vanish dot,2" TARGET,
                                        "--prdr=yes" TARGET,
+                                       "--dialect smtp" TARGET,
+                                       "--dialect prdr,any" TARGET,
+                                       "--dialect-min 0" TARGET,
+                                       "--timeout done=1s:" TARGET,
                                        "--nonsense" TARGET,
                                        "-c 5" TARGET,
                                        "--run 0" TARGET,

@@ -332,6 +332,9 @@ static void text_says_it_all(void **state)
         "250 2.0.0",
         "451 4.3.0",
         "550 5.1.1",
+        "Dialect      transactions       blocks     accepted     deferred      refused      "
+        "unknown",
+        "  prdr            120 000",
         "timeouts by phase",
         "protocol errors        17\n",
         "18 reset",
