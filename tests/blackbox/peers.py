@@ -581,6 +581,7 @@ class Dovecot(Peer):
 
     NAME = "dovecot"
     PACKAGE = "dovecot-lmtpd"
+    FULL = "full"
     COMMON = """
 base_dir = /run/dovecot-peer
 log_path = /peer/log
@@ -649,7 +650,7 @@ userdb passwd-file {{
         self.write("etc/dovecot.conf", text + settings)
         quota = "userdb_quota_rule=*:bytes=1024" if is_old else "userdb_quota_storage_size=1024B"
         self.write("etc/users", "".join(
-            f"{u}:{{PLAIN}}secret:8:8::/peer/mail/{u}::{quota if u.startswith('full') else ''}\n"
+            f"{u}:{{PLAIN}}secret:8:8::/peer/mail/{u}::{quota if u.startswith(self.FULL) else ''}\n"
             for u in users))
 
     def command_line(self):
@@ -725,14 +726,15 @@ match from any for domain "mx.test.example" action "take"
 
 
 class Cyrus(Peer):
-    """LMTP for the users given, each of whom may keep quota_kb (0: no limit)."""
+    """LMTP for the users given, each with a mailbox below mail/ of at most quota_kb (0: no
+    limit)."""
 
     NAME = "cyrus"
     PACKAGE = "cyrus-imapd"
     SYSLOG = True
     IMAPD = """
 configdirectory: /var/lib/cyrus
-partition-default: /var/spool/cyrus/mail
+partition-default: /peer/mail
 defaultpartition: default
 proc_path: /run/cyrus/proc
 mboxname_lockpath: /run/cyrus/lock
@@ -776,7 +778,7 @@ EVENTS {{
 
     def command_line(self):
         return ("cp etc/imapd.conf etc/cyrus.conf /etc; mkdir -p /run/cyrus/proc /run/cyrus/lock "
-                "/run/cyrus/socket; chown -R cyrus:mail /run/cyrus;"
+                "/run/cyrus/socket mail; chown -R cyrus:mail /run/cyrus mail;"
                 "exec /usr/lib/cyrus/bin/master")
 
     def counts(self):
@@ -784,6 +786,20 @@ EVENTS {{
         same one is the same message. Cyrus does not log what it refuses."""
         found = re.findall(r" Delivered: (?:.* messageid=)?(<\S*>) ", self.text())
         return Counts(len(set(found)), len(found), 0, 0)
+
+    def mails(self, user):
+        """The files of a user's inbox: {name: content}. Newer versions name its folder by a unique
+        id, and the mailbox in a file in there."""
+        found = {}
+        files = harness.read_files(os.path.join(self.dir, "mail"))
+        for name, content in files.items():
+            folder, _, file = name.rpartition("/")
+            header = files.get(folder + "/cyrus.header", b"")
+            is_users = folder.endswith("/user/" + user) or re.search(
+                rb"\buser." + user.encode() + rb"\b", header)
+            if re.fullmatch(r"\d+\.", file) and is_users:
+                found[name] = content
+        return found
 
 
 # --- Courier ----------------------------------------------------------------------------------
