@@ -345,6 +345,18 @@ static void spoil_code(struct conn *c, size_t at, size_t len)
     }
 }
 
+/* A reply of class 2 whose last line has come and has its end. */
+static bool is_whole_success(struct slice text)
+{
+    size_t len = first_reply(text), last = 0;
+    if (len == 0 || text.ptr[0] != '2' || text.ptr[len - 1] != '\n')
+        return false;
+    for (size_t i = 0; i + 1 < len; i++)
+        if (text.ptr[i] == '\n')
+            last = i + 1;
+    return len - last < 4 || text.ptr[last + 3] != '-';
+}
+
 /* The first reply at @at becomes what the script wants to be seen. */
 static void spoil(struct worker *w, struct conn *c, size_t at)
 {
@@ -381,7 +393,7 @@ static void spoil(struct worker *w, struct conn *c, size_t at)
         c->is_skipping = true;
         return;
     case SCRIPT_TWEAK_RAW:
-        c->is_spoiled = c->tweak_text.len == 0 || c->tweak_text.ptr[0] != '2';
+        c->is_spoiled = !is_whole_success(c->tweak_text);
         splice(o, at, len, c->tweak_text);
         return;
     }
@@ -437,8 +449,10 @@ bool conn_has_room(struct worker *w, struct conn *c)
 static void send_next(struct worker *w, struct conn *c, bool is_quiet)
 {
     struct conn_out *o = c->out;
-    o->submitted = o->len;
-    struct slice rest = slice_of(o->bytes + o->sent, o->submitted - o->sent);
+    struct slice rest = slice_of(o->bytes + o->sent, o->len - o->sent);
+    if (c->pace_ns > 0)
+        rest = slice_first(rest, (size_t)u64_min(slice_find(rest, (uint8_t)'\n') + 1, rest.len));
+    o->submitted = o->sent + (uint32_t)rest.len;
     struct ring_token token = token_of(w, c, RING_SEND);
     if (is_quiet)
         ring_send_quiet(w->ring, c->fd, rest, token);
@@ -474,7 +488,8 @@ void conn_flush(struct worker *w, struct conn *c)
     if (c->endless_left > 0 && out_take(w, c))
         endless_fill(c);
     if (c->out != NULL && c->out->len > c->out->sent) {
-        bool is_quiet = is_complete && c->state == CONN_OPEN && c->phase == CONN_PHASE_INPUT;
+        bool is_quiet =
+            is_complete && c->state == CONN_OPEN && c->phase == CONN_PHASE_INPUT && c->pace_ns == 0;
         send_next(w, c, is_quiet);
         return;
     }
@@ -484,6 +499,17 @@ void conn_flush(struct worker *w, struct conn *c)
     }
     if (c->state == CONN_FLUSHING && is_complete)
         conn_finish(w, c);
+}
+
+/* A line has left. The next one has to wait, unless it belongs to what comes afterwards. */
+static void keep_pace(struct worker *w, struct conn *c, bool is_all)
+{
+    if (is_all && c->phase == CONN_PHASE_INPUT) {
+        c->pace_ns = 0;
+        return;
+    }
+    c->mute_until = ring_now(w->ring) + c->pace_ns;
+    arm(w, c);
 }
 
 static void on_send(struct worker *w, struct conn *c, int32_t res)
@@ -509,10 +535,13 @@ static void on_send(struct worker *w, struct conn *c, int32_t res)
         send_next(w, c, false);
         return;
     }
-    if (c->out->sent == c->out->len) { /* from the start again */
+    bool is_all = c->out->sent == c->out->len;
+    if (is_all) { /* from the start again */
         pool_give(&w->outs, c->out);
         c->out = NULL;
     }
+    if (c->pace_ns > 0)
+        keep_pace(w, c, is_all);
     /* What waited for room goes on; and the end of a line without end. */
     if (c->phase != CONN_PHASE_INPUT || c->input.len > 0)
         conn_pump(w, c);
@@ -551,6 +580,8 @@ void conn_apply(struct worker *w, struct conn *c, const struct script_effect *e)
         c->stall_until = now + e->stall_read_ns;
     if (e->stall_write_ns > 0)
         c->mute_until = now + e->stall_write_ns;
+    if (e->pace_ns > 0)
+        c->pace_ns = e->pace_ns;
     if (e->tweak != SCRIPT_TWEAK_NONE) {
         c->tweak = e->tweak;
         c->tweak_number = e->tweak_number;

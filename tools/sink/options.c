@@ -44,8 +44,8 @@ static const char usage[] =
     "  actions     reply CODE [X.Y.Z] [TEXT]; delay DIST; drop [reset]; stop;\n"
     "              drop-after K [reset]; drop-content N [reset]; rcvbuf N;\n"
     "              commit before|after|dot|never|always; gone run|stop;\n"
-    "              stall-read DIST [N]; stall-write DIST; garbage [N]; endless [N];\n"
-    "              code NNN; surplus [TEXT]; missing; early; raw TEXT\n"
+    "              stall-read DIST [N]; stall-write DIST; pace DIST; garbage [N];\n"
+    "              endless [N]; code NNN; surplus [TEXT]; missing; early; raw TEXT\n"
     "  examples    each rcpt=slow* -> delay 30s          dot p=1% -> drop reset\n"
     "SIGTERM ends it, SIGUSR1 prints counters. Exit status: 0; 1 when it failed or\n"
     "the ledger or store could not be written; 2 for wrong usage.\n";

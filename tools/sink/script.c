@@ -262,6 +262,9 @@ static void apply(const struct script_action *a, struct rng *rng, struct script_
     case ACTION_STALL_WRITE:
         e->stall_write_ns = time_ns;
         break;
+    case ACTION_PACE:
+        e->pace_ns = time_ns;
+        break;
     case ACTION_RCVBUF:
         e->rcvbuf_bytes = (uint32_t)a->number;
         break;

@@ -77,6 +77,7 @@ struct script_effect {
     uint64_t stall_read_ns;
     uint64_t stall_read_bytes; /* of content, before it */
     uint64_t stall_write_ns;
+    uint64_t pace_ns; /* between the lines of replies */
     enum script_commit commit;
     enum script_gone gone;
     uint32_t rcvbuf_bytes;

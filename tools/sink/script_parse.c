@@ -403,6 +403,7 @@ static const struct action_row {
     {"gone", ACTION_GONE, AT(DOT), SCRIPT_TWEAK_NONE},
     {"stall-read", ACTION_STALL_READ, ANYWHERE, SCRIPT_TWEAK_NONE},
     {"stall-write", ACTION_STALL_WRITE, ANYWHERE, SCRIPT_TWEAK_NONE},
+    {"pace", ACTION_PACE, ANYWHERE, SCRIPT_TWEAK_NONE},
     {"rcvbuf", ACTION_RCVBUF, AT(CONNECT), SCRIPT_TWEAK_NONE},
     {"garbage", ACTION_TWEAK, ANYWHERE, SCRIPT_TWEAK_GARBAGE},
     {"endless", ACTION_TWEAK, ANYWHERE, SCRIPT_TWEAK_ENDLESS},
@@ -424,6 +425,7 @@ static bool parse_arguments(const struct parser *p, struct script_action *a, cha
         return parse_reply(p, a, *rest);
     case ACTION_DELAY:
     case ACTION_STALL_WRITE:
+    case ACTION_PACE:
         return parse_time(p, a, next_word(rest));
     case ACTION_STALL_READ:
         if (!parse_time(p, a, next_word(rest)))

@@ -45,6 +45,7 @@ enum script_action_kind {
     ACTION_GONE,
     ACTION_STALL_READ,
     ACTION_STALL_WRITE,
+    ACTION_PACE,
     ACTION_RCVBUF,
     ACTION_TWEAK,
     ACTION_STOP,

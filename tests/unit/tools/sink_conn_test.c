@@ -261,6 +261,13 @@ static void expect_codes(const char *codes)
         fail_msg("seen \"%s\", expected \"%s\"", seen, codes);
 }
 
+static void expect_text(const char *text)
+{
+    assert_int_equal(fake.out_len, strlen(text));
+    assert_memory_equal(fake.out, text, fake.out_len);
+    fake.out_len = 0;
+}
+
 /* The ledger in short: "SEQ:ADDRESS:CODE:DELIVERED ...". */
 static void expect_ledger(struct world *w, const char *expected)
 {
@@ -530,6 +537,69 @@ static void stalls(void **state)
     world_free(w);
 }
 
+/* Lines of a reply one by one, what is asked meanwhile behind them, and then as ever. */
+static void paced(void **state)
+{
+    (void)state;
+    static const char *const rules[] = {
+        "dot seq=1 -> pace 2s; raw 250-a\\r\\n250-b\\r\\n250 c\\r\\n"};
+    struct world *w = world_new(false, rules, ARRAY_COUNT(rules));
+    hello(w, false);
+    receive(w, "MAIL FROM:<a@b.c>\r\nRCPT TO:<r1@x>\r\nDATA\r\n");
+    expect_codes("250 250 354");
+    receive(w, CONTENT("1") "NOOP\r\n");
+    expect_text("250-a\r\n");
+    pass(w, 2 * NS_PER_S - 1);
+    expect_text("");
+    pass(w, 1);
+    expect_text("250-b\r\n");
+    pass(w, 2 * NS_PER_S);
+    expect_text("250 c\r\n");
+    pass(w, 2 * NS_PER_S);
+    expect_codes("250");
+    receive(w, "NOOP\r\n");
+    expect_codes("250");
+    world_free(w);
+}
+
+static void paced_replies(void **state)
+{
+    (void)state;
+    static const char *const rules[] = {"dot -> pace 1s; drop-after 2"};
+    struct world *w = world_new(true, rules, ARRAY_COUNT(rules));
+    hello(w, true);
+    receive(w,
+            "MAIL FROM:<a@b.c>\r\nRCPT TO:<r1@x>\r\nRCPT TO:<r2@x>\r\nRCPT TO:<r3@x>\r\nDATA\r\n");
+    expect_codes("250 250 250 250 354");
+    receive(w, CONTENT("1"));
+    expect_codes("250");
+    pass(w, NS_PER_S - 1);
+    expect_codes("");
+    assert_false(fake.is_shut);
+    pass(w, 1);
+    expect_codes("250");
+    assert_true(fake.is_shut);
+    world_free(w);
+}
+
+/* Half of a reply is none. */
+static void half_a_reply(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"250 hal", "250-half\\r\\n", "250-half\\r\\n250"};
+    for (size_t i = 0; i < ARRAY_COUNT(texts); i++) {
+        char rule[64];
+        (void)snprintf(rule, sizeof(rule), "dot -> drop-after 1; raw %s", texts[i]);
+        struct world *w = world_new(false, (const char *const[]){rule}, 1);
+        hello(w, false);
+        receive(w, "MAIL FROM:<a@b.c>\r\nRCPT TO:<r1@x>\r\nDATA\r\n" CONTENT("4"));
+        assert_true(fake.is_shut);
+        end_of_input(w, 0);
+        expect_ledger(w, "4:r1@x:250:no");
+        world_free(w);
+    }
+}
+
 static void idle_and_byte_by_byte(void **state)
 {
     (void)state;
@@ -626,6 +696,7 @@ static const char *const random_rules[] = {"mail p=0.1 -> delay exp:1s",
                                            "mail p=0.05 -> garbage",
                                            "helo p=0.1 -> endless 9k",
                                            "mail p=0.05 -> stall-write 1s",
+                                           "dot p=0.05 -> pace 100ms",
                                            "dot p=0.05 -> early",
                                            "quit p=0.1 -> delay 1s"};
 
@@ -682,6 +753,9 @@ int main(void)
         cmocka_unit_test(half_a_command_proves_nothing),
         cmocka_unit_test(commit_after_the_reply),
         cmocka_unit_test(stalls),
+        cmocka_unit_test(paced),
+        cmocka_unit_test(paced_replies),
+        cmocka_unit_test(half_a_reply),
         cmocka_unit_test(idle_and_byte_by_byte),
         cmocka_unit_test(many_recipients),
         cmocka_unit_test(random_conversations),
