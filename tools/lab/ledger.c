@@ -336,6 +336,21 @@ void ledger_free(struct ledger *l)
     free(l);
 }
 
+int ledger_clear(struct ledger *l)
+{
+    if (l->slots == NULL)
+        l->slots = malloc((size_t)l->slot_count * sizeof(*l->slots));
+    if (l->slots == NULL)
+        return -ENOMEM;
+    memset(l->slots, 0xFF, (size_t)l->slot_count * sizeof(*l->slots));
+    memset(l->text_slots, 0xFF, (size_t)l->text_slot_count * sizeof(*l->text_slots));
+    l->entry_count = l->run_count = l->pool_len = 0;
+    l->text_count = 1;
+    l->is_joined = false;
+    l->result = (struct ledger_result){0};
+    return 0;
+}
+
 static void note_unknown(struct entry *e, const struct attempt *a)
 {
     switch (a->cause) {

@@ -96,6 +96,8 @@ struct ledger;
 /* ledger_new() - 0 or -ENOMEM. */
 MUST_CHECK int ledger_new(enum ledger_copy_per copy_per, struct ledger **ret_ledger);
 void ledger_free(struct ledger *l);
+/* ledger_clear() - as new, its memory kept; 0 or -ENOMEM. */
+MUST_CHECK int ledger_clear(struct ledger *l);
 
 /* ledger_add_attempt() - one line; in any order. 0, -ENOMEM, or -E2BIG past 2^32 - 2 pairs. */
 MUST_CHECK int ledger_add_attempt(struct ledger *l, const struct attempt *a);

@@ -39,7 +39,7 @@ const char *lab_order_name(enum lab_order o)
 
 const char *lab_vanished_name(enum lab_vanished v)
 {
-    static const char *const names[LAB_VANISHED_COUNT] = {"run", "stop"};
+    static const char *const names[LAB_VANISHED_COUNT] = {"run", "stop", "write"};
     ASSERT(v < LAB_VANISHED_COUNT);
     return names[v];
 }

@@ -48,8 +48,10 @@ enum lab_order {
 
 /* The client has left (closed or reset) and the server is at work. */
 enum lab_vanished {
-    LAB_VANISHED_RUN,  /* S-run: never looks */
-    LAB_VANISHED_STOP, /* S-stop: looks before each commit (DUP-17) */
+    LAB_VANISHED_RUN,   /* S-run: never looks */
+    LAB_VANISHED_STOP,  /* S-stop: looks before each commit (DUP-17) */
+    LAB_VANISHED_WRITE, /* stops when the write of a reply fails, which is the second one after the
+                           client has left (DUP-10) */
     LAB_VANISHED_COUNT
 };
 
@@ -86,10 +88,12 @@ struct lab_server {
     clock_ns progress_ns;     /* wrapped: a sign of life so often (HOL-10); 0: none */
     clock_ns reply_budget_ns; /* from the dot; recipients that are undecided then get 451 and
                                  nothing of theirs is committed; CLOCK_NEVER: none */
-    double refused_share, deferred_share; /* of recipients, 0..1, after their work */
+    uint32_t refused_count;   /* the first so many recipients of each message are refused: EXDATA
+                                 has no list where all is well (EXD-10) */
+    double refused_share, deferred_share; /* of the other recipients, 0..1, after their work */
     uint32_t capacity;                    /* messages in work at a time, more wait; 0: no limit */
     double slowdown;        /* work takes (1 + slowdown * messages in work and waiting /
-                               capacity) times as long; 0: none */
+                               capacity) times as long, without a capacity by 1; 0: none */
     bool remembers_scan;    /* a retry of the same content needs no T0 (DUP-21) */
     bool suppresses_copies; /* retry ledger (DUP-22) */
 };
@@ -102,6 +106,7 @@ struct lab_client {
     clock_ns retry_max_ns;
     uint32_t tries_max; /* 1: no retry */
     bool credits_early; /* an individual reply counts at once, as in Exim's PRDR client */
+    bool half_closes;   /* sends QUIT behind the content and no more from there (PRDR-33) */
 };
 
 struct lab_mix { /* a fleet's clients; without rows: all are like lab_point.client */
