@@ -299,6 +299,63 @@ static void test_late_generator_is_no_result(void **state)
     end(&r);
 }
 
+/*
+ * The server says 451 for one second from S on, and each message comes again PAUSE after a try has
+ * ended. A try is answered as before, so no transaction is slow; but message k is settled by the
+ * first try n whose content comes behind the second: kG + n (PAUSE + 2A) + A >= 1 s, which ends A
+ * later. (Pauses end at a tick of the timers, so this one is chosen to make 100 ms with a try:
+ * up to eleven begin at once.)
+ */
+#define PAUSE (99800 * NS_PER_US)
+
+static void expect_outage(struct expected *e, uint64_t *ret_retries)
+{
+    expect_begin(e);
+    *ret_retries = 0;
+    for (uint64_t seq = 0; seq < COUNT; seq++) {
+        uint64_t at = (seq - FIRST_LATE) * G + A, tries = 0;
+        while (seq >= FIRST_LATE && at + tries * (PAUSE + 2 * A) < STALL_NS)
+            tries++;
+        hist_record(&e->planned, tries * (PAUSE + 2 * A) + 2 * A);
+        *ret_retries += tries;
+    }
+}
+
+static void test_an_outage_bridged_by_retries(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct expected e;
+    uint64_t retries;
+    struct loadring_server server = server_of(0, 0);
+    server.busy_at = began_at() + FIRST_LATE * G;
+    server.busy_until = server.busy_at + STALL_NS;
+    run(&r, &server, "--rate", "1000/s", "--count", "5000", "--connections", "20", "--retry",
+        "fixed:99.8ms,20", NULL);
+    const struct load_stats *s = r.report->stats;
+    expect_outage(&e, &retries);
+    check_same(&s->planned[LOAD_PHASE_MESSAGE], &e.planned);
+    check_same(&s->actual[LOAD_PHASE_MESSAGE], &e.planned);
+    free(e.counts);
+    assert_int_equal(s->planned[LOAD_PHASE_MESSAGE].max, 10 * (PAUSE + 2 * A) + 2 * A);
+    assert_int_equal(s->planned[LOAD_PHASE_WHOLE].max, 2 * A);
+    assert_int_equal(s->planned[LOAD_PHASE_WHOLE].total, COUNT + retries);
+    assert_int_equal(s->counters.retries, retries);
+    assert_int_equal(s->counters.rcpts[ATTEMPT_DEFERRED], retries); /* one for each try */
+    assert_int_equal(s->counters.messages_accepted, COUNT);
+    assert_int_equal(s->counters.messages_given_up, 0);
+    end(&r);
+
+    /* Without retries those of that second are given up, and have no such time. */
+    run(&r, &server, "--rate", "1000/s", "--count", "5000", "--connections", "20", NULL);
+    s = r.report->stats;
+    assert_int_equal(s->counters.messages_given_up, STALL_NS / G);
+    assert_int_equal(s->planned[LOAD_PHASE_MESSAGE].total, COUNT - STALL_NS / G);
+    check_same(&s->planned[LOAD_PHASE_MESSAGE], &s->actual[LOAD_PHASE_MESSAGE]);
+    assert_int_equal(s->planned[LOAD_PHASE_WHOLE].total, COUNT);
+    end(&r);
+}
+
 static void test_never_begun_is_no_result(void **state)
 {
     (void)state;
@@ -325,6 +382,7 @@ int main(void)
         cmocka_unit_test(test_enough_connections),
         cmocka_unit_test(test_closed_loop_hides_it),
         cmocka_unit_test(test_late_generator_is_no_result),
+        cmocka_unit_test(test_an_outage_bridged_by_retries),
         cmocka_unit_test(test_never_begun_is_no_result),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

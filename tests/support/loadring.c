@@ -198,14 +198,23 @@ static void add_text(struct due *d, const char *text)
     d->text_len += len;
 }
 
-static void on_line(struct connection *c, struct due *answer)
+static void on_dot(const struct ring *r, struct due *answer)
+{
+    if (r->now >= r->server.busy_at && r->now < r->server.busy_until) {
+        add_text(answer, "451 4.3.0 later\r\n");
+        return;
+    }
+    message_count++;
+    add_text(answer, "250 2.0.0 taken\r\n");
+}
+
+static void on_line(const struct ring *r, struct connection *c, struct due *answer)
 {
     if (c->is_content) {
         if (strcmp(c->line, ".") != 0)
             return;
         c->is_content = false;
-        message_count++;
-        add_text(answer, "250 2.0.0 taken\r\n");
+        on_dot(r, answer);
     } else if (strncmp(c->line, "EHLO ", 5) == 0) {
         add_text(answer, "250-mx.example\r\n250-PIPELINING\r\n250 8BITMIME\r\n");
     } else if (strcmp(c->line, "DATA") == 0) {
@@ -242,7 +251,7 @@ static void take(struct ring *r, int32_t file, struct slice bytes)
             ASSERT(c->line_len > 0 && c->line[c->line_len - 1] == '\r');
             c->line[c->line_len - 1] = '\0';
             c->line_len = 0;
-            on_line(c, &d);
+            on_line(r, c, &d);
             continue;
         }
         ASSERT(c->line_len < LINE_BYTES);

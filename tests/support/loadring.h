@@ -4,8 +4,9 @@
  * implements include/io/ring.h and load/dial.h, and is chosen at link time.
  *
  * The server answers every piece that it gets after @answer_ns, but while it stalls: what would be
- * answered in [stall_at, stall_until) is answered at stall_until. Time moves only in ring_turn(),
- * to the next answer or to the end of the wait; @oversleep_ns later, if a slow generator is wanted.
+ * answered in [stall_at, stall_until) is answered at stall_until. What comes to its end in
+ * [busy_at, busy_until) is answered 451. Time moves only in ring_turn(), to the next answer or to
+ * the end of the wait; @oversleep_ns later, if a slow generator is wanted.
  */
 #ifndef SUPPORT_LOADRING_H
 #define SUPPORT_LOADRING_H
@@ -15,6 +16,7 @@
 struct loadring_server {
     uint64_t answer_ns;
     clock_ns stall_at, stall_until; /* equal: never */
+    clock_ns busy_at, busy_until;   /* likewise */
     uint64_t oversleep_ns;          /* of the generator: each wait takes so much longer */
 };
 

@@ -25,6 +25,8 @@ struct job {
     uint32_t rcpt_count;
     clock_ns planned_at;
     clock_ns start_at;
+    clock_ns first_planned_at; /* of the message's first try */
+    clock_ns first_start_at;
     bool is_measured;  /* planned behind the warm-up */
     bool was_accepted; /* an earlier try was, for one recipient at least */
     bool vanishes;     /* this one is dropped as the options say */

@@ -41,13 +41,13 @@ const struct report_field report_bools[] = {
 const size_t report_bool_count = ARRAY_COUNT(report_bools);
 
 const struct report_field report_counters[] = {
-    COUNTER(planned),           COUNTER(started),         COUNTER(finished),
-    COUNTER(messages_accepted), COUNTER(protocol_errors), COUNTER(connects),
-    COUNTER(connects_refused),  COUNTER(connects_failed), COUNTER(resets),
-    COUNTER(tls_handshakes),    COUNTER(tls_resumed),     COUNTER(tls_failed),
-    COUNTER(retries),           COUNTER(gave_up),         COUNTER(cap_hits),
-    COUNTER(bytes_sent),        COUNTER(bytes_received),  COUNTER(content_bytes),
-    COUNTER(outcomes_lost),
+    COUNTER(planned),           COUNTER(started),           COUNTER(finished),
+    COUNTER(messages_accepted), COUNTER(protocol_errors),   COUNTER(connects),
+    COUNTER(connects_refused),  COUNTER(connects_failed),   COUNTER(resets),
+    COUNTER(tls_handshakes),    COUNTER(tls_resumed),       COUNTER(tls_failed),
+    COUNTER(retries),           COUNTER(gave_up),           COUNTER(cap_hits),
+    COUNTER(bytes_sent),        COUNTER(bytes_received),    COUNTER(content_bytes),
+    COUNTER(outcomes_lost),     COUNTER(messages_given_up),
 };
 const size_t report_counter_count = ARRAY_COUNT(report_counters);
 

@@ -61,8 +61,8 @@ static void put_tiles(const struct load_report *r, FILE *out)
     fputs("<ul class=\"tiles\">\n", out);
     snprintf(note, sizeof(note), "%s messages", show_count(c->messages_accepted).text);
     put_tile(out, show_rate(per_second(r, c->messages_accepted)).text, "accepted per second", note);
-    snprintf(note, sizeof(note), "%s of %s", show_count(c->rcpts[ATTEMPT_ACCEPTED]).text,
-             show_count(rcpts).text);
+    snprintf(note, sizeof(note), "%s of %s%s", show_count(c->rcpts[ATTEMPT_ACCEPTED]).text,
+             show_count(rcpts).text, c->retries > 0 ? " tries" : "");
     put_tile(out, show_percent(c->rcpts[ATTEMPT_ACCEPTED], rcpts).text, "recipients accepted",
              note);
     const char *from = r->is_open_loop ? "from planned time" : "whole transaction";
@@ -107,12 +107,13 @@ static void put_outcomes(const struct load_stats *s, FILE *out)
     uint64_t total = 0;
     for (uint32_t f = 0; f < ATTEMPT_FATE_COUNT; f++)
         total += c->rcpts[f];
-    fputs(
+    fprintf(
+        out,
         "<section class=\"card\"><h2>Outcomes</h2>\n<p class=\"dim\">Recipients, by the reply that "
-        "decided for them.</p>\n<div class=\"scroll\"><table><thead><tr><th>outcome</th>"
+        "decided for them%s.</p>\n<div class=\"scroll\"><table><thead><tr><th>outcome</th>"
         "<th class=\"l\">reply to</th><th>recipients</th><th>share</th>"
         "<th class=\"l\">&#160;</th></tr></thead><tbody>\n",
-        out);
+        c->retries > 0 ? ", once for each try" : "");
     for (uint32_t f = 0; f < ATTEMPT_FATE_COUNT; f++) {
         fprintf(out,
                 "<tr><th scope=\"row\"><i class=\"%s\"></i>%s</th><td class=\"l\"></td><td>%s</td>"
@@ -151,13 +152,15 @@ static void put_phases(const struct load_report *r, FILE *out)
 {
     const struct load_stats *s = r->stats;
     fprintf(out,
-            "<section class=\"card\"><h2>Phases</h2>\n<p class=\"dim\">%s</p>\n"
+            "<section class=\"card\"><h2>Phases</h2>\n<p class=\"dim\">%s Message: over all of its "
+            "tries; without those that were given up (%s).</p>\n"
             "<div class=\"scroll\"><table><thead><tr><th>phase</th><th class=\"l\">clock</th>"
             "<th>count</th><th>p50</th><th>p90</th><th>p99</th><th>p99.9</th><th>p99.99</th>"
             "<th>max</th></tr></thead><tbody>\n",
             r->is_open_loop ? "Planned: with the time by which the transaction began late. Actual: "
                               "from the start of the phase."
-                            : "From the start of the phase; in a closed loop nothing begins late.");
+                            : "From the start of the phase; in a closed loop nothing begins late.",
+            show_count(s->counters.messages_given_up).text);
     for (uint32_t p = 0; p < LOAD_PHASE_COUNT; p++) {
         if (s->actual[p].total == 0)
             continue;
@@ -209,6 +212,7 @@ static void put_faults(const struct load_counters *c, FILE *out)
     put_count(out, "connections reset", "", c->resets);
     put_count(out, "TLS handshakes failed", "", c->tls_failed);
     put_count(out, "recipients given up", "", c->gave_up);
+    put_count(out, "messages given up", "", c->messages_given_up);
     end_counts(out);
 }
 

@@ -128,6 +128,9 @@ static void put_latency(const struct load_report *r, FILE *out)
         fputs("  no transaction was measured\n", out);
     else if (r->is_open_loop)
         fputs("  planned: from the time the plan had for it; actual: from when it began\n", out);
+    if (s->counters.retries + s->counters.messages_given_up > 0)
+        fprintf(out, "  message: over all of its tries; without the %s that were given up\n",
+                show_count(s->counters.messages_given_up).text);
 }
 
 /* --- outcomes --------------------------------------------------------------------------------- */
@@ -140,7 +143,7 @@ static void put_outcomes(const struct load_stats *s, FILE *out)
     uint64_t total = 0;
     for (uint32_t f = 0; f < ATTEMPT_FATE_COUNT; f++)
         total += c->rcpts[f];
-    fputs("\nRecipients\n", out);
+    fprintf(out, "\nRecipients%s\n", c->retries > 0 ? ", once for each try" : "");
     for (uint32_t f = 0; f < ATTEMPT_FATE_COUNT; f++)
         fprintf(out, "  %-22s %14s   %s\n", attempt_fate_name(f), show_count(c->rcpts[f]).text,
                 show_percent(c->rcpts[f], total).text);
@@ -225,8 +228,9 @@ static void put_faults(const struct load_stats *s, FILE *out)
                 show_count(c->tls_handshakes).text, show_count(c->tls_resumed).text,
                 show_count(c->tls_failed).text);
     if (c->retries + c->gave_up > 0)
-        fprintf(out, "  %-22s %s; recipients given up: %s\n", "retries",
-                show_count(c->retries).text, show_count(c->gave_up).text);
+        fprintf(out, "  %-22s %s; recipients given up: %s, of %s messages\n", "retries",
+                show_count(c->retries).text, show_count(c->gave_up).text,
+                show_count(c->messages_given_up).text);
 }
 
 static void put_self(const struct load_report *r, FILE *out)

@@ -23,6 +23,7 @@ static const char *const phase_names[] = {
     "dot_to_each_reply",
     "dot_to_last_reply",
     "transaction",
+    "message",
 };
 static_assert(ARRAY_COUNT(phase_names) == LOAD_PHASE_COUNT, "a name each");
 

@@ -6,7 +6,8 @@
  * Each phase has two histograms: from the planned time of the transaction's step and from its
  * actual start. In a closed loop both are the same. For phases other than WHOLE the planned time of
  * a phase is its actual start less the lag of its transaction (start - plan), so a late transaction
- * shows in each of its phases.
+ * shows in each of its phases. A later try is a transaction of its own, planned when its pause is
+ * over; MESSAGE has the time from the first one's plan (its start), pauses included.
  */
 #ifndef LOAD_STATS_H
 #define LOAD_STATS_H
@@ -29,6 +30,8 @@ enum load_phase {
     LOAD_PHASE_EACH_REPLY,  /* end of content to each reply of a block (k-th: see reply_k) */
     LOAD_PHASE_LAST_REPLY,  /* end of content to the last reply */
     LOAD_PHASE_WHOLE,       /* transaction: MAIL (or connect, when it needed one) to last reply */
+    LOAD_PHASE_MESSAGE,     /* first try's beginning to the reply that settled the last recipient,
+                               over all tries; none of a message that was given up */
     LOAD_PHASE_COUNT
 };
 const char *load_phase_name(enum load_phase p); /* "connect", "dot_to_first_reply", ... */
@@ -70,8 +73,9 @@ struct load_counters {
     uint64_t protocol_errors; /* replies out of sequence, missing or surplus, or garbage */
     uint64_t connects, connects_refused, connects_failed, resets;
     uint64_t tls_handshakes, tls_resumed, tls_failed;
-    uint64_t retries, gave_up; /* messages (recipients) that no further try was left for */
-    uint64_t cap_hits;         /* planned starts that had to wait for the in-flight cap */
+    uint64_t retries;
+    uint64_t gave_up, messages_given_up; /* recipients, messages that no further try was left for */
+    uint64_t cap_hits;                   /* planned starts that had to wait for the in-flight cap */
     uint64_t bytes_sent, bytes_received;
     uint64_t content_bytes;
     uint64_t outcomes_lost; /* more than LOAD_OUTCOMES_MAX kinds of them */

@@ -52,6 +52,7 @@ struct retry { /* a later try of a message, for those recipients that are not se
     struct timer timer;
     uint64_t seq;
     clock_ns planned_at;
+    clock_ns first_planned_at, first_start_at;
     uint64_t bits; /* recipients; more than 64 have memory of their own */
     uint64_t *open;
     uint32_t attempt;
@@ -393,6 +394,8 @@ static bool plan_retry(struct worker *w, const struct job *job, uint32_t open_co
     *r = (struct retry){.seq = job->seq,
                         .attempt = job->attempt + 1,
                         .open_count = open_count,
+                        .first_planned_at = job->first_planned_at,
+                        .first_start_at = job->first_start_at,
                         .was_accepted = job->was_accepted};
     r->open = &r->bits;
     if (job->rcpt_total > 64)
@@ -423,6 +426,20 @@ static struct load_second *second_now(struct worker *w)
                : load_stats_second(w->stats, w->now);
 }
 
+/* The message's time from its first try on, if this one settled it. */
+static void record_message(struct worker *w, const struct job *job, uint32_t open_count)
+{
+    if (open_count == 0 && job->is_measured)
+        load_stats_phase(w->stats, LOAD_PHASE_MESSAGE, w->now - job->first_start_at,
+                         job->first_start_at - job->first_planned_at);
+}
+
+static void count_given_up(struct worker *w, uint32_t open_count)
+{
+    w->stats->counters.gave_up += open_count;
+    w->stats->counters.messages_given_up += open_count > 0;
+}
+
 static void finish_job(struct worker *w, struct channel *c, struct job *job)
 {
     struct load_counters *counters = &w->stats->counters;
@@ -443,7 +460,8 @@ static void finish_job(struct worker *w, struct channel *c, struct job *job)
     }
     bool is_retried = open_count > 0 && may_retry(w, job) && plan_retry(w, job, open_count);
     if (!is_retried && job->is_measured)
-        counters->gave_up += open_count;
+        count_given_up(w, open_count);
+    record_message(w, job, open_count);
     w->in_flight--;
     w->ended_at = w->now;
     if (w->options->think.high > 0)
@@ -564,6 +582,7 @@ struct start { /* what is to begin now */
     uint32_t attempt;
     const uint64_t *open;
     clock_ns planned_at;
+    clock_ns first_planned_at, first_start_at; /* of the message's first try */
     bool is_measured;
     bool was_accepted;
 };
@@ -575,6 +594,8 @@ static void start(struct worker *w, struct channel *c, const struct start *s)
     ASSERT(job != NULL); /* one for each channel */
     job_make(job, &w->job_shape, w->messages, s->seq, s->attempt, s->open);
     job->planned_at = s->planned_at;
+    job->first_planned_at = s->first_planned_at;
+    job->first_start_at = s->first_start_at;
     job->is_measured = s->is_measured;
     job->was_accepted = s->was_accepted;
     job->vanishes = o->vanish_share > 0 && rng_unit(&w->rng) < o->vanish_share;
@@ -603,6 +624,8 @@ static void start_retry(struct worker *w, struct channel *c)
                       .attempt = r->attempt,
                       .open = r->open,
                       .planned_at = r->planned_at,
+                      .first_planned_at = r->first_planned_at,
+                      .first_start_at = r->first_start_at,
                       .is_measured = r->is_measured,
                       .was_accepted = r->was_accepted};
     start(w, c, &s);
@@ -616,6 +639,8 @@ static void start_item(struct worker *w, struct channel *c)
     struct start s = {
         .seq = w->item.seq,
         .planned_at = planned_at,
+        .first_planned_at = planned_at,
+        .first_start_at = w->now,
         .is_measured = planned_at >= w->stats->measure_at,
     };
     if (s.is_measured && is_open) {
@@ -681,7 +706,7 @@ static void schedule(struct worker *w)
 static void drop_retry(struct worker *w, struct retry *r)
 {
     if (r->is_measured)
-        w->stats->counters.gave_up += r->open_count;
+        count_given_up(w, r->open_count);
     timer_disarm(&r->timer);
     list_remove(&r->list);
     retry_free(w, r);
