@@ -96,6 +96,7 @@ struct client_message {        /* everything in it lives until CLIENT_EV_DONE */
     uint32_t rcpt_count;
     const struct slice *content; /* CRLF line ends, dots not stuffed */
     uint32_t content_count;
+    bool is_plain; /* each slice is data_is_plain(): nothing is looked for in it */
 };
 
 enum client_fate {

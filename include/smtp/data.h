@@ -26,6 +26,14 @@ struct data_stuffing { /* all zero means: nothing sent yet, at the start of a li
  */
 MUST_CHECK size_t data_stuff(struct data_stuffing *st, struct slice in, struct slices *parts);
 
+/*
+ * data_is_plain() - whether @in goes behind DATA as it is, and can be followed by the dot
+ *
+ * Return:  true for whole lines, each with its CRLF, of which none begins with a dot
+ * Cost:    as data_stuff()
+ */
+bool data_is_plain(struct slice in);
+
 /* data_is_bad() - with all content stuffed: it holds a bare CR or bare LF and must not be ended. */
 bool data_is_bad(const struct data_stuffing *st);
 

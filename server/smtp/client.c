@@ -486,10 +486,22 @@ static void content_consume(struct client *c, size_t len)
     c->content_left -= len;
 }
 
+static size_t stuff(struct client *c, struct slices *parts)
+{
+    struct slice view = content_view(c, UINT64_MAX);
+    if (!c->message->is_plain)
+        return data_stuff(&c->stuffing, view, parts);
+    ASSERT_SLOW(data_is_plain(view));
+    if (parts->count == SLICES_MAX)
+        return 0;
+    parts->at[parts->count++] = view;
+    return view.len;
+}
+
 static bool output_content(struct client *c, struct buf *scratch, struct slices *parts)
 {
     while (c->content_left > 0 && !c->was_empty) {
-        size_t len = data_stuff(&c->stuffing, content_view(c, UINT64_MAX), parts);
+        size_t len = stuff(c, parts);
         if (len == 0)
             return true; /* parts are full */
         content_consume(c, len);

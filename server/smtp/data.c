@@ -56,6 +56,17 @@ size_t data_stuff(struct data_stuffing *st, struct slice in, struct slices *part
     return at;
 }
 
+bool data_is_plain(struct slice in)
+{
+    struct data_stuffing st = {0};
+    while (in.len > 0) {
+        if (!st.is_in_line && in.ptr[0] == '.')
+            return false;
+        in = slice_from(in, skip_line(&st, in));
+    }
+    return !st.is_in_line && !data_is_bad(&st);
+}
+
 bool data_is_bad(const struct data_stuffing *st)
 {
     return st->is_bad || st->is_after_cr;

@@ -10,6 +10,7 @@
 #include "load/body.h"
 #include "base/assert.h"
 #include "base/err.h"
+#include "smtp/data.h"
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -201,6 +202,7 @@ int body_init(struct body *b, enum message_body kind, uint64_t seed, uint64_t by
     int result = block == NULL ? -ENOMEM : (fd < 0 ? -errno : 0);
     if (result == 0) {
         fill(&rows[kind], block, seed);
+        b->is_plain = rows[kind].filler != '.' && data_is_plain(slice_of(block, BODY_BLOCK_BYTES));
         ssize_t written = write(fd, block, BODY_BLOCK_BYTES);
         result = written < 0 ? -errno : (written == (ssize_t)BODY_BLOCK_BYTES ? 0 : -ENOSPC);
     }

@@ -12,6 +12,7 @@ struct body {
     uint8_t *ptr; /* BODY_BLOCK_BYTES of whole lines, mapped again and again */
     size_t mapped_bytes;
     enum message_body kind;
+    bool is_plain;      /* no line begins with a dot */
     uint8_t tail[1000]; /* a line of 998 octets with its CRLF; its ends are lines of any length */
 };
 

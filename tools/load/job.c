@@ -65,6 +65,7 @@ void job_make(struct job *j, const struct job_shape *shape, const struct message
         .rcpts = j->rcpts,
         .content = j->message.content,
         .content_count = j->message.content_count,
+        .is_plain = j->message.is_plain,
     };
     for (uint32_t i = 0; i < j->rcpt_total; i++) {
         if (!is_open(open, i))

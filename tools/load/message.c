@@ -12,6 +12,7 @@
 #include "base/limits.h"
 #include "load/body.h"
 #include "load/corpus.h"
+#include "smtp/data.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +23,7 @@
 
 struct corpus_message {
     size_t offset, len;
-    bool is_8bit, is_smtputf8;
+    bool is_plain, is_8bit, is_smtputf8;
 };
 
 struct message_set {
@@ -165,6 +166,7 @@ static int corpus_add(void *arg, const struct corpus_item *item)
     messages[set->message_count++] = (struct corpus_message){
         .offset = set->corpus_bytes,
         .len = item->content.len,
+        .is_plain = data_is_plain(item->content),
         .is_8bit = has_8bit(item->content),
         .is_smtputf8 = has_8bit(header_of(item->content)),
     };
@@ -311,6 +313,7 @@ static void make_generated(const struct message_set *set, uint64_t seq, struct b
     for (uint32_t i = 0; i < count; i++)
         m->content[m->content_count++] = parts[i];
     m->content_bytes = head->len + bytes;
+    m->is_plain = set->body.is_plain;
     m->is_8bit = (set->options.body == MESSAGE_8BIT && line_bytes > 0) || set->is_address_utf8;
     m->is_smtputf8 = set->is_address_utf8;
 }
@@ -329,6 +332,7 @@ static void make_from_corpus(const struct message_set *set, uint64_t seq, struct
     if (from->len > 0)
         m->content[m->content_count++] = slice_of(set->corpus + from->offset, from->len);
     m->content_bytes = head->len + from->len;
+    m->is_plain = from->is_plain;
     m->is_8bit = from->is_8bit;
     m->is_smtputf8 = from->is_smtputf8 || set->is_address_utf8;
 }

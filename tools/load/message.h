@@ -69,6 +69,7 @@ struct message {
     struct slice content[MESSAGE_SLICES_MAX];
     uint32_t content_count;
     uint64_t content_bytes;
+    bool is_plain;    /* each slice of the content is data_is_plain() */
     bool is_8bit;     /* BODY=8BITMIME is needed */
     bool is_smtputf8; /* the header or an address has bytes above 0x7F */
     uint32_t rcpt_count;

@@ -63,6 +63,8 @@ static void test_exhaustive(void **state)
             in[i] = alphabet[rest % 4];
         bool expected_bad;
         size_t expected_len = reference(in, 8, expected, &expected_bad);
+        bool is_plain = !expected_bad && expected_len == 8 && in[7] == '\n';
+        assert_int_equal(data_is_plain(slice_of(in, 8)), is_plain);
         for (size_t step = 1; step <= 8; step++) {
             bool is_bad;
             size_t len = stuff(in, 8, step, got, &is_bad);

@@ -5,6 +5,7 @@
 #include "load/corpus.h"
 #include "load/message.h"
 #include "base/err.h"
+#include "smtp/data.h"
 #include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -114,6 +115,9 @@ static void generated_messages_are_legal(void **state)
             assert_true(id.run == 0xABCDEF && id.seq == seq && w.m.id.seq == seq);
             assert_int_equal(w.m.is_8bit, has_8bit);
             assert_false(w.m.is_smtputf8);
+            assert_int_equal(w.m.is_plain, body != MESSAGE_DOTS && body != MESSAGE_WORST);
+            for (uint32_t i = 0; i < w.m.content_count && w.m.is_plain; i++)
+                assert_true(data_is_plain(w.m.content[i]));
             assert_in_range(w.m.rcpt_count, 1, 5);
             if (body == MESSAGE_DOTS) /* all but 8 fields and the empty line */
                 assert_true(lines - dots == 9);
@@ -526,27 +530,31 @@ static void corpus_messages(void **state)
     put_folder("set");
     put_file("set/1", SLICE_LIT("Subject: one\n\nx\n"));
     put_file("set/2", SLICE_LIT("Subject: two\n\n\xc3\xbc\n"));
+    put_file("set/4", SLICE_LIT("Subject: four\n\n.\n"));
     put_file("set/3", SLICE_LIT("Subject: \xc3\xbc\n\nx\n"));
     char path[256];
     snprintf(path, sizeof(path), "%s/set", root);
     struct message_options options = options_of(MESSAGE_TEXT, 1, 1);
     options.corpus = path;
     struct message_set *set = set_of(&options);
-    assert_int_equal(message_set_count(set), 3);
-    struct whole w = make(set, 4);
-    assert_true(slice_eq(slice_of_whole(&w), SLICE_LIT("X-Postern-Load: 0000000000abcdef.4\r\n"
+    assert_int_equal(message_set_count(set), 4);
+    struct whole w = make(set, 5);
+    assert_true(slice_eq(slice_of_whole(&w), SLICE_LIT("X-Postern-Load: 0000000000abcdef.5\r\n"
                                                        "Subject: two\r\n\r\n\xc3\xbc\r\n")));
     assert_true(w.m.is_8bit && !w.m.is_smtputf8);
     free(w.ptr);
     w = make(set, 2);
-    assert_true(w.m.is_8bit && w.m.is_smtputf8);
+    assert_true(w.m.is_8bit && w.m.is_smtputf8 && w.m.is_plain);
+    free(w.ptr);
+    w = make(set, 3);
+    assert_false(w.m.is_plain); /* a line begins with a dot */
     free(w.ptr);
     message_set_free(set);
     options.adds_identity = false;
     set = set_of(&options);
-    w = make(set, 3);
+    w = make(set, 4);
     assert_true(slice_eq(slice_of_whole(&w), SLICE_LIT("Subject: one\r\n\r\nx\r\n")));
-    assert_true(!w.m.is_8bit && !w.m.is_smtputf8 && w.m.id.seq == 3);
+    assert_true(!w.m.is_8bit && !w.m.is_smtputf8 && w.m.id.seq == 4);
     free(w.ptr);
     message_set_free(set);
     put_folder("none");
