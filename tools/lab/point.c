@@ -59,6 +59,26 @@ const char *lab_cut_name(enum lab_cut c)
     return names[c];
 }
 
+const char *lab_like_name(enum lab_like l)
+{
+    static const char *const names[LAB_LIKE_COUNT] = {
+        [LAB_LIKE_NONE] = "none",
+        [LAB_LIKE_RFC5321] = "rfc5321",
+        [LAB_LIKE_POSTFIX] = "postfix",
+        [LAB_LIKE_POSTFIX_DEADLINE] = "postfix-deadline",
+        [LAB_LIKE_EXIM] = "exim",
+        [LAB_LIKE_SENDMAIL] = "sendmail",
+        [LAB_LIKE_QMAIL] = "qmail",
+        [LAB_LIKE_EXCHANGE] = "exchange",
+        [LAB_LIKE_OPENSMTPD] = "opensmtpd",
+        [LAB_LIKE_GO_SMTP] = "go-smtp",
+        [LAB_LIKE_MOX] = "mox",
+        [LAB_LIKE_K9] = "k9",
+    };
+    ASSERT(l < LAB_LIKE_COUNT);
+    return names[l];
+}
+
 int lab_measure_init(struct lab_measure *m)
 {
     const size_t len = HIST_COUNTS(LAB_HIST_SUB_BITS, LAB_HIST_TOP_BITS);

@@ -98,8 +98,27 @@ struct lab_server {
     bool suppresses_copies; /* retry ledger (DUP-22) */
 };
 
+/* Whose timers a client has, as far as DUP section 5 knows them. Where a real program is run, it is
+ * this one. */
+enum lab_like {
+    LAB_LIKE_NONE,
+    LAB_LIKE_RFC5321,
+    LAB_LIKE_POSTFIX,
+    LAB_LIKE_POSTFIX_DEADLINE, /* smtp_per_request_deadline = yes */
+    LAB_LIKE_EXIM,
+    LAB_LIKE_SENDMAIL,
+    LAB_LIKE_QMAIL,
+    LAB_LIKE_EXCHANGE,
+    LAB_LIKE_OPENSMTPD,
+    LAB_LIKE_GO_SMTP,
+    LAB_LIKE_MOX,
+    LAB_LIKE_K9,
+    LAB_LIKE_COUNT
+};
+
 struct lab_client {
-    clock_ns limit_ns; /* C; CLOCK_NEVER: waits for ever */
+    enum lab_like like; /* told only; the fields below say it all */
+    clock_ns limit_ns;  /* C; CLOCK_NEVER: waits for ever */
     enum lab_timer timer;
     clock_ns retry_ns; /* from the end of a try to the next one */
     double retry_factor;
@@ -195,5 +214,6 @@ const char *lab_order_name(enum lab_order o);
 const char *lab_vanished_name(enum lab_vanished v);
 const char *lab_timer_name(enum lab_timer t);
 const char *lab_cut_name(enum lab_cut c);
+const char *lab_like_name(enum lab_like l);
 
 #endif
