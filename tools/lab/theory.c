@@ -1,0 +1,500 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * theory.c - owns the closed forms of DUP section 3.
+ *
+ * A try is looked at in one piece, without events: when each answer leaves, when the client gives
+ * up (the first gap that is longer than its limit), and from these which recipients it credits and
+ * which the server commits. Copies of the first try are what is committed and not credited. All
+ * tries together are that, again and again, with what is left (DUP-6 in its general form).
+ *
+ * This is on purpose no simulation: it knows no sessions, no clocks and no order of events, so that
+ * it can contradict one.
+ */
+#include "lab/theory.h"
+#include "base/assert.h"
+#include "base/limits.h"
+#include <math.h>
+#include <stdio.h>
+
+/* When a recipient is credited, and when the server must have committed it (DUP section 2). */
+enum settles {
+    SETTLES_ONE,    /* one reply for all */
+    SETTLES_EACH,   /* the recipient's own reply */
+    SETTLES_FINAL,  /* the final reply */
+    SETTLES_OPENER, /* the opening line */
+};
+
+/* DEF-18: a server may not be silent for longer between two replies of a block. */
+#define DEFERRALS_GAP_NS (60 * NS_PER_S)
+
+struct
+try {
+    enum settles settles;
+    bool has_opener;
+    bool is_one_reply; /* the answers are lines of one reply */
+    bool is_buffered;
+    uint32_t count; /* recipients of this try */
+    uint32_t refused;
+    clock_ns before, per_rcpt, commit, delay;
+    clock_ns opener_at;
+    clock_ns answer_at[RCPT_COUNT_MAX]; /* when each leaves, from the content's arrival */
+    bool is_kept[RCPT_COUNT_MAX];       /* accepted, when the server goes on to the end */
+    clock_ns final_at;
+    clock_ns gives_up_at; /* client's time from the dot; CLOCK_NEVER: it gets everything */
+};
+
+struct outcome {
+    bool is_settled[RCPT_COUNT_MAX];
+    bool is_committed[RCPT_COUNT_MAX];
+};
+
+static clock_ns constant(const struct dist *d)
+{
+    return d->kind == DIST_CONSTANT ? d->low : 0;
+}
+
+static clock_ns add(clock_ns a, clock_ns b)
+{
+    clock_ns sum;
+    return __builtin_add_overflow(a, b, &sum) ? CLOCK_NEVER : sum;
+}
+
+/* --- one try -----------------------------------------------------------------------------------
+ */
+
+static enum settles settles_of(enum lab_dialect d)
+{
+    switch (d) {
+    case LAB_SMTP:
+        return SETTLES_ONE;
+    case LAB_LMTP:
+    case LAB_EXDATA:
+    case LAB_WRAPPED_A:
+        return SETTLES_EACH;
+    case LAB_PRDR:
+    case LAB_DEFERRALS:
+    case LAB_INLINE_DSN:
+    case LAB_XPRDR1:
+    case LAB_ADAT:
+        return SETTLES_FINAL;
+    case LAB_WRAPPED_B:
+        return SETTLES_OPENER;
+    case LAB_DIALECT_COUNT:
+        break;
+    }
+    UNREACHABLE();
+}
+
+static void shape(struct try *t, const struct lab_server *s)
+{
+    t->settles = settles_of(s->dialect);
+    t->is_one_reply =
+        s->dialect == LAB_EXDATA || s->dialect == LAB_WRAPPED_A || s->dialect == LAB_WRAPPED_B;
+    t->has_opener = s->dialect != LAB_SMTP && s->dialect != LAB_LMTP && s->dialect != LAB_XPRDR1 &&
+                    s->dialect != LAB_EXDATA;
+    t->is_buffered = s->pacing == LAB_BUFFER;
+    /* Without a refusal EXDATA has nothing to list, and answers like SMTP (EXD-10). */
+    if (s->dialect == LAB_EXDATA && t->refused == 0)
+        t->settles = SETTLES_ONE;
+    if (t->settles == SETTLES_ONE)
+        t->has_opener = t->is_one_reply = false;
+}
+
+/* When work on recipient @i (from 0) is over, commits of those before it included. */
+static clock_ns work_end(const struct try *t, const struct lab_server *s, uint32_t i)
+{
+    clock_ns each = t->per_rcpt + (t->settles == SETTLES_EACH ? t->commit : 0);
+    return t->before + each * (s->order == LAB_CONCURRENT ? 1 : i + 1);
+}
+
+/* DEF-18: who is not decided within a minute of the reply before is answered 4xx. */
+static void gap_rule(struct try *t)
+{
+    clock_ns last = t->opener_at;
+    for (uint32_t i = 0; i < t->count; i++) {
+        if (t->answer_at[i] > add(last, DEFERRALS_GAP_NS)) {
+            t->answer_at[i] = last + DEFERRALS_GAP_NS;
+            t->is_kept[i] = false;
+        }
+        t->answer_at[i] = u64_max(t->answer_at[i], last);
+        last = t->answer_at[i];
+    }
+}
+
+static void budget(struct try *t, clock_ns budget_ns)
+{
+    for (uint32_t i = 0; i < t->count; i++) {
+        if (t->answer_at[i] <= budget_ns)
+            continue;
+        t->answer_at[i] = budget_ns;
+        t->is_kept[i] = false;
+    }
+}
+
+static void answers(struct try *t, const struct lab_server *s)
+{
+    bool is_kept = false;
+    for (uint32_t i = 0; i < t->count; i++) {
+        t->answer_at[i] = work_end(t, s, i);
+        t->is_kept[i] = i >= t->refused;
+    }
+    t->opener_at = 0;
+    if (t->has_opener)
+        t->opener_at = s->opener_ns == CLOCK_NEVER ? t->answer_at[0] : s->opener_ns;
+    if (t->is_buffered)
+        t->opener_at = t->answer_at[t->count - 1];
+    if (t->settles == SETTLES_OPENER)
+        t->opener_at = add(t->opener_at, t->commit);
+    if (s->dialect == LAB_DEFERRALS && t->has_opener && !t->is_buffered)
+        gap_rule(t);
+    budget(t, s->reply_budget_ns);
+    for (uint32_t i = 0; i < t->count; i++)
+        is_kept |= t->is_kept[i];
+    t->final_at = t->answer_at[t->count - 1];
+    if (t->settles == SETTLES_FINAL)
+        t->final_at += s->final_ns + (is_kept ? t->commit : 0);
+    if (t->settles == SETTLES_ONE) {
+        t->final_at += is_kept ? t->commit : 0;
+        for (uint32_t i = 0; i < t->count; i++) { /* one answer for all: the last one decides */
+            t->answer_at[i] = t->final_at;
+            t->is_kept[i] = t->is_kept[t->count - 1];
+        }
+    }
+}
+
+/* The client's clock: the first answer that comes too late. */
+static clock_ns gives_up(const struct try *t, const struct lab_client *c)
+{
+    bool restarts = c->timer == LAB_TIMER_LINE || (c->timer == LAB_TIMER_REPLY && !t->is_one_reply);
+    clock_ns round_trip = 2 * t->delay;
+    clock_ns last_answer = t->settles == SETTLES_FINAL ? t->final_at : t->answer_at[t->count - 1];
+    if (c->limit_ns == CLOCK_NEVER)
+        return CLOCK_NEVER;
+    if (!restarts || t->is_buffered || t->settles == SETTLES_ONE)
+        return last_answer + round_trip > c->limit_ns ? c->limit_ns : CLOCK_NEVER;
+    clock_ns since = 0;
+    if (t->has_opener) {
+        if (t->opener_at + round_trip > c->limit_ns)
+            return c->limit_ns;
+        since = t->opener_at + round_trip;
+    }
+    for (uint32_t i = 0; i <= t->count; i++) {
+        clock_ns at = i < t->count ? t->answer_at[i] : last_answer;
+        if (at + round_trip > add(since, c->limit_ns))
+            return since + c->limit_ns;
+        since = at + round_trip;
+    }
+    return CLOCK_NEVER;
+}
+
+/* When a recipient's fate is on its way, and from where on it may be credited. */
+static clock_ns settled_at(const struct try *t, const struct lab_client *c, uint32_t i)
+{
+    if (t->is_buffered && t->settles != SETTLES_ONE)
+        return u64_max(t->final_at, t->answer_at[t->count - 1]);
+    if (t->settles == SETTLES_OPENER)
+        return t->opener_at;
+    if (t->settles == SETTLES_FINAL && !c->credits_early)
+        return t->final_at;
+    return t->answer_at[i];
+}
+
+/* DUP-10: with write errors only, two writes go to a client that has left. Here: whether the commit
+ * in front of answer @at comes before the second one has failed. */
+static bool writes_reach(const struct try *t, clock_ns at)
+{
+    uint32_t written = 0;
+    for (uint32_t i = 0; i < t->count; i++)
+        written += t->answer_at[i] > t->gives_up_at && t->answer_at[i] < at;
+    return written < 2;
+}
+
+static clock_ns commit_end(const struct try *t, uint32_t i)
+{
+    switch (t->settles) {
+    case SETTLES_ONE:
+    case SETTLES_FINAL:
+        return t->final_at;
+    case SETTLES_OPENER:
+        return t->opener_at;
+    case SETTLES_EACH:
+        return t->answer_at[i];
+    }
+    UNREACHABLE();
+}
+
+static bool commits(const struct try *t, const struct lab_server *s, uint32_t i)
+{
+    if (!t->is_kept[i])
+        return false;
+    if (s->vanished == LAB_VANISHED_RUN || t->gives_up_at == CLOCK_NEVER)
+        return true;
+    clock_ns end = commit_end(t, i);
+    if (s->vanished == LAB_VANISHED_WRITE)
+        return writes_reach(t, end);
+    /* At one instant the network comes first, then work, then limits: news that travelled is there
+     * before the look, a limit that strikes at that very moment is not. */
+    clock_ns look = end - t->commit;
+    return t->delay > 0 ? look < t->gives_up_at : look <= t->gives_up_at;
+}
+
+static void try_make(struct try *t, const struct lab_point *p, bool is_first, uint32_t count,
+                     uint32_t refused)
+{
+    const struct lab_server *s = &p->server;
+    ASSERT(count > 0 && count <= RCPT_COUNT_MAX);
+    *t = (struct try){.count = count, .refused = refused};
+    t->before = !is_first && s->remembers_scan ? 0 : constant(&s->before);
+    t->per_rcpt = constant(&s->per_rcpt);
+    t->commit = constant(&s->commit);
+    t->delay = p->faults.one_way_ns;
+    shape(t, s);
+    answers(t, s);
+    t->gives_up_at = gives_up(t, &p->client);
+}
+
+/* A client that hears nothing, or is cut off, after @read answers. */
+static void try_cut(struct try *t, const struct lab_point *p)
+{
+    const struct lab_faults *f = &p->faults;
+    if (f->cut != LAB_CUT_AFTER_REPLIES)
+        return;
+    clock_ns at = 0;
+    bool is_single = t->settles == SETTLES_ONE;
+    if (f->cut_replies > 0 && !is_single)
+        at = add(t->answer_at[u64_min(f->cut_replies, t->count) - 1], 2 * t->delay);
+    if (is_single && f->cut_replies > 0)
+        return; /* it has heard all there is */
+    t->gives_up_at = u64_min(t->gives_up_at, at);
+}
+
+static void try_judge(const struct try *t, const struct lab_point *p, struct outcome *ret)
+{
+    bool is_cut = p->faults.cut == LAB_CUT_AFTER_REPLIES;
+    for (uint32_t i = 0; i < t->count; i++) {
+        clock_ns read_at = add(settled_at(t, &p->client, i), 2 * t->delay);
+        bool is_read = t->gives_up_at == CLOCK_NEVER || read_at <= t->gives_up_at;
+        /* Of answers that come in one moment a cut lets only so many pass. */
+        if (is_cut && t->gives_up_at != CLOCK_NEVER && t->settles != SETTLES_OPENER)
+            is_read = is_read && i < p->faults.cut_replies &&
+                      (t->settles == SETTLES_EACH || p->client.credits_early);
+        ret->is_settled[i] = is_read;
+        ret->is_committed[i] = commits(t, &p->server, i);
+    }
+}
+
+/* --- all tries ---------------------------------------------------------------------------------
+ */
+
+struct sums {
+    double first, total;
+    bool is_livelock;
+};
+
+struct pair {
+    bool is_open, is_refused, is_deferred;
+    uint32_t copies;
+};
+
+/* Tries of one message, when nothing in them is left to chance. */
+static void tries(const struct lab_point *p, struct sums *ret)
+{
+    struct pair pairs[RCPT_COUNT_MAX];
+    bool has_progress = false;
+    uint32_t open = p->rcpt_count;
+    *ret = (struct sums){0};
+    for (uint32_t i = 0; i < p->rcpt_count; i++)
+        pairs[i] = (struct pair){true, i < p->server.refused_count, false, 0};
+    for (uint32_t n = 0; n < p->client.tries_max && open > 0; n++) {
+        struct try t;
+        struct outcome o;
+        uint32_t at = 0, refused = 0;
+        for (uint32_t i = 0; i < p->rcpt_count; i++)
+            refused += pairs[i].is_open && pairs[i].is_refused;
+        try_make(&t, p, n == 0, open, refused);
+        if (n == 0 || !p->faults.is_first_try_only)
+            try_cut(&t, p);
+        struct lab_point uncut = *p;
+        if (n > 0 && p->faults.is_first_try_only)
+            uncut.faults.cut = LAB_CUT_NONE;
+        try_judge(&t, &uncut, &o);
+        for (uint32_t i = 0; i < p->rcpt_count; i++) {
+            struct pair *pair = &pairs[i];
+            if (!pair->is_open)
+                continue;
+            bool is_new = !p->server.suppresses_copies || pair->copies == 0;
+            pair->copies += o.is_committed[at] && is_new;
+            ret->first += n == 0 && o.is_committed[at] && !o.is_settled[at];
+            /* A recipient that was told 4xx is still open, and the next try is for it. */
+            bool is_settled = o.is_settled[at] && (t.is_kept[at] || pair->is_refused);
+            pair->is_open = !is_settled;
+            has_progress |= is_settled;
+            open -= is_settled;
+            at++;
+        }
+    }
+    for (uint32_t i = 0; i < p->rcpt_count; i++)
+        ret->total += pairs[i].copies > 1 ? pairs[i].copies - 1 : 0;
+    ret->is_livelock = open > 0 && !has_progress;
+}
+
+/* --- chance ------------------------------------------------------------------------------------
+ */
+
+/* Expected copies of all tries, when each fails whole with probability @share and @count are
+ * committed then: the f-th failure costs a copy if another try follows. */
+static double repeated(double count, double share, uint32_t tries_max)
+{
+    double sum = 0, power = 1;
+    for (uint32_t f = 1; f < tries_max; f++) {
+        power *= share;
+        sum += power;
+    }
+    return count * sum;
+}
+
+static uint32_t kept_count(const struct try *t)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < t->count; i++)
+        count += t->is_kept[i];
+    return count;
+}
+
+/* DUP-11: the connection breaks with hazard lambda, and the client's own limit does not strike. */
+static void hazard(const struct lab_point *p, struct lab_theory *ret)
+{
+    struct try t;
+    double lambda = p->faults.hazard_per_s, mean = 0, square = 0, before = 0;
+    bool stops = p->server.vanished == LAB_VANISHED_STOP;
+    try_make(&t, p, true, p->rcpt_count, p->server.refused_count);
+    double delay_s = (double)t.delay / 1e9, commit_s = (double)t.commit / 1e9;
+    uint32_t kept = kept_count(&t);
+    if (t.settles == SETTLES_EACH && !t.is_buffered && !stops) {
+        /* Cut between answers k and k + 1: the accepted ones behind k are copies. */
+        for (uint32_t i = 0, left = kept; i < t.count; i++) {
+            double cut = -expm1(-lambda * ((double)t.answer_at[i] / 1e9 + delay_s));
+            mean += left * (cut - before);
+            square += (double)left * left * (cut - before);
+            before = cut;
+            left -= t.is_kept[i];
+        }
+    } else if (t.settles == SETTLES_EACH && !t.is_buffered) {
+        for (uint32_t i = 0; i < t.count; i++) {
+            double alive = exp(-lambda * ((double)(t.answer_at[i] - t.commit) / 1e9));
+            double cut = alive * -expm1(-lambda * (commit_s + delay_s));
+            mean += t.is_kept[i] ? cut : 0;
+            square += t.is_kept[i] ? cut : 0; /* one at most: the next look sees it */
+        }
+    } else {
+        double end = (double)settled_at(&t, &p->client, t.count - 1) / 1e9;
+        double alive = stops ? exp(-lambda * (end - commit_s)) : 1;
+        double cut = alive * -expm1(-lambda * ((stops ? commit_s : end) + delay_s));
+        mean = kept * cut;
+        square = (double)kept * kept * cut;
+        ret->has_total = !stops && !p->faults.is_first_try_only && !p->server.remembers_scan &&
+                         p->server.refused_count == 0 && !p->server.suppresses_copies;
+        ret->copies_total = repeated(kept, cut, p->client.tries_max);
+        ret->copies_total_sd = NAN;
+    }
+    ret->copies_first = mean;
+    ret->copies_first_sd = sqrt(fmax(0, square - mean * mean));
+    snprintf(ret->rule, sizeof(ret->rule), "DUP-11");
+}
+
+/* Nothing passes after the dot, and nobody can see it (DUP-17): all is committed, nothing read. */
+static void black_hole(const struct lab_point *p, struct lab_theory *ret)
+{
+    struct try t;
+    double share = p->faults.black_hole_share;
+    try_make(&t, p, true, p->rcpt_count, p->server.refused_count);
+    double kept = kept_count(&t);
+    ret->copies_first = share * kept;
+    ret->copies_first_sd = kept * sqrt(share * (1 - share));
+    ret->has_total = !p->faults.is_first_try_only && p->server.refused_count == 0 &&
+                     !p->server.remembers_scan && !p->server.suppresses_copies;
+    ret->copies_total = repeated(kept, share, p->client.tries_max);
+    ret->copies_total_sd = share >= 1 ? 0 : NAN;
+    ret->is_livelock = share >= 1;
+    snprintf(ret->rule, sizeof(ret->rule), "DUP-17");
+}
+
+/* --- which -------------------------------------------------------------------------------------
+ */
+
+/* Why there is no closed form, or NULL. */
+static const char *none(const struct lab_point *p)
+{
+    const struct lab_server *s = &p->server;
+    if (s->before.kind != DIST_CONSTANT || s->per_rcpt.kind != DIST_CONSTANT ||
+        s->commit.kind != DIST_CONSTANT)
+        return "a time is distributed";
+    if (p->mix.count > 0)
+        return "the clients differ";
+    if (s->capacity > 0 || s->slowdown > 0)
+        return "messages wait for each other";
+    if (p->faults.cut == LAB_CUT_SLOW)
+        return "the link is slow";
+    if (s->refused_share > 0 || s->deferred_share > 0)
+        return "verdicts are drawn";
+    if (s->refused_count > 0 && s->dialect == LAB_SMTP)
+        return "one reply cannot tell different verdicts";
+    if (s->progress_ns > 0)
+        return "signs of life are sent";
+    return NULL;
+}
+
+static const char *rule_of(const struct lab_point *p)
+{
+    bool is_total = p->client.timer == LAB_TIMER_TOTAL;
+    bool is_plain = p->server.dialect == LAB_EXDATA && p->server.refused_count == 0;
+    if (p->server.vanished != LAB_VANISHED_RUN)
+        return "DUP-10";
+    switch (settles_of(p->server.dialect)) {
+    case SETTLES_ONE:
+        return "DUP-4";
+    case SETTLES_EACH:
+        if (p->server.pacing == LAB_BUFFER || is_plain)
+            return "DUP-8";
+        if (p->server.dialect != LAB_LMTP && p->client.timer == LAB_TIMER_REPLY)
+            return "DUP-6, DUP-13";
+        return is_total ? "DUP-6" : "DUP-5";
+    case SETTLES_FINAL:
+        return p->server.dialect == LAB_DEFERRALS ? "DUP-7, DEF-18" : "DUP-7";
+    case SETTLES_OPENER:
+        return p->server.pacing == LAB_BUFFER ? "DUP-8" : "DUP-9";
+    }
+    UNREACHABLE();
+}
+
+void lab_theory(const struct lab_point *p, struct lab_theory *ret_theory)
+{
+    struct sums sums;
+    *ret_theory = (struct lab_theory){.why_none = none(p)};
+    if (ret_theory->why_none != NULL)
+        return;
+    tries(p, &sums);
+    bool is_chance = p->faults.cut == LAB_CUT_HAZARD || p->faults.cut == LAB_CUT_BLACK_HOLE;
+    if (is_chance && sums.first > 0) {
+        ret_theory->why_none = "cuts and the client's limit both strike";
+    } else if (p->faults.cut == LAB_CUT_HAZARD) {
+        if (p->server.vanished == LAB_VANISHED_WRITE)
+            ret_theory->why_none = "cuts, and a server that sees them by its writes";
+        else
+            hazard(p, ret_theory);
+    } else if (p->faults.cut == LAB_CUT_BLACK_HOLE) {
+        black_hole(p, ret_theory);
+    } else {
+        ret_theory->copies_first = sums.first;
+        ret_theory->copies_total = sums.total;
+        ret_theory->has_total = true;
+        ret_theory->is_livelock = sums.is_livelock;
+        snprintf(ret_theory->rule, sizeof(ret_theory->rule), "%s", rule_of(p));
+    }
+}
+
+double lab_theory_bound(double sd, uint64_t messages)
+{
+    ASSERT(messages > 0);
+    return LAB_THEORY_SIGMAS * sd / sqrt((double)messages) + 1e-9;
+}
