@@ -3,58 +3,11 @@
  * report_json.c - writes a report with everything in it. Integers stand exact, also above 2^53;
  * where a reader that uses doubles must not round (the run, sums), they are hexadecimal strings.
  */
+#include "load/json_put.h"
 #include "load/outfile.h"
 #include "load/report_field.h"
-#include "load/show.h"
 #include <inttypes.h>
-#include <math.h>
 #include <string.h>
-
-/* One character of UTF-8 as an escape, so that the file is ASCII: json-c 0.18 refuses octets above
- * 0x7F where char is signed. */
-static void put_character(FILE *out, const uint8_t *at, unsigned len)
-{
-    static const uint8_t lead_mask[] = {0, 0x7F, 0x1F, 0x0F, 0x07};
-    uint32_t point = at[0] & lead_mask[len];
-    for (unsigned i = 1; i < len; i++)
-        point = point << 6 | (at[i] & 0x3F);
-    if (point >= 0x10000) {
-        point -= 0x10000;
-        fprintf(out, "\\u%04x", 0xD800 | (unsigned)(point >> 10));
-        point = 0xDC00 | (point & 0x3FF);
-    }
-    fprintf(out, "\\u%04x", (unsigned)point);
-}
-
-/* RFC 8259 7. An octet that is no UTF-8 becomes the four signs "\xNN". */
-static void put_string(FILE *out, const char *text)
-{
-    const uint8_t *at = (const uint8_t *)text;
-    fputc('"', out);
-    for (size_t len = strlen(text); len > 0;) {
-        unsigned step = show_utf8_len(at, len);
-        if (step == 0)
-            fprintf(out, "\\\\x%02X", at[0]);
-        else if (at[0] == '"' || at[0] == '\\')
-            fprintf(out, "\\%c", at[0]);
-        else if (at[0] < 0x20 || at[0] == 0x7F)
-            fprintf(out, "\\u%04x", at[0]);
-        else if (step > 1)
-            put_character(out, at, step);
-        else
-            fputc(at[0], out);
-        step += step == 0;
-        at += step;
-        len -= step;
-    }
-    fputc('"', out);
-}
-
-/* JSON has no word for what is no number. */
-static void put_double(FILE *out, double value)
-{
-    fprintf(out, "%.17g", isfinite(value) ? value : 0.0);
-}
 
 static void put_plain(const struct load_report *r, FILE *out)
 {
@@ -62,14 +15,14 @@ static void put_plain(const struct load_report *r, FILE *out)
             REPORT_FORMAT, REPORT_FORMAT_VERSION, r->run);
     for (size_t i = 0; i < report_text_count; i++) {
         fprintf(out, "\"%s\": ", report_texts[i].name);
-        put_string(out, report_field_in(r, &report_texts[i]));
+        json_put_string(out, report_field_in(r, &report_texts[i]));
         fputs(",\n", out);
     }
     for (size_t i = 0; i < report_double_count; i++) {
         double value;
         memcpy(&value, report_field_in(r, &report_doubles[i]), sizeof(value));
         fprintf(out, "\"%s\": ", report_doubles[i].name);
-        put_double(out, value);
+        json_put_double(out, value);
         fputs(",\n", out);
     }
     for (size_t i = 0; i < report_bool_count; i++) {
@@ -79,9 +32,9 @@ static void put_plain(const struct load_report *r, FILE *out)
     fprintf(out, "\"cpu_count\": %u,\n\"options\": [", r->cpu_count);
     for (uint32_t i = 0; i < r->option_count; i++) {
         fprintf(out, "%s\n  {\"name\": ", i > 0 ? "," : "");
-        put_string(out, r->options[i].name);
+        json_put_string(out, r->options[i].name);
         fputs(", \"value\": ", out);
-        put_string(out, r->options[i].value);
+        json_put_string(out, r->options[i].value);
         fputc('}', out);
     }
     fputs("],\n", out);
@@ -186,7 +139,7 @@ static void put_hist(const struct hist *h, FILE *out)
     fprintf(out, "{\"count\": %" PRIu64, h->total);
     if (h->total > 0) {
         fprintf(out, ", \"min\": %" PRIu64 ", \"max\": %" PRIu64 ", \"mean\": ", h->min, h->max);
-        put_double(out, hist_mean(h));
+        json_put_double(out, hist_mean(h));
         for (size_t i = 0; i < ARRAY_COUNT(quantiles); i++)
             fprintf(out, ", \"%s\": %" PRIu64, quantiles[i].name,
                     hist_quantile(h, quantiles[i].share));
