@@ -18,6 +18,7 @@
 
 #define LAB_MIX_ROWS_MAX 16
 #define LAB_NAME_BYTES_MAX 32 /* with its NUL */
+#define LAB_LIST_RCPT_MIN 2   /* for less, clients ask for no dialect (PRDR-39) */
 
 enum lab_dialect {
     LAB_SMTP,

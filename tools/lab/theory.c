@@ -24,18 +24,17 @@ enum settles {
     SETTLES_OPENER, /* the opening line */
 };
 
-/* DEF-18: a server may not be silent for longer between two replies of a block. */
-#define DEFERRALS_GAP_NS (60 * NS_PER_S)
-
 struct
 try {
     enum settles settles;
     bool has_opener;
     bool is_one_reply; /* the answers are lines of one reply */
     bool is_buffered;
-    uint32_t count; /* recipients of this try */
+    bool commits_each; /* in front of each answer; else once */
+    bool names_later; /* ADAT: recipients follow the content, and a command of their own the last */
+    uint32_t count;   /* recipients of this try */
     uint32_t refused;
-    clock_ns before, per_rcpt, commit, delay;
+    clock_ns before, per_rcpt, commit, delay, gap;
     clock_ns opener_at;
     clock_ns answer_at[RCPT_COUNT_MAX]; /* when each leaves, from the content's arrival */
     bool is_kept[RCPT_COUNT_MAX];       /* accepted, when the server goes on to the end */
@@ -85,39 +84,54 @@ static enum settles settles_of(enum lab_dialect d)
     UNREACHABLE();
 }
 
+/* So long may a server be silent between two replies of a block (DEF-18, EXD-16). */
+static clock_ns gap_of(const struct try *t, enum lab_dialect d)
+{
+    if (t->is_buffered || t->settles == SETTLES_ONE)
+        return CLOCK_NEVER;
+    if (d == LAB_DEFERRALS)
+        return 60 * NS_PER_S;
+    return d == LAB_EXDATA ? 300 * NS_PER_S : CLOCK_NEVER;
+}
+
 static void shape(struct try *t, const struct lab_server *s)
 {
-    t->settles = settles_of(s->dialect);
-    t->is_one_reply =
-        s->dialect == LAB_EXDATA || s->dialect == LAB_WRAPPED_A || s->dialect == LAB_WRAPPED_B;
-    t->has_opener = s->dialect != LAB_SMTP && s->dialect != LAB_LMTP && s->dialect != LAB_XPRDR1 &&
-                    s->dialect != LAB_EXDATA;
+    enum lab_dialect d = s->dialect;
     t->is_buffered = s->pacing == LAB_BUFFER;
-    /* Without a refusal EXDATA has nothing to list, and answers like SMTP (EXD-10). */
-    if (s->dialect == LAB_EXDATA && t->refused == 0)
+    t->settles = settles_of(d);
+    t->commits_each = t->settles == SETTLES_EACH && !t->is_buffered;
+    t->names_later = d == LAB_ADAT;
+    t->is_one_reply = d == LAB_EXDATA || d == LAB_WRAPPED_A || d == LAB_WRAPPED_B;
+    t->has_opener = d != LAB_SMTP && d != LAB_LMTP && d != LAB_XPRDR1 && d != LAB_EXDATA;
+    /* Without a refusal EXDATA has nothing to list, and answers like SMTP (EXD-10); and nobody asks
+     * for a list of one (PRDR-39), but where there is no other form. */
+    bool is_lone = t->count < LAB_LIST_RCPT_MIN && d != LAB_LMTP && d != LAB_ADAT;
+    if ((d == LAB_EXDATA && t->refused == 0) || is_lone) {
         t->settles = SETTLES_ONE;
-    if (t->settles == SETTLES_ONE)
         t->has_opener = t->is_one_reply = false;
+    }
+    t->gap = gap_of(t, d);
 }
 
-/* When work on recipient @i (from 0) is over, commits of those before it included. */
-static clock_ns work_end(const struct try *t, const struct lab_server *s, uint32_t i)
+/* One recipient's work after another's, or all at once; commits that stand in front of an answer
+ * are a part of it. A block that is open may not be silent for too long: then 4xx is answered, and
+ * the next one's turn has come. */
+static void work(struct try *t, const struct lab_server *s)
 {
-    clock_ns each = t->per_rcpt + (t->settles == SETTLES_EACH ? t->commit : 0);
-    return t->before + each * (s->order == LAB_CONCURRENT ? 1 : i + 1);
-}
-
-/* DEF-18: who is not decided within a minute of the reply before is answered 4xx. */
-static void gap_rule(struct try *t)
-{
-    clock_ns last = t->opener_at;
+    clock_ns each = t->per_rcpt + (t->commits_each ? t->commit : 0);
+    clock_ns begin = t->before, last = t->has_opener ? t->opener_at : CLOCK_NEVER;
     for (uint32_t i = 0; i < t->count; i++) {
-        if (t->answer_at[i] > add(last, DEFERRALS_GAP_NS)) {
-            t->answer_at[i] = last + DEFERRALS_GAP_NS;
+        bool is_refused = i < t->refused;
+        clock_ns end = begin + (is_refused ? t->per_rcpt : each);
+        t->is_kept[i] = !is_refused;
+        if (last != CLOCK_NEVER && end > add(last, t->gap)) {
+            end = last + t->gap;
             t->is_kept[i] = false;
         }
-        t->answer_at[i] = u64_max(t->answer_at[i], last);
-        last = t->answer_at[i];
+        if (s->order == LAB_SEQUENTIAL)
+            begin = u64_max(begin, end);
+        last = last == CLOCK_NEVER ? end : u64_max(last, end);
+        t->answer_at[i] = last;
     }
 }
 
@@ -131,35 +145,45 @@ static void budget(struct try *t, clock_ns budget_ns)
     }
 }
 
+/* One answer for all: a deferral defers all, and who is refused beside others is taken with them.
+ */
+static void level(struct try *t)
+{
+    bool is_late = !t->is_kept[t->count - 1] && t->count > t->refused;
+    for (uint32_t i = 0; i < t->count; i++) {
+        t->answer_at[i] = t->final_at;
+        t->is_kept[i] = !is_late && t->count > t->refused;
+    }
+}
+
 static void answers(struct try *t, const struct lab_server *s)
 {
     bool is_kept = false;
-    for (uint32_t i = 0; i < t->count; i++) {
-        t->answer_at[i] = work_end(t, s, i);
-        t->is_kept[i] = i >= t->refused;
-    }
-    t->opener_at = 0;
-    if (t->has_opener)
-        t->opener_at = s->opener_ns == CLOCK_NEVER ? t->answer_at[0] : s->opener_ns;
-    if (t->is_buffered)
-        t->opener_at = t->answer_at[t->count - 1];
-    if (t->settles == SETTLES_OPENER)
-        t->opener_at = add(t->opener_at, t->commit);
-    if (s->dialect == LAB_DEFERRALS && t->has_opener && !t->is_buffered)
-        gap_rule(t);
+    t->opener_at = s->opener_ns;
+    if (t->names_later)
+        t->opener_at = t->before;
+    else if (s->opener_ns == CLOCK_NEVER || t->is_buffered)
+        t->has_opener = false;
+    if (t->settles == SETTLES_OPENER && t->opener_at != CLOCK_NEVER)
+        t->opener_at = u64_max(t->opener_at, t->commit);
+    work(t, s);
     budget(t, s->reply_budget_ns);
     for (uint32_t i = 0; i < t->count; i++)
         is_kept |= t->is_kept[i];
     t->final_at = t->answer_at[t->count - 1];
-    if (t->settles == SETTLES_FINAL)
-        t->final_at += s->final_ns + (is_kept ? t->commit : 0);
-    if (t->settles == SETTLES_ONE) {
-        t->final_at += is_kept ? t->commit : 0;
-        for (uint32_t i = 0; i < t->count; i++) { /* one answer for all: the last one decides */
-            t->answer_at[i] = t->final_at;
-            t->is_kept[i] = t->is_kept[t->count - 1];
-        }
-    }
+    if (t->names_later) /* naming, and the command that ends it, each have their way */
+        for (uint32_t i = 0; i < t->count; i++)
+            t->answer_at[i] += 2 * t->delay;
+    if (t->names_later)
+        t->final_at += 4 * t->delay;
+    else if (t->settles == SETTLES_FINAL && !t->is_buffered)
+        t->final_at += s->final_ns;
+    if (is_kept && !t->commits_each && t->settles != SETTLES_OPENER)
+        t->final_at += t->commit;
+    if (t->settles == SETTLES_OPENER && !t->has_opener)
+        t->opener_at = u64_max(t->answer_at[0], t->commit);
+    if (t->settles == SETTLES_ONE && s->dialect != LAB_EXDATA)
+        level(t);
 }
 
 /* The client's clock: the first answer that comes too late. */
@@ -167,11 +191,10 @@ static clock_ns gives_up(const struct try *t, const struct lab_client *c)
 {
     bool restarts = c->timer == LAB_TIMER_LINE || (c->timer == LAB_TIMER_REPLY && !t->is_one_reply);
     clock_ns round_trip = 2 * t->delay;
-    clock_ns last_answer = t->settles == SETTLES_FINAL ? t->final_at : t->answer_at[t->count - 1];
     if (c->limit_ns == CLOCK_NEVER)
         return CLOCK_NEVER;
     if (!restarts || t->is_buffered || t->settles == SETTLES_ONE)
-        return last_answer + round_trip > c->limit_ns ? c->limit_ns : CLOCK_NEVER;
+        return t->final_at + round_trip > c->limit_ns ? c->limit_ns : CLOCK_NEVER;
     clock_ns since = 0;
     if (t->has_opener) {
         if (t->opener_at + round_trip > c->limit_ns)
@@ -179,55 +202,56 @@ static clock_ns gives_up(const struct try *t, const struct lab_client *c)
         since = t->opener_at + round_trip;
     }
     for (uint32_t i = 0; i <= t->count; i++) {
-        clock_ns at = i < t->count ? t->answer_at[i] : last_answer;
-        if (at + round_trip > add(since, c->limit_ns))
+        clock_ns at = (i < t->count ? t->answer_at[i] : t->final_at) + round_trip;
+        if (at > add(since, c->limit_ns))
             return since + c->limit_ns;
-        since = at + round_trip;
+        since = u64_max(since, at);
     }
     return CLOCK_NEVER;
 }
 
-/* When a recipient's fate is on its way, and from where on it may be credited. */
+/* When a recipient's fate leaves. */
 static clock_ns settled_at(const struct try *t, const struct lab_client *c, uint32_t i)
 {
-    if (t->is_buffered && t->settles != SETTLES_ONE)
-        return u64_max(t->final_at, t->answer_at[t->count - 1]);
-    if (t->settles == SETTLES_OPENER)
-        return t->opener_at;
-    if (t->settles == SETTLES_FINAL && !c->credits_early)
+    bool is_at_end = t->is_buffered || t->settles == SETTLES_ONE ||
+                     (t->settles == SETTLES_FINAL && (!c->credits_early || t->names_later));
+    if (is_at_end)
         return t->final_at;
-    return t->answer_at[i];
+    return t->settles == SETTLES_OPENER ? u64_min(t->opener_at, t->answer_at[i]) : t->answer_at[i];
 }
 
-/* DUP-10: with write errors only, two writes go to a client that has left. Here: whether the commit
- * in front of answer @at comes before the second one has failed. */
+/* When the server has committed recipient @i, if it comes to that. */
+static clock_ns commit_end(const struct try *t, uint32_t i)
+{
+    if (t->commits_each)
+        return t->answer_at[i];
+    return t->settles == SETTLES_OPENER && !t->is_buffered ? t->commit : t->final_at;
+}
+
+/* DUP-10: with write errors only, the first write after the client has left goes well and the
+ * second one fails. Whether a commit at @at comes before that. */
 static bool writes_reach(const struct try *t, clock_ns at)
 {
     uint32_t written = 0;
     for (uint32_t i = 0; i < t->count; i++)
         written += t->answer_at[i] > t->gives_up_at && t->answer_at[i] < at;
-    return written < 2;
-}
-
-static clock_ns commit_end(const struct try *t, uint32_t i)
-{
-    switch (t->settles) {
-    case SETTLES_ONE:
-    case SETTLES_FINAL:
-        return t->final_at;
-    case SETTLES_OPENER:
-        return t->opener_at;
-    case SETTLES_EACH:
-        return t->answer_at[i];
-    }
-    UNREACHABLE();
+    bool is_silent = t->is_buffered || t->settles == SETTLES_ONE;
+    bool is_final_behind = !t->commits_each && t->count >= 2 && !is_silent &&
+                           t->answer_at[t->count - 1] == at &&
+                           t->answer_at[t->count - 2] > t->gives_up_at;
+    return is_silent || (written < 2 && !is_final_behind);
 }
 
 static bool commits(const struct try *t, const struct lab_server *s, uint32_t i)
 {
     if (!t->is_kept[i])
         return false;
-    if (s->vanished == LAB_VANISHED_RUN || t->gives_up_at == CLOCK_NEVER)
+    if (t->gives_up_at == CLOCK_NEVER)
+        return true;
+    /* ADAT: the command that asks for the commit is never sent. */
+    if (t->names_later && t->answer_at[t->count - 1] + 2 * t->delay > t->gives_up_at)
+        return false;
+    if (s->vanished == LAB_VANISHED_RUN)
         return true;
     clock_ns end = commit_end(t, i);
     if (s->vanished == LAB_VANISHED_WRITE)
@@ -341,16 +365,18 @@ static void tries(const struct lab_point *p, struct sums *ret)
 /* --- chance ------------------------------------------------------------------------------------
  */
 
-/* Expected copies of all tries, when each fails whole with probability @share and @count are
- * committed then: the f-th failure costs a copy if another try follows. */
-static double repeated(double count, double share, uint32_t tries_max)
+/* All tries, when each fails whole with probability @share and @count are committed then: the f-th
+ * failure costs @count copies if another try follows. So it is min(failures, tries - 1) times. */
+static void repeated(double count, double share, uint32_t tries_max, struct lab_theory *ret)
 {
-    double sum = 0, power = 1;
+    double mean = 0, square = 0, power = 1;
     for (uint32_t f = 1; f < tries_max; f++) {
         power *= share;
-        sum += power;
+        mean += power;
+        square += (2.0 * f - 1) * power;
     }
-    return count * sum;
+    ret->copies_total = count * mean;
+    ret->copies_total_sd = count * sqrt(fmax(0, square - mean * mean));
 }
 
 static uint32_t kept_count(const struct try *t)
@@ -366,11 +392,13 @@ static void hazard(const struct lab_point *p, struct lab_theory *ret)
 {
     struct try t;
     double lambda = p->faults.hazard_per_s, mean = 0, square = 0, before = 0;
-    bool stops = p->server.vanished == LAB_VANISHED_STOP;
     try_make(&t, p, true, p->rcpt_count, p->server.refused_count);
+    /* ADAT's last command is not sent on a broken connection: as good as a look. */
+    bool stops = p->server.vanished == LAB_VANISHED_STOP || t.names_later;
     double delay_s = (double)t.delay / 1e9, commit_s = (double)t.commit / 1e9;
     uint32_t kept = kept_count(&t);
-    if (t.settles == SETTLES_EACH && !t.is_buffered && !stops) {
+    bool is_each = t.settles == SETTLES_EACH && !t.is_buffered;
+    if (is_each && !stops) {
         /* Cut between answers k and k + 1: the accepted ones behind k are copies. */
         for (uint32_t i = 0, left = kept; i < t.count; i++) {
             double cut = -expm1(-lambda * ((double)t.answer_at[i] / 1e9 + delay_s));
@@ -379,7 +407,7 @@ static void hazard(const struct lab_point *p, struct lab_theory *ret)
             before = cut;
             left -= t.is_kept[i];
         }
-    } else if (t.settles == SETTLES_EACH && !t.is_buffered) {
+    } else if (is_each) {
         for (uint32_t i = 0; i < t.count; i++) {
             double alive = exp(-lambda * ((double)(t.answer_at[i] - t.commit) / 1e9));
             double cut = alive * -expm1(-lambda * (commit_s + delay_s));
@@ -394,8 +422,7 @@ static void hazard(const struct lab_point *p, struct lab_theory *ret)
         square = (double)kept * kept * cut;
         ret->has_total = !stops && !p->faults.is_first_try_only && !p->server.remembers_scan &&
                          p->server.refused_count == 0 && !p->server.suppresses_copies;
-        ret->copies_total = repeated(kept, cut, p->client.tries_max);
-        ret->copies_total_sd = NAN;
+        repeated(kept, cut, p->client.tries_max, ret);
     }
     ret->copies_first = mean;
     ret->copies_first_sd = sqrt(fmax(0, square - mean * mean));
@@ -408,13 +435,12 @@ static void black_hole(const struct lab_point *p, struct lab_theory *ret)
     struct try t;
     double share = p->faults.black_hole_share;
     try_make(&t, p, true, p->rcpt_count, p->server.refused_count);
-    double kept = kept_count(&t);
+    double kept = t.names_later ? 0 : kept_count(&t);
     ret->copies_first = share * kept;
     ret->copies_first_sd = kept * sqrt(share * (1 - share));
     ret->has_total = !p->faults.is_first_try_only && p->server.refused_count == 0 &&
                      !p->server.remembers_scan && !p->server.suppresses_copies;
-    ret->copies_total = repeated(kept, share, p->client.tries_max);
-    ret->copies_total_sd = share >= 1 ? 0 : NAN;
+    repeated(kept, share, p->client.tries_max, ret);
     ret->is_livelock = share >= 1;
     snprintf(ret->rule, sizeof(ret->rule), "DUP-17");
 }
@@ -437,8 +463,6 @@ static const char *none(const struct lab_point *p)
         return "the link is slow";
     if (s->refused_share > 0 || s->deferred_share > 0)
         return "verdicts are drawn";
-    if (s->refused_count > 0 && s->dialect == LAB_SMTP)
-        return "one reply cannot tell different verdicts";
     if (s->progress_ns > 0)
         return "signs of life are sent";
     return NULL;
@@ -491,6 +515,8 @@ void lab_theory(const struct lab_point *p, struct lab_theory *ret_theory)
         ret_theory->is_livelock = sums.is_livelock;
         snprintf(ret_theory->rule, sizeof(ret_theory->rule), "%s", rule_of(p));
     }
+    if (p->model_ns_max != CLOCK_NEVER)
+        ret_theory->has_total = false; /* the run may end before the last try */
 }
 
 double lab_theory_bound(double sd, uint64_t messages)
