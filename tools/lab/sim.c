@@ -107,6 +107,12 @@ static void make_content(const struct sim *sim, struct sim_conn *c)
     c->content[1] = slice_of(sim->body, sim->body_bytes);
 }
 
+/* LMTP has no other form; ADAT's is no list. */
+static uint32_t list_rcpt_min(enum lab_dialect d)
+{
+    return d == LAB_LMTP || d == LAB_ADAT ? 1 : LAB_LIST_RCPT_MIN;
+}
+
 static void make_envelope(struct sim *sim, struct sim_conn *c)
 {
     const struct sim_message *m = c->message;
@@ -119,6 +125,9 @@ static void make_envelope(struct sim *sim, struct sim_conn *c)
         c->idxs[c->rcpt_count++] = idx;
     }
     ASSERT(c->rcpt_count == m->open_count && c->rcpt_count > 0);
+    c->dialect = sim->point->server.dialect;
+    if (c->rcpt_count < list_rcpt_min(c->dialect))
+        c->dialect = LAB_SMTP;
     make_content(sim, c);
     c->envelope = (struct client_message){
         .sender = SLICE_LIT("sender@client.example"),
@@ -459,7 +468,7 @@ static void configure(struct sim *sim)
             .pipelining = client->half_closes ? CLIENT_PIPELINE_FULL : CLIENT_PIPELINE_ENVELOPE,
             .hostname = slice_str(hostname),
             .dialects = offer,
-            .dialect_rcpt_min = 1,
+            .dialect_rcpt_min = list_rcpt_min(p->server.dialect),
         };
     }
 }

@@ -16,44 +16,46 @@
 #define CODE_LIST_OPEN 353
 #define CODE_NAME_RCPTS 355
 
-static bool is_wrapped(const struct sim *sim)
+static bool is_wrapped(const struct sim_conn *c)
 {
-    enum lab_dialect d = sim->point->server.dialect;
+    enum lab_dialect d = c->dialect;
     return d == LAB_EXDATA || d == LAB_WRAPPED_A || d == LAB_WRAPPED_B;
 }
 
 /* ---- the limit ---- */
 
-static clock_ns limit_since(const struct sim *sim, const struct sim_client_end *e)
+static clock_ns limit_since(const struct sim_conn *c)
 {
+    const struct sim_client_end *e = &c->client;
     switch (e->config->timer) {
     case LAB_TIMER_TOTAL:
         return e->dot_at;
     case LAB_TIMER_LINE:
         return u64_max(u64_max(e->dot_at, e->sent_at), e->line_at);
     case LAB_TIMER_REPLY: /* a list inside one reply is one reply (DUP-13) */
-        return is_wrapped(sim) ? e->dot_at : u64_max(u64_max(e->dot_at, e->sent_at), e->reply_at);
+        return is_wrapped(c) ? e->dot_at : u64_max(u64_max(e->dot_at, e->sent_at), e->reply_at);
     case LAB_TIMER_COUNT:
         break;
     }
     UNREACHABLE();
 }
 
-static clock_ns limit_of(const struct sim *sim, const struct sim_client_end *e)
+static clock_ns limit_of(const struct sim_conn *c)
 {
+    const struct sim_client_end *e = &c->client;
     if (!e->is_open)
         return CLOCK_NEVER;
     if (!e->is_dot_sent || e->is_done)
         return client_deadline(&e->machine);
     if (e->config->limit_ns == CLOCK_NEVER)
         return CLOCK_NEVER;
-    return limit_since(sim, e) + e->config->limit_ns;
+    return limit_since(c) + e->config->limit_ns;
 }
 
 /* One event is enough: when it is due too early, the next one follows from it. */
 static void arm_limit(struct sim *sim, struct sim_conn *c)
 {
-    clock_ns at = limit_of(sim, &c->client);
+    clock_ns at = limit_of(c);
     if (at >= c->client.limit_at)
         return;
     c->client.limit_at = at;
@@ -89,20 +91,20 @@ static enum attempt_fate fate_of_code(uint16_t code)
 }
 
 /* What the client makes of it, @ret_code being the reply that decided. */
-static enum attempt_fate fate_of(const struct sim *sim, const struct sim_conn *c,
-                                 const struct client_result *r, uint16_t *ret_code)
+static enum attempt_fate fate_of(const struct sim_conn *c, const struct client_result *r,
+                                 uint16_t *ret_code)
 {
-    bool is_early = c->client.config->credits_early && r->individual_code != 0 &&
-                    sim->point->server.dialect != LAB_ADAT;
+    bool is_early =
+        c->client.config->credits_early && r->individual_code != 0 && c->dialect != LAB_ADAT;
     *ret_code = is_early ? r->individual_code : r->code;
     return fate_of_code(*ret_code);
 }
 
-static uint32_t replies_due(const struct sim *sim, const struct sim_conn *c)
+static uint32_t replies_due(const struct sim_conn *c)
 {
     if (!c->client.is_dot_sent)
         return 0;
-    if (sim->point->server.dialect == LAB_LMTP || (is_wrapped(sim) && c->client.is_block))
+    if (c->dialect == LAB_LMTP || (is_wrapped(c) && c->client.is_block))
         return c->rcpt_count;
     return 1 + (c->client.is_block ? c->rcpt_count : 0);
 }
@@ -128,14 +130,14 @@ static void finish_try(struct sim *sim, struct sim_conn *c)
     struct sim_client_end *e = &c->client;
     struct sim_message *m = c->message;
     enum attempt_cause cause = cause_of(e);
-    uint32_t due = replies_due(sim, c);
+    uint32_t due = replies_due(c);
     bool is_last = c->attempt + 1 >= e->config->tries_max;
     bool has_failed = false;
     e->is_done = true;
     for (uint32_t pos = 0; pos < c->rcpt_count; pos++) {
         struct sim_pair *pair = &m->pairs[c->idxs[pos]];
         uint16_t code;
-        enum attempt_fate fate = fate_of(sim, c, &c->results[pos], &code);
+        enum attempt_fate fate = fate_of(c, &c->results[pos], &code);
         bool is_settled = fate == ATTEMPT_ACCEPTED || fate == ATTEMPT_REFUSED;
         struct attempt a = {
             .id = {sim->run, m->seq},
@@ -357,7 +359,7 @@ void sim_client_on_limit(struct sim *sim, struct sim_conn *c)
     if (!e->is_open || e->limit_at != sim->now)
         return;
     e->limit_at = CLOCK_NEVER;
-    if (limit_of(sim, e) > sim->now) {
+    if (limit_of(c) > sim->now) {
         arm_limit(sim, c);
         return;
     }

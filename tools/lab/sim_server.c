@@ -34,41 +34,41 @@ static void step(struct sim *sim, struct sim_conn *c);
 /* ---- the dialect ---- */
 
 /* The recipients are told one by one. */
-static bool has_list(const struct sim *sim)
+static bool has_list(const struct sim_conn *c)
 {
-    enum lab_dialect d = sim->point->server.dialect;
+    enum lab_dialect d = c->dialect;
     return d != LAB_SMTP && d != LAB_ADAT;
 }
 
 /* A recipient is ours with his own reply (DUP section 2). */
-static bool owns_by_reply(const struct sim *sim)
+static bool owns_by_reply(const struct sim *sim, const struct sim_conn *c)
 {
-    enum lab_dialect d = sim->point->server.dialect;
+    enum lab_dialect d = c->dialect;
     return sim->point->server.pacing == LAB_STREAM &&
            (d == LAB_LMTP || d == LAB_EXDATA || d == LAB_WRAPPED_A);
 }
 
-static bool owns_by_opener(const struct sim *sim)
+static bool owns_by_opener(const struct sim *sim, const struct sim_conn *c)
 {
-    return sim->point->server.pacing == LAB_STREAM && sim->point->server.dialect == LAB_WRAPPED_B;
+    return sim->point->server.pacing == LAB_STREAM && c->dialect == LAB_WRAPPED_B;
 }
 
-static bool is_streamed(const struct sim *sim)
+static bool is_streamed(const struct sim *sim, const struct sim_conn *c)
 {
-    return has_list(sim) && sim->point->server.pacing == LAB_STREAM;
+    return has_list(c) && sim->point->server.pacing == LAB_STREAM;
 }
 
 /* A 353 or opening line that may leave before the first reply is known. */
-static bool has_opener(const struct sim *sim)
+static bool has_opener(const struct sim *sim, const struct sim_conn *c)
 {
-    enum lab_dialect d = sim->point->server.dialect;
+    enum lab_dialect d = c->dialect;
     bool has_one = d != LAB_LMTP && d != LAB_XPRDR1 && d != LAB_EXDATA;
-    return is_streamed(sim) && has_one && sim->point->server.opener_ns != CLOCK_NEVER;
+    return is_streamed(sim, c) && has_one && sim->point->server.opener_ns != CLOCK_NEVER;
 }
 
-static bool is_list_from_start(const struct sim *sim)
+static bool is_list_from_start(const struct sim_conn *c)
 {
-    enum lab_dialect d = sim->point->server.dialect;
+    enum lab_dialect d = c->dialect;
     return d == LAB_LMTP || d == LAB_XPRDR1;
 }
 
@@ -97,8 +97,8 @@ static enum arrival_delivered fate_of_reply(const struct sim_conn *c, const stru
  * whole, and was not told, gets a notice (HOL-12, HOL-13). */
 static void settle(struct sim *sim, struct sim_conn *c)
 {
-    const char *via = lab_dialect_name(sim->point->server.dialect);
-    bool is_taken = owns_by_opener(sim) && c->server.is_opener_committed;
+    const char *via = lab_dialect_name(c->dialect);
+    bool is_taken = owns_by_opener(sim, c) && c->server.is_opener_committed;
     for (uint32_t pos = 0; pos < c->server.rcpt_count; pos++) {
         struct sim_rcpt *r = &c->rcpts[pos];
         enum arrival_delivered delivered = fate_of_reply(c, r);
@@ -237,17 +237,17 @@ static void answer(struct sim *sim, struct sim_conn *c, uint32_t pos)
     ASSERT(r->work != SIM_WORK_DECIDED);
     r->work = SIM_WORK_DECIDED;
     e->decided_count++;
-    if (sim->point->server.dialect == LAB_ADAT) {
+    if (c->dialect == LAB_ADAT) {
         struct answer a = answer_of((enum sim_verdict)r->verdict);
         session_answer(&e->machine, r->slot, r->verdict == SIM_ACCEPT ? ANSWER(STATUS_RCPT_OK) : a);
         output(sim, c);
         return;
     }
-    if (!is_streamed(sim))
+    if (!is_streamed(sim, c))
         return;
     tell(sim, c, pos);
-    if (!e->is_block && !is_list_from_start(sim) &&
-        (!owns_by_opener(sim) || e->is_opener_committed))
+    if (!e->is_block && !is_list_from_start(c) &&
+        (!owns_by_opener(sim, c) || e->is_opener_committed))
         open_block(sim, c);
     output(sim, c);
     note_answered(c);
@@ -315,7 +315,7 @@ static void finish(struct sim *sim, struct sim_conn *c)
 {
     struct sim_server_end *e = &c->server;
     struct answer whole = ANSWER(STATUS_NONE);
-    if (sim->point->server.dialect == LAB_ADAT) {
+    if (c->dialect == LAB_ADAT) {
         uint32_t entry = 0;
         for (uint32_t pos = 0; pos < e->rcpt_count; pos++) {
             struct commit_proof proof = {.queue_id = ++sim->commit_count, .is_committed = true};
@@ -323,10 +323,10 @@ static void finish(struct sim *sim, struct sim_conn *c)
                 session_accept_rcpt(&e->machine, entry++, ANSWER(STATUS_STORED), &proof);
         }
     }
-    for (uint32_t pos = 0; has_list(sim) && pos < e->rcpt_count; pos++)
+    for (uint32_t pos = 0; has_list(c) && pos < e->rcpt_count; pos++)
         if (!c->rcpts[pos].is_answered)
             tell(sim, c, pos);
-    if (sim->point->server.dialect == LAB_SMTP) {
+    if (c->dialect == LAB_SMTP) {
         whole = answer_of((enum sim_verdict)c->rcpts[0].verdict);
         for (uint32_t pos = 0; pos < e->rcpt_count; pos++)
             tell(sim, c, pos);
@@ -337,7 +337,7 @@ static void finish(struct sim *sim, struct sim_conn *c)
     e->is_quit_early = sim_wire_peek(&c->pipes[SIM_UP]).len > 0;
     output(sim, c);
     for (uint32_t pos = 0; pos < e->rcpt_count; pos++)
-        if (!owns_by_reply(sim) || c->rcpts[pos].reply_end == NO_REPLY)
+        if (!owns_by_reply(sim, c) || c->rcpts[pos].reply_end == NO_REPLY)
             c->rcpts[pos].reply_end = c->pipes[SIM_DOWN].sent;
     leave_work(sim, c);
     if (e->is_broken || (e->has_eof && sim_wire_peek(&c->pipes[SIM_UP]).len == 0))
@@ -349,7 +349,7 @@ static void finish(struct sim *sim, struct sim_conn *c)
 static void on_final(struct sim *sim, struct sim_conn *c)
 {
     struct sim_server_end *e = &c->server;
-    if (owns_by_reply(sim) || owns_by_opener(sim)) {
+    if (owns_by_reply(sim, c) || owns_by_opener(sim, c)) {
         e->is_final_due = e->is_opener_due; /* nothing can be said before it is on disk */
         if (!e->is_final_due)
             finish(sim, c);
@@ -374,11 +374,10 @@ static void all_decided(struct sim *sim, struct sim_conn *c)
 {
     const struct lab_server *server = &sim->point->server;
     struct sim_server_end *e = &c->server;
-    if (server->dialect == LAB_SMTP)
+    if (c->dialect == LAB_SMTP)
         level(c);
     e->stage = SIM_STAGE_FINAL;
-    bool has_closer =
-        is_streamed(sim) && server->dialect != LAB_LMTP && server->dialect != LAB_EXDATA;
+    bool has_closer = is_streamed(sim, c) && c->dialect != LAB_LMTP && c->dialect != LAB_EXDATA;
     if (has_closer && server->final_ns > 0) {
         sim_ladder_note(sim, c, LADDER_SERVER, server->final_ns, "work before the final reply");
         sim_push(sim, c, SIM_FINAL, 0, SIM_RANK_WORK, server->final_ns);
@@ -393,7 +392,7 @@ static void all_decided(struct sim *sim, struct sim_conn *c)
 static void decide(struct sim *sim, struct sim_conn *c, uint32_t pos)
 {
     struct sim_rcpt *r = &c->rcpts[pos];
-    if (owns_by_reply(sim) && r->verdict == SIM_ACCEPT && !r->is_suppressed) {
+    if (owns_by_reply(sim, c) && r->verdict == SIM_ACCEPT && !r->is_suppressed) {
         if (must_stop(sim, c)) {
             drop(sim, c);
             return;
@@ -440,7 +439,7 @@ static void go_on(struct sim *sim, struct sim_conn *c)
     }
     if (e->stage != SIM_STAGE_EACH || e->decided_count < e->rcpt_count)
         return;
-    if (sim->point->server.dialect == LAB_ADAT)
+    if (c->dialect == LAB_ADAT)
         e->stage = SIM_STAGE_NAMED;
     else
         all_decided(sim, c);
@@ -450,7 +449,7 @@ static void on_before(struct sim *sim, struct sim_conn *c)
 {
     struct sim_server_end *e = &c->server;
     c->message->is_scanned = true;
-    if (sim->point->server.dialect == LAB_ADAT) {
+    if (c->dialect == LAB_ADAT) {
         e->stage = SIM_STAGE_NAMED;
         session_name_rcpts(&e->machine);
         output(sim, c);
@@ -599,14 +598,14 @@ static void on_committed_opener(struct sim *sim, struct sim_conn *c)
 static void begin_opener(struct sim *sim, struct sim_conn *c)
 {
     struct sim_server_end *e = &c->server;
-    if (owns_by_opener(sim)) {
+    if (owns_by_opener(sim, c)) {
         clock_ns ns = draw(sim, c, &sim->point->server.commit, false);
         e->is_opener_due = true;
         if (ns > 0)
             sim_ladder_note(sim, c, LADDER_SERVER, ns, "writes to disk");
         sim_push(sim, c, SIM_COMMITTED_OPENER, 0, SIM_RANK_WORK, ns);
     }
-    if (has_opener(sim))
+    if (has_opener(sim, c))
         sim_push(sim, c, SIM_OPENER, 0, SIM_RANK_WORK, sim->point->server.opener_ns);
 }
 
@@ -837,7 +836,7 @@ static void on_budget(struct sim *sim, struct sim_conn *c)
         return;
     sim_ladder_note(sim, c, LADDER_SERVER, 0, "the reply budget is over");
     e->is_budget_over = true;
-    if (sim->point->server.dialect == LAB_ADAT && e->stage < SIM_STAGE_EACH) {
+    if (c->dialect == LAB_ADAT && e->stage < SIM_STAGE_EACH) {
         e->stage = SIM_STAGE_DONE;
         session_finish(&e->machine, ANSWER(STATUS_DECISION_TIMEOUT));
         output(sim, c);
@@ -851,10 +850,10 @@ static void on_budget(struct sim *sim, struct sim_conn *c)
         r->verdict = (uint8_t)(r->is_committed ? SIM_ACCEPT : SIM_LATE); /* B: it is ours */
         answer(sim, c, pos);
     }
-    if (sim->point->server.dialect != LAB_ADAT)
+    if (c->dialect != LAB_ADAT)
         e->stage = SIM_STAGE_EACH;
     go_on(sim, c);
-    if (sim->point->server.dialect == LAB_ADAT)
+    if (c->dialect == LAB_ADAT)
         step(sim, c);
 }
 
@@ -913,7 +912,7 @@ void sim_server_on_event(struct sim *sim, struct sim_conn *c, const struct sim_e
             return;
         decide(sim, c, e->arg);
         go_on(sim, c);
-        if (sim->point->server.dialect == LAB_ADAT)
+        if (c->dialect == LAB_ADAT)
             step(sim, c); /* there is room for the next DRCP */
         return;
     case SIM_COMMITTED_RCPT:
@@ -931,7 +930,7 @@ void sim_server_on_event(struct sim *sim, struct sim_conn *c, const struct sim_e
         return;
     case SIM_OPENER:
         if (!s->is_block && s->stage < SIM_STAGE_FINAL &&
-            (!owns_by_opener(sim) || s->is_opener_committed))
+            (!owns_by_opener(sim, c) || s->is_opener_committed))
             open_block(sim, c);
         return;
     case SIM_PROGRESS:

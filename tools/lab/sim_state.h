@@ -177,9 +177,10 @@ struct sim_conn {
     uint64_t number;
     uint32_t generation;
     uint32_t attempt;
-    uint32_t rcpt_count; /* of this try */
-    bool is_cut;         /* no octet is delivered any more */
-    bool is_silent;      /* the same, and nobody is told */
+    uint32_t rcpt_count;      /* of this try */
+    enum lab_dialect dialect; /* the same: nobody asks for a list of one (PRDR-39) */
+    bool is_cut;              /* no octet is delivered any more */
+    bool is_silent;           /* the same, and nobody is told */
     clock_ns cut_at;
     struct rng rng;
     struct sim_pipe pipes[2]; /* by enum sim_way */

@@ -163,15 +163,15 @@ static const struct row {
      LAB_TIMER_REPLY,
      {{0, 0, 1, 10}, {0, 0, LIVELOCK, 0}},
      0},
-    /* Recipient 1 is deferred by the 60 s rule, on each try again. With one timer for all, the
-     * others are cut off as in PRDR. */
+    /* Recipient 1 is deferred by the 60 s rule, and then sent alone, without a list. With one timer
+     * for all, the others are cut off as in PRDR. */
     {"DEFERRALS, 353 before the scan",
      LAB_DEFERRALS,
      LAB_STREAM,
      LAB_VANISHED_RUN,
      OPENER_SOON,
      LAB_TIMER_REPLY,
-     {{0, 0, LIVELOCK, 9}, {9, 36, LIVELOCK, 0}},
+     {{0, 0, 2, 10}, {9, 36, LIVELOCK, 0}},
      0},
     {"DEFERRALS, 353 behind the scan",
      LAB_DEFERRALS,
