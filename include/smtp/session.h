@@ -53,6 +53,18 @@ enum dialect {
     DIALECT_COUNT
 };
 const char *dialect_name(enum dialect d);
+
+/* where responsibility for an accepted recipient moves to the server */
+enum dialect_owner {
+    DIALECT_OWNER_REPLY,  /* with the recipient's own reply: keep k, requeue n-k */
+    DIALECT_OWNER_FINAL,  /* with the last reply: all or nothing when the block is cut */
+    DIALECT_OWNER_OPENER, /* with the opening line: what was not read is for the server to tell */
+};
+enum dialect_owner dialect_owner_of(enum dialect d);
+
+/* What a block has beside a line for each recipient that is listed. */
+bool dialect_has_opener(enum dialect d);
+bool dialect_has_closer(enum dialect d);
 /* dialect_offer() - what must be offered for it; 0: nothing, it goes by protocol. */
 uint32_t dialect_offer(enum dialect d);
 /* dialect_asked_name() - of the one that a MAIL asked for; @asked is not 0. */
@@ -191,6 +203,16 @@ void session_name_rcpts(struct session *s);
  * nothing happens in a dialect without a block.
  */
 void session_open_block(struct session *s);
+
+/* session_force_block() - the same, whatever an opening promises and nobody can know yet (EXD-10,
+ * HOL-8): for a server under test, which has no need to keep promises. */
+void session_force_block(struct session *s);
+
+/* session_has_block() - the message is being answered recipient by recipient. */
+bool session_has_block(const struct session *s);
+
+/* session_has_line() - entry @entry_idx, whose rcpt_code is set, has a line in a block. */
+bool session_has_line(const struct session *s, uint32_t entry_idx);
 
 /* session_reply_gap() - once a block is open, the longest time that may pass between two replies;
  * CLOCK_NEVER: no rule. Who cannot promise that opens it when all is decided (DEF-18, DEF-19). */

@@ -143,6 +143,21 @@ uint32_t dialect_offer(enum dialect d)
     return dialect_row(d)->offer;
 }
 
+enum dialect_owner dialect_owner_of(enum dialect d)
+{
+    return dialect_row(d)->owner;
+}
+
+bool dialect_has_opener(enum dialect d)
+{
+    return dialect_row(d)->opener != STATUS_NONE;
+}
+
+bool dialect_has_closer(enum dialect d)
+{
+    return dialect_row(d)->closer != DIALECT_CLOSER_NONE;
+}
+
 const char *dialect_asked_name(uint32_t asked)
 {
     enum dialect d = DIALECT_SMTP;

@@ -28,13 +28,6 @@ enum dialect_closer {
     DIALECT_CLOSER_FIXED,  /* a success that only says that the list is over */
 };
 
-/* where responsibility for an accepted recipient moves to us */
-enum dialect_owner {
-    DIALECT_OWNER_REPLY,  /* with the recipient's own reply: keep k, requeue n-k */
-    DIALECT_OWNER_FINAL,  /* with the last reply: all or nothing when the block is cut */
-    DIALECT_OWNER_OPENER, /* with the opening line: what was not read is for the server to tell */
-};
-
 struct dialect_row {
     const char *name;
     uint32_t offer;     /* its keyword, whose MAIL parameter asks for it; 0: it goes by protocol */

@@ -121,6 +121,33 @@ void session_open_block(struct session *s)
         s->stage = DIALECT_OPENER;
 }
 
+void session_force_block(struct session *s)
+{
+    bool has_line = false;
+    if (!is_deciding(s))
+        return;
+    ASSERT(s->entries != NULL);
+    if (s->stage != DIALECT_HELD || dialect_of(s)->opens == DIALECT_OPENS_NEVER)
+        return;
+    for (uint32_t i = 0; i < s->rcpt_count; i++)
+        has_line |= session_has_line(s, i);
+    if (has_line)
+        s->stage = DIALECT_OPENER;
+}
+
+bool session_has_block(const struct session *s)
+{
+    return s->stage == DIALECT_OPENER || s->stage == DIALECT_INDIVIDUAL ||
+           s->stage == DIALECT_FINAL;
+}
+
+bool session_has_line(const struct session *s, uint32_t entry_idx)
+{
+    ASSERT(s->entries != NULL);
+    ASSERT(entry_idx < s->rcpt_count);
+    return dialect_is_listed(dialect_of(s), &s->entries[entry_idx]);
+}
+
 clock_ns session_reply_gap(const struct session *s)
 {
     clock_ns gap_ns = dialect_of(s)->gap_ns;
