@@ -38,6 +38,7 @@ class Said:
         for outcome in report["outcomes"]:
             key = outcome["phase"], outcome["code"]
             self.codes[key] = self.codes.get(key, 0) + outcome["count"]
+        self.dialects = counters["dialects"]
         check_equal(counters["finished"], COUNT, "finished")
         check_equal(self.unknown, 0, "recipients without a reply")
         check_equal(counters["protocol_errors"], 0)
@@ -75,10 +76,10 @@ def replies(server, code):
     return sum(int(n) for n in found)
 
 
-def posternd(case, scheme, *arguments):
+def posternd(case, scheme, *arguments, offers=None):
     """user4 is unknown, and many a message too big for user2, at RCPT; user3 is put off after the
     content."""
-    server = case.server(config=CONFIG)
+    server = case.server(config=CONFIG, listener_extra=f"offer = [{offers}];" if offers else "")
     address = {"smtp": server.smtp, "lmtp": server.lmtp}.get(scheme)
     target = f"{scheme}://127.0.0.1:{address[1]}" if address else f"lmtp+unix:{server.unix}"
     said = Said(case, target, *arguments)
@@ -97,7 +98,58 @@ def posternd(case, scheme, *arguments):
     logged = [re.search(r" (\d)\d\d \w+$", r).group(1) for line in lines for r in line["rcpt"]]
     check_equal((logged.count("2"), logged.count("4"), logged.count("5")),
                 (said.accepted, said.deferred, said.refused - at_rcpt), "by the log")
+    by_log = {}
+    for line in lines:
+        by_log[line["dialect"]] = by_log.get(line["dialect"], 0) + 1
+    # What is refused before its content is no transaction for the log.
+    for dialect, count in by_log.items():
+        harness.check(said.dialects[dialect]["transactions"] >= count, dialect, by_log)
+    check_equal(sum(d["transactions"] for d in said.dialects.values()), COUNT)
+    for fate in ("accepted", "deferred", "refused"):
+        check_equal(sum(d[fate] for d in said.dialects.values()), getattr(said, fate), fate)
     return said
+
+
+def posternd_dialect(case, dialect, *arguments):
+    """Only this one is offered, and it is asked for, even for one recipient."""
+    said = posternd(case, "smtp", "--dialect", "any", "--dialect-min", "1", *arguments,
+                    offers=f"standard, -prdr, -deferrals, -exdata, {dialect}")
+    check_equal(said.dialects[dialect]["transactions"], COUNT, said.dialects)
+    harness.check(said.dialects[dialect]["blocks"] > COUNT / 5, said.dialects)
+
+
+def test_posternd_deferrals(case):
+    posternd_dialect(case, "deferrals", "--bdat", "2k")
+
+
+def test_posternd_inline_dsn(case):
+    posternd_dialect(case, "inline-dsn")
+
+
+def test_posternd_exdata(case):
+    posternd_dialect(case, "exdata", "--pipelining", "full", "--bdat", "1k")
+
+
+def test_posternd_xrcpt250(case):
+    posternd_dialect(case, "xrcpt250", "--pipelining", "none")
+
+
+def test_posternd_xprdr1(case):
+    posternd_dialect(case, "xprdr1")
+
+
+def test_posternd_adat(case):
+    """Each DRCP is the verdict, with the content known; what it refuses is refused after it."""
+    server = case.server(config=CONFIG, listener_extra="offer = [standard, adat];")
+    said = Said(case, f"smtp://127.0.0.1:{server.smtp[1]}", "--dialect", "adat", "--dialect-min", "1")
+    counters = server.counters()
+    check_equal(said.dialects["adat"]["blocks"], COUNT)
+    check_equal(said.messages, counters["transactions_stored_total"], "messages")
+    check_equal(said.accepted, counters["recipients_accepted_total"], "accepted")
+    check_equal(len(server.spool_list()), said.messages, "in the spool")
+    check_equal(said.refused, replies(server, 550) + replies(server, 552))
+    check_equal(said.deferred, replies(server, 451))
+    check_equal(said.codes[("done", 550)], said.by_index()[4], "unknown users")
 
 
 def test_posternd_lmtp(case):

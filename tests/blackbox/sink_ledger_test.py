@@ -17,13 +17,14 @@ RECIPIENTS = 5
 class Run:
     """postern-load against a sink with these rules; `ledger` is what postern-lab says of it."""
 
-    def __init__(self, case, name, listen, rules, *arguments):
+    def __init__(self, case, name, listen, rules, *arguments, sink_arguments=()):
         folder = os.path.join(case.dir, name)
         os.makedirs(folder)
         arrivals, attempts = os.path.join(folder, "arrivals"), os.path.join(folder, "attempts")
         log = os.path.join(folder, "stderr")
         listen = listen.format(folder)
-        command = [harness.own_program("POSTERN_SINK"), "--listen", listen, "--ledger", arrivals]
+        command = [harness.own_program("POSTERN_SINK"), "--listen", listen, "--ledger", arrivals,
+                   *sink_arguments]
         for rule in rules:
             command += ["--rule", rule]
         with open(log, "wb") as stderr:
@@ -39,11 +40,19 @@ class Run:
         self.text = harness.run(
             [harness.own_program("POSTERN_LOAD"), target, "--connections", "3", "--count",
              str(MESSAGES), "--recipients", str(RECIPIENTS), "--users", "100000", "--retry",
-             "fixed:20ms,4", "--attempts", attempts, "--quiet", *arguments], status=(0, 1))
+             "fixed:20ms,4", "--attempts", attempts, "--json", folder + "/json", "--quiet",
+             *arguments], status=(0, 1))
+        with open(folder + "/json", encoding="utf-8") as f:
+            self.counters = json.load(f)["counters"]
         case.note(self.text)
         sink.send_signal(signal.SIGTERM)
         check_equal(sink.wait(harness.STEP_SECONDS), 0, text())
         case.note(text())
+        with open(arrivals, encoding="utf-8") as f:
+            lines = [line.rstrip("\n").split("\t") for line in f]
+        names = lines[1]
+        names[0] = names[0].lstrip("#")
+        self.arrivals = [dict(zip(names, line)) for line in lines[2:]]
         report = os.path.join(folder, "report")
         self.lab_status = subprocess.run(
             [harness.own_program("POSTERN_LAB"), "ledger", "--attempts", attempts, "--arrived",
@@ -107,6 +116,65 @@ def test_prdr_cut_before_the_final_reply(case):
     each_way(case, "smtp-prdr",
              ["dot via=prdr attempt=1 seq=10-19 -> drop-after 3 reset"],
              {"copies_excess": copies, "causes": {"connection_lost": copies}}, "--prdr")
+
+
+def each_dialect(case, dialect, copies_each, *arguments):
+    """Ten messages are cut behind two replies of recipients; the server goes on. A copy is too many
+    of each recipient that the client did not credit and the server took."""
+    run = Run(case, f"{dialect}{len(arguments)}", "smtp://127.0.0.1:0",
+              ["dot attempt=1 seq=10-19 -> drop-after 2"], "--dialect", dialect, *arguments,
+              sink_arguments=["--offer", "all", "--rule", "rcpt -> decide later"])
+    copies = 10 * copies_each
+    run.expect(copies_excess=copies, causes={"connection_lost": copies} if copies else {})
+    check_equal({a["via"] for a in run.arrivals}, {dialect} | ({"smtp"} & {
+        a["via"] for a in run.arrivals}), "who has one recipient left does not ask")
+    check_equal(sum(a["delivered"] == "no" for a in run.arrivals), copies, "replies that are lost")
+    counts = run.counters["dialects"]
+    harness.check(counts[dialect]["transactions"] >= MESSAGES, counts)
+    check_equal(counts[dialect]["blocks"] >= 10, True, counts)
+    check_equal(sum(d["accepted"] for d in counts.values()), MESSAGES * RECIPIENTS)
+
+
+def test_dialect_prdr(case):
+    each_dialect(case, "prdr", RECIPIENTS)
+
+
+def test_dialect_deferrals(case):
+    each_dialect(case, "deferrals", RECIPIENTS)
+
+
+def test_dialect_inline_dsn(case):
+    each_dialect(case, "inline-dsn", RECIPIENTS)
+
+
+def test_dialect_exdata(case):
+    each_dialect(case, "exdata", RECIPIENTS - 2)
+    each_dialect(case, "exdata", RECIPIENTS - 2, "--bdat", "0", "--pipelining", "full")
+
+
+def test_dialect_xrcpt250(case):
+    each_dialect(case, "xrcpt250", RECIPIENTS - 2)
+
+
+def test_dialect_xrcpt250b(case):
+    """With the opening line all are the server's."""
+    each_dialect(case, "xrcpt250b", 0)
+
+
+def test_dialect_xprdr1(case):
+    each_dialect(case, "xprdr1", RECIPIENTS)
+
+
+def test_dialect_adat(case):
+    """OTH-7: what was not ended by ERCP is nobody's."""
+    each_dialect(case, "adat", 0)
+
+
+def test_the_opening_line_lies(case):
+    """Reading B, and a server that forgets the message with its client: that is loss."""
+    run = Run(case, "lies", "smtp://127.0.0.1:0", ["dot attempt=1 seq=3 -> drop-after 2; gone stop"],
+              "--dialect", "xrcpt250b", sink_arguments=["--offer", "all"])
+    run.expect(status=1, lost=RECIPIENTS - 2)
 
 
 def test_client_gives_up(case):

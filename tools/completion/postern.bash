@@ -9,7 +9,7 @@
 
 _postern_dist='uniform: exp: lognormal: normal: file:'
 _postern_keywords='PIPELINING 8BITMIME CHUNKING BINARYMIME ENHANCEDSTATUSCODES DSN SMTPUTF8'
-_postern_keywords+=' SIZE LIMITS PRDR'
+_postern_keywords+=' SIZE LIMITS PRDR DEFERRALS INLINE-DSN EXDATA XRCPT250 XRCPT250B XPRDR1 ADAT'
 _postern_addresses='smtp:// lmtp:// smtp+unix: lmtp+unix:'
 _postern_targets='smtp:// smtps:// lmtp:// smtp+unix: lmtp+unix:'
 
@@ -100,7 +100,7 @@ _postern_sink="
 --max-messages value
 --hostname value
 --banner value
---offer none $_postern_keywords
+--offer none all $_postern_keywords
 --no-offer $_postern_keywords
 --size value
 --rcpt-max value

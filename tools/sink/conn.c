@@ -54,7 +54,7 @@ static void mark_dirty(struct worker *w, struct conn *c)
 
 static bool is_deciding(const struct conn *c)
 {
-    return c->phase >= CONN_PHASE_DOT;
+    return c->phase >= CONN_PHASE_ENDED;
 }
 
 /* --- timer ----------------------------------------------------------------------------------- */
@@ -247,6 +247,7 @@ void conn_drop(struct worker *w, struct conn *c, enum script_drop how)
     if (c->state != CONN_OPEN)
         return;
     (void)conn_format(w, c);
+    c->is_withheld = false;
     c->drop = (uint8_t)how;
     c->state = CONN_FLUSHING;
     worker_count(w, SINK_CONNS_DROPPED, 1);
@@ -413,7 +414,7 @@ static bool out_take(struct worker *w, struct conn *c)
 
 bool conn_format(struct worker *w, struct conn *c)
 {
-    if (c->state > CONN_FLUSHING || c->drop != SCRIPT_DROP_NONE)
+    if (c->state > CONN_FLUSHING || c->drop != SCRIPT_DROP_NONE || c->cut != SCRIPT_DROP_NONE)
         return true;
     if (c->is_withheld || c->endless_left > 0)
         return false;
@@ -426,14 +427,22 @@ bool conn_format(struct worker *w, struct conn *c)
     size_t at = o->len;
     struct buf b = buf_over(o->bytes, OUT_BYTES_MAX);
     b.len = o->len;
+    bool has_block = session_has_block(&c->session);
     bool is_complete = session_output(&c->session, &b);
     o->len = (uint32_t)b.len;
     if (o->len > at && c->is_skipping) {
         c->is_skipping = false;
         splice(o, at, first_reply(slice_of(o->bytes + at, o->len - at)), SLICE_EMPTY);
     }
+    uint64_t start = c->formatted;
+    if (c->txn != NULL && c->txn->is_answering)
+        decide_on_reply(c, slice_of(o->bytes + at, o->len - at), has_block);
+    size_t len = o->len;
+    c->is_spoiled = false;
     if (o->len > at && c->tweak != SCRIPT_TWEAK_NONE)
         spoil(w, c, at);
+    if (c->txn != NULL && c->txn->is_answering)
+        o->len -= decide_on_spoilt(c, start, (int64_t)o->len - (int64_t)len, o->len - at);
     c->formatted += o->len - at;
     return is_complete;
 }
@@ -485,6 +494,8 @@ void conn_flush(struct worker *w, struct conn *c)
     if (c->state > CONN_FLUSHING || ring_now(w->ring) < c->mute_until || c->is_sending)
         return;
     bool is_complete = conn_format(w, c);
+    if (c->cut != SCRIPT_DROP_NONE && c->state == CONN_OPEN)
+        conn_pump(w, c); /* it was the last that he is to see */
     if (c->endless_left > 0 && out_take(w, c))
         endless_fill(c);
     if (c->out != NULL && c->out->len > c->out->sent) {
@@ -615,14 +626,37 @@ static void act_rcpt(struct worker *w, struct conn *c, const struct script_effec
 {
     struct answer answer = answer_or(e, STATUS_RCPT_OK);
     struct txn *t = c->txn;
+    bool is_later = e->decide == SCRIPT_DECIDE_LATER ||
+                    (e->decide == SCRIPT_DECIDE_AUTO && script_has(w->shared->script, SCRIPT_EACH));
     if (!status_is_success(answer.status)) {
         worker_count(w, SINK_RCPTS_REFUSED, 1);
         t->rcpt_count--;
         t->text_len = t->rcpts[t->rcpt_count].text_at;
+    } else if (is_later && session_may_decide_later(&c->session)) {
+        answer = ANSWER(STATUS_RCPT_LATER);
+        t->entries[t->rcpt_count - 1].rcpt_code = answer_code(&answer);
     } else {
         t->entries[t->rcpt_count - 1].rcpt_code = answer_code(&answer) == 251 ? 251 : 0;
     }
     session_answer(&c->session, c->slot, answer);
+}
+
+static void on_command(struct worker *w, struct conn *c, enum script_point point,
+                       const struct script_facts *facts);
+
+/* RCPT; DRCP is, besides, the decision about this recipient, whose content is known. */
+static void act_name(struct worker *w, struct conn *c, const struct script_effect *e)
+{
+    struct txn *t = c->txn;
+    bool is_refused = e->has_answer && !status_is_success(e->answer.status);
+    if (!t->is_naming || is_refused || !script_has(w->shared->script, SCRIPT_EACH)) {
+        act_rcpt(w, c, e);
+        return;
+    }
+    struct script_facts facts = conn_facts(c);
+    facts.rcpt = txn_rcpt(t, t->rcpt_count - 1);
+    facts.index = t->rcpt_count;
+    on_command(w, c, SCRIPT_EACH, &facts);
 }
 
 static void act_data(struct worker *w, struct conn *c, const struct script_effect *e)
@@ -719,7 +753,7 @@ static void act(struct worker *w, struct conn *c, const struct script_effect *e)
         act_mail(w, c, e);
         break;
     case SCRIPT_RCPT:
-        act_rcpt(w, c, e);
+        act_name(w, c, e);
         break;
     case SCRIPT_DATA:
         act_data(w, c, e);
@@ -727,8 +761,10 @@ static void act(struct worker *w, struct conn *c, const struct script_effect *e)
     case SCRIPT_QUIT:
         c->state = CONN_FLUSHING;
         break;
-    case SCRIPT_DOT:
     case SCRIPT_EACH:
+        act_rcpt(w, c, e);
+        break;
+    case SCRIPT_DOT:
     case SCRIPT_POINT_COUNT:
         UNREACHABLE();
     }
@@ -773,6 +809,11 @@ static void on_mail(struct worker *w, struct conn *c, const struct session_event
 static void on_rcpt(struct worker *w, struct conn *c, const struct session_event *ev)
 {
     struct txn *t = c->txn;
+    if (t->is_naming && t->dot.drop_after != SCRIPT_DROP_NONE &&
+        t->rcpt_seen == t->dot.drop_after_count) {
+        conn_drop(w, c, t->dot.drop_after);
+        return;
+    }
     if (!txn_add_rcpt(t, t->rcpt_seen++, ev->path.whole)) {
         session_answer(&c->session, ev->slot, ANSWER(STATUS_NO_RESOURCES));
         return;
@@ -833,6 +874,7 @@ static void on_session_event(struct worker *w, struct conn *c, const struct sess
         on_body(w, c, &ev->parts);
         break;
     case EV_BODY_END:
+    case EV_NAMING:
         on_body(w, c, &ev->parts);
         c->has_content_limit = false;
         decide_begin(w, c, ev);
@@ -841,9 +883,9 @@ static void on_session_event(struct worker *w, struct conn *c, const struct sess
         if (c->txn != NULL)
             decide_end(w, c);
         break;
-    case EV_NAMING: /* ADAT is not among the offers */
     case EV_COMMIT:
-        UNREACHABLE();
+        decide_named(w, c);
+        break;
     }
 }
 
@@ -900,6 +942,10 @@ static bool step_input(struct worker *w, struct conn *c)
 static bool step(struct worker *w, struct conn *c)
 {
     struct script_facts facts;
+    if (c->cut != SCRIPT_DROP_NONE && c->state == CONN_OPEN) {
+        conn_drop(w, c, (enum script_drop)c->cut);
+        return true;
+    }
     if (c->wait_until > ring_now(w->ring))
         return false;
     c->wait_until = 0;
@@ -913,6 +959,7 @@ static bool step(struct worker *w, struct conn *c)
     case CONN_PHASE_COMMAND:
         act(w, c, &c->effect);
         return true;
+    case CONN_PHASE_ENDED:
     case CONN_PHASE_DOT:
     case CONN_PHASE_EACH:
     case CONN_PHASE_EACH_DECIDE:

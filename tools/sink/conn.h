@@ -25,6 +25,7 @@ enum conn_phase { /* what is done next, when nothing has to be waited for */
                   CONN_PHASE_CONNECT,
                   CONN_PHASE_INPUT,
                   CONN_PHASE_COMMAND, /* the delay of a command is over */
+                  CONN_PHASE_ENDED,   /* the content is complete; older replies first */
                   CONN_PHASE_DOT,     /* the delay behind the content is over */
                   CONN_PHASE_EACH,    /* next recipient */
                   CONN_PHASE_EACH_DECIDE,
@@ -74,6 +75,7 @@ struct conn {
     uint8_t phase; /* enum conn_phase */
     uint8_t point; /* enum script_point of CONN_PHASE_COMMAND */
     uint8_t drop;  /* enum script_drop, when all has left */
+    uint8_t cut;   /* the same, before conn_drop() is called for it: nothing more is formatted */
     enum script_drop content_drop;
     uint64_t content_stall_ns;
     enum script_tweak tweak; /* for the next reply */

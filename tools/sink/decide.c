@@ -2,13 +2,15 @@
 /*
  * decide.c - from the end of the content to the last reply and its fate.
  *
- *   DOT (delay T0) -> EACH -> EACH_DECIDE (delay Tr) -> EACH ... -> REPLIES -> next command
+ *   ENDED -> DOT (delay T0) -> EACH -> EACH_DECIDE (delay Tr) -> EACH ... -> REPLIES -> next
+ * command ADAT: ENDED -> DOT -> 355; DRCP ... are commands; ERCP -> EACH -> REPLIES
  *
- * Recipients are decided one after another, and in LMTP and PRDR each reply leaves as it is decided
- * (duplicates.md section 3). To commit is to count the recipient as taken, with an arrival in the
- * ledger: in LMTP when it is decided, in SMTP and PRDR when all are, before the reply that accepts;
- * or as the script says. This server may lie: the proof of commit that the session asks for is
- * given for what is never committed, too.
+ * Recipients are decided one after another, and where each has a reply it leaves as it is decided
+ * (duplicates.md section 3), or all together in the end. To commit is to count the recipient as
+ * taken, with an arrival in the ledger: where responsibility moves with a recipient's own reply, or
+ * before all of them, when it is decided; where it moves with the last reply, when all are, before
+ * that reply; or as the script says. This server may lie: the proof of commit that the session asks
+ * for is given for what is never committed, too.
  *
  * An arrival is written when it is known whether its reply has arrived: at the next command, or at
  * the end of the connection.
@@ -17,9 +19,15 @@
 #include "base/assert.h"
 #include <string.h>
 
-static bool has_block(const struct txn *t)
+static enum dialect_owner owner_of(const struct txn *t)
 {
-    return t->dialect == DIALECT_LMTP || t->is_block_open;
+    return dialect_owner_of(t->dialect);
+}
+
+/* One reply for all: nobody can be refused without the others. */
+static bool has_one_reply(const struct txn *t)
+{
+    return t->dialect == DIALECT_SMTP || t->dialect == DIALECT_ADAT;
 }
 
 /* --- commits --------------------------------------------------------------------------------- */
@@ -158,6 +166,69 @@ void decide_on_close(struct worker *w, struct conn *c)
         settle(w, c, CONTAINER_OF(c->settling.next, struct txn, link), SETTLE_END);
 }
 
+/* --- whose reply it is ------------------------------------------------------------------------ */
+
+static void set_reply_ends(struct txn *t, uint64_t end)
+{
+    for (uint32_t i = 0; i < t->rcpt_count; i++)
+        t->rcpts[i].reply_end = end;
+}
+
+/* Line @line_idx of the replies, which ends at @end, is what makes somebody sure. */
+static void note_line(struct txn *t, uint32_t line_idx, uint64_t end, bool has_block)
+{
+    uint32_t opener_count = has_block && dialect_has_opener(t->dialect);
+    if (owner_of(t) == DIALECT_OWNER_FINAL)
+        return;
+    if (!has_block || owner_of(t) == DIALECT_OWNER_OPENER) {
+        if (line_idx == 0)
+            set_reply_ends(t, end);
+    } else if (line_idx >= opener_count && line_idx - opener_count < t->rcpt_count) {
+        t->rcpts[line_idx - opener_count].reply_end = end;
+    }
+}
+
+void decide_on_reply(struct conn *c, struct slice bytes, bool has_block)
+{
+    struct txn *t = c->txn;
+    if (t->lines_said == 0 && t->lines_max > 0)
+        t->lines_max += has_block && dialect_has_opener(t->dialect);
+    for (size_t at = 0; at < bytes.len;) {
+        at += slice_find(slice_from(bytes, at), '\n') + 1; /* each reply of ours is one line */
+        note_line(t, t->lines_said++, c->formatted + at, has_block);
+        if (t->lines_said != t->lines_max)
+            continue;
+        t->dot.drop_replies = t->dot.drop_after;
+        t->dot.drop_replies_bytes = t->answer_bytes + at;
+    }
+    if (!t->is_last_due || !session_replies_done(&c->session))
+        return;
+    t->is_last_due = false;
+    if (owner_of(t) == DIALECT_OWNER_FINAL)
+        set_reply_ends(t, c->formatted + bytes.len);
+}
+
+uint32_t decide_on_spoilt(struct conn *c, uint64_t start, int64_t growth, size_t len)
+{
+    struct txn *t = c->txn;
+    for (uint32_t i = 0; i < t->rcpt_count; i++) {
+        struct sink_rcpt *r = &t->rcpts[i];
+        if (r->reply_end == TXN_REPLY_NEVER || r->reply_end <= start)
+            continue;
+        if (c->is_spoiled)
+            r->reply_end = TXN_REPLY_NEVER;
+        else
+            r->reply_end = (uint64_t)((int64_t)r->reply_end + growth);
+    }
+    t->answer_bytes += len;
+    if (len == 0)
+        return 0;
+    if (t->dot.drop_replies == SCRIPT_DROP_NONE || t->answer_bytes < t->dot.drop_replies_bytes)
+        return 0;
+    c->cut = (uint8_t)t->dot.drop_replies;
+    return (uint32_t)(t->answer_bytes - t->dot.drop_replies_bytes);
+}
+
 /* --- decisions ------------------------------------------------------------------------------- */
 
 static void refuse_whole(struct worker *w, struct conn *c, struct answer answer)
@@ -173,36 +244,94 @@ static void refuse_whole(struct worker *w, struct conn *c, struct answer answer)
 void decide_begin(struct worker *w, struct conn *c, const struct session_event *ev)
 {
     struct txn *t = c->txn;
-    struct script *script = w->shared->script;
     t->dialect = session_dialect(&c->session);
+    t->is_naming = ev->kind == EV_NAMING;
     txn_end_content(t, ev->scan);
     worker_count(w, SINK_MESSAGES, 1);
     worker_count(w, SINK_CONTENT_BYTES, t->content_bytes);
-    struct answer refusal = ev->answer;
+    t->whole = ev->answer;
+    c->phase = CONN_PHASE_ENDED;
+}
+
+/* Its replies begin to leave before all is decided. */
+static void begin_stream(struct worker *w, struct conn *c)
+{
+    struct txn *t = c->txn;
+    const struct script_effect *e = &t->dot;
+    bool takes_time = e->delay_ns > 0 || script_has(w->shared->script, SCRIPT_EACH);
+    if (e->pacing == SCRIPT_PACING_BUFFER) {
+        c->is_withheld = true;
+        return;
+    }
+    if (!takes_time && e->drop_after == SCRIPT_DROP_NONE && e->drop_replies == SCRIPT_DROP_NONE)
+        return;
+    session_force_block(&c->session);
+    (void)conn_format(w, c);
+}
+
+/* What was answered before it has been formatted: whatever is from now on is about this message. */
+static bool on_ended(struct worker *w, struct conn *c)
+{
+    struct txn *t = c->txn;
+    struct script *script = w->shared->script;
+    if (!conn_format(w, c))
+        return false;
+    t->is_answering = true;
+    struct answer refusal = t->whole;
     if (refusal.status == STATUS_NONE && (t->has_failed || shared_has_failed(w->shared)))
         refusal = ANSWER(STATUS_STORE_FAILED);
     if (refusal.status != STATUS_NONE) {
+        t->is_last_due = true;
         refuse_whole(w, c, refusal);
-        return;
+        return true;
     }
     ASSERT(session_rcpt_count(&c->session) == t->rcpt_count);
-    session_set_entries(&c->session, t->entries);
+    if (!t->is_naming)
+        session_set_entries(&c->session, t->entries);
+    for (uint32_t i = 0; i < t->rcpt_count; i++)
+        t->rcpts[i].has_line = session_has_line(&c->session, i);
     c->phase = CONN_PHASE_DOT;
-    if (!script_has(script, SCRIPT_DOT) && !script_has(script, SCRIPT_EACH))
-        return;
-    if (t->has_id && script_wants_attempts(script))
-        t->attempt = shared_count_attempt(w->shared, t->id);
-    struct script_facts facts = conn_facts(c);
-    script_run(script, SCRIPT_DOT, &facts, &w->rng, &t->dot);
-    conn_apply(w, c, &t->dot);
-    for (uint32_t i = 0; t->dot.commit == SCRIPT_COMMIT_DOT && i < t->rcpt_count; i++)
-        commit(w, t, &t->rcpts[i]);
-    bool takes_time = t->dot.delay_ns > 0 || script_has(script, SCRIPT_EACH);
-    if (t->dialect == DIALECT_PRDR && (takes_time || t->dot.drop_after != SCRIPT_DROP_NONE)) {
-        session_open_block(&c->session);
-        t->is_block_open = true;
-        (void)conn_format(w, c);
+    if (script_has(script, SCRIPT_DOT) || script_has(script, SCRIPT_EACH)) {
+        if (t->has_id && script_wants_attempts(script))
+            t->attempt = shared_count_attempt(w->shared, t->id);
+        struct script_facts facts = conn_facts(c);
+        script_run(script, SCRIPT_DOT, &facts, &w->rng, &t->dot);
+        conn_apply(w, c, &t->dot);
+        for (uint32_t i = 0; t->dot.commit == SCRIPT_COMMIT_DOT && i < t->rcpt_count; i++)
+            commit(w, t, &t->rcpts[i]);
     }
+    if (!t->is_naming)
+        begin_stream(w, c);
+    return true;
+}
+
+/* ADAT: 355, or the whole message is refused (OTH-4). */
+static void begin_naming(struct worker *w, struct conn *c)
+{
+    struct txn *t = c->txn;
+    bool is_refused = t->dot.has_answer && !status_is_success(t->dot.answer.status);
+    if (is_refused) {
+        t->is_last_due = true;
+        refuse_whole(w, c, t->dot.answer);
+        return;
+    }
+    session_name_rcpts(&c->session);
+    (void)conn_format(w, c);
+    c->phase = CONN_PHASE_INPUT;
+}
+
+void decide_named(struct worker *w, struct conn *c)
+{
+    struct txn *t = c->txn;
+    ASSERT(session_rcpt_count(&c->session) == t->rcpt_count);
+    (void)w;
+    session_set_entries(&c->session, t->entries);
+    for (uint32_t i = 0; i < t->rcpt_count; i++) {
+        t->rcpts[i].is_accepted = true;
+        t->rcpts[i].code = 250;
+    }
+    t->decide_idx = t->rcpt_count;
+    c->phase = CONN_PHASE_EACH;
 }
 
 /* The delay behind the content is over. */
@@ -214,14 +343,28 @@ static bool on_dot(struct worker *w, struct conn *c)
     if (c->txn == NULL)
         return true;
     c->phase = CONN_PHASE_EACH;
+    if (t->is_naming && c->is_gone)
+        decide_end(w, c); /* OTH-7: nobody was named, and nobody will be */
+    else if (t->is_naming && !(t->dot.has_answer && answer_code(&t->dot.answer) == 421))
+        begin_naming(w, c);
+    if (c->txn == NULL)
+        c->phase = CONN_PHASE_INPUT;
     return true;
 }
 
 /* Whether the connection ends before the reply to recipient @t->decide_idx, by count. */
-static bool is_cut_here(const struct txn *t)
+static bool is_cut_here(const struct conn *c)
 {
-    return t->dot.drop_after != SCRIPT_DROP_NONE && has_block(t) &&
-           t->decide_idx == t->dot.drop_after_count;
+    const struct txn *t = c->txn;
+    return t->dot.drop_after != SCRIPT_DROP_NONE && t->dot.pacing == SCRIPT_PACING_STREAM &&
+           session_has_block(&c->session) && t->rcpts[t->decide_idx].has_line &&
+           t->line_idx == t->dot.drop_after_count;
+}
+
+/* He has no line of his own: what refuses him refuses the message (DEF-15). */
+static bool is_bound_to_all(const struct txn *t)
+{
+    return !t->rcpts[t->decide_idx].has_line;
 }
 
 static void decide_answer(struct worker *w, struct conn *c, struct sink_rcpt *r,
@@ -230,7 +373,7 @@ static void decide_answer(struct worker *w, struct conn *c, struct sink_rcpt *r,
     struct txn *t = c->txn;
     r->code = answer_code(&answer);
     r->is_accepted = status_is_success(answer.status);
-    if (t->dialect == DIALECT_LMTP)
+    if (owner_of(t) != DIALECT_OWNER_FINAL)
         commit_now(w, t, r);
     if (t->has_failed && r->is_accepted) {
         answer = ANSWER(STATUS_STORE_FAILED);
@@ -239,9 +382,9 @@ static void decide_answer(struct worker *w, struct conn *c, struct sink_rcpt *r,
     }
     if (!r->is_accepted)
         worker_count(w, SINK_RCPTS_REFUSED, 1);
-    if (t->dialect == DIALECT_SMTP && !r->is_accepted && t->refusal.status == STATUS_NONE)
+    if (is_bound_to_all(t) && !r->is_accepted && t->refusal.status == STATUS_NONE)
         t->refusal = answer;
-    if (c->is_gone || t->dialect == DIALECT_SMTP)
+    if (c->is_gone || has_one_reply(t))
         return;
     if (r->is_accepted) {
         struct commit_proof proof = {.queue_id = ++w->proof_count, .is_committed = true};
@@ -257,7 +400,7 @@ static void decide_one(struct worker *w, struct conn *c, const struct script_eff
     struct txn *t = c->txn;
     if (!c->is_gone && e->drop != SCRIPT_DROP_NONE)
         conn_drop(w, c, e->drop);
-    else if (!c->is_gone && is_cut_here(t))
+    else if (!c->is_gone && is_cut_here(c))
         conn_drop(w, c, t->dot.drop_after);
     if (c->txn == NULL)
         return;
@@ -267,39 +410,39 @@ static void decide_one(struct worker *w, struct conn *c, const struct script_eff
     else if (t->dot.has_answer)
         answer = t->dot.answer;
     struct sink_rcpt *r = &t->rcpts[t->decide_idx];
-    c->is_spoiled = false;
     decide_answer(w, c, r, answer);
-    if (!c->is_gone && t->dialect == DIALECT_LMTP) {
-        (void)conn_format(w, c);
-        r->reply_end = c->is_spoiled ? TXN_REPLY_NEVER : c->formatted;
-    } else if (!c->is_gone && t->is_block_open) {
+    if (!c->is_gone && !has_one_reply(t)) {
+        t->line_idx += r->has_line;
         (void)conn_format(w, c);
     }
     t->decide_idx++;
 }
 
-/* 421 behind the content: what was not decided yet is refused, and the session ends. */
+/* 421 behind the content: what was not decided yet is refused, and where the last reply counts,
+ * all are; the session ends. */
 static void end_session(struct worker *w, struct conn *c, struct answer answer)
 {
     struct txn *t = c->txn;
     for (uint32_t i = 0; i < t->rcpt_count; i++) {
         struct sink_rcpt *r = &t->rcpts[i];
-        if (r->code == 0) {
-            r->code = answer_code(&answer);
+        bool is_said = r->code != 0 && owner_of(t) != DIALECT_OWNER_FINAL;
+        if (!is_said && (r->code == 0 || r->is_accepted))
             worker_count(w, SINK_RCPTS_REFUSED, 1);
+        if (!is_said) {
+            r->code = answer_code(&answer);
+            r->is_accepted = false;
         }
         commit_now(w, t, r);
     }
+    c->is_withheld = false;
+    t->is_last_due = true;
     session_end_now(&c->session, answer);
     (void)conn_format(w, c);
-    for (uint32_t i = 0; i < t->rcpt_count; i++)
-        if (t->rcpts[i].reply_end == TXN_REPLY_NEVER)
-            t->rcpts[i].reply_end = c->formatted;
     c->state = CONN_FLUSHING;
     c->phase = CONN_PHASE_REPLIES;
 }
 
-/* SMTP has one reply for all: what refuses one refuses all. */
+/* What refuses one for whom only the whole message can be refused refuses all. */
 static void share_refusal(struct worker *w, struct txn *t)
 {
     for (uint32_t i = 0; i < t->rcpt_count; i++) {
@@ -325,40 +468,56 @@ static void accept_all(struct worker *w, struct conn *c)
 static void finish_session(struct worker *w, struct conn *c)
 {
     struct txn *t = c->txn;
-    struct answer whole = t->refusal; /* of SMTP; else none: it follows from the recipients' */
-    if (t->has_failed && t->dialect != DIALECT_LMTP)
+    struct answer whole = ANSWER(STATUS_NONE); /* it follows from the recipients' */
+    if (t->has_failed && owner_of(t) == DIALECT_OWNER_FINAL)
         whole = ANSWER(STATUS_STORE_FAILED);
-    else if (t->dialect == DIALECT_SMTP && whole.status == STATUS_NONE)
+    else if (has_one_reply(t))
+        whole = t->refusal;
+    if (has_one_reply(t) && whole.status == STATUS_NONE)
         accept_all(w, c);
-    c->is_spoiled = false;
+    t->is_last_due = true;
+    c->is_withheld = false;
     session_finish(&c->session, whole);
     (void)conn_format(w, c);
-    for (uint32_t i = 0; t->dialect != DIALECT_LMTP && i < t->rcpt_count; i++)
-        t->rcpts[i].reply_end = c->is_spoiled ? TXN_REPLY_NEVER : c->formatted;
+}
+
+/* drop-after K where its time is the end: the last reply is left out, or nothing more follows. */
+static bool drop_before_last(struct worker *w, struct conn *c)
+{
+    struct txn *t = c->txn;
+    uint32_t count = t->dot.drop_after_count;
+    if (t->dot.drop_after == SCRIPT_DROP_NONE)
+        return false;
+    bool is_due = count == 0;
+    if (t->dot.pacing == SCRIPT_PACING_BUFFER)
+        t->lines_max = count;
+    else if (t->is_naming)
+        is_due = count >= t->rcpt_seen;
+    else if (session_has_block(&c->session) && dialect_has_closer(t->dialect))
+        is_due = count >= t->line_idx;
+    else if (session_has_block(&c->session))
+        is_due = false;
+    if (is_due)
+        conn_drop(w, c, t->dot.drop_after);
+    return is_due;
 }
 
 static void finish(struct worker *w, struct conn *c)
 {
     struct txn *t = c->txn;
-    enum script_drop cut = t->dot.drop_after;
-    uint32_t cut_count = t->dot.drop_after_count;
     if (t->refusal.status != STATUS_NONE)
         share_refusal(w, t);
     for (uint32_t i = 0; i < t->rcpt_count; i++)
         commit_now(w, t, &t->rcpts[i]);
     shared_count_message(w->shared);
     c->phase = CONN_PHASE_REPLIES;
-    if (c->is_gone)
+    if (c->is_gone || drop_before_last(w, c))
         return;
-    bool is_before = t->dialect == DIALECT_SMTP ? cut_count == 0 : cut_count >= t->rcpt_count;
-    if (cut != SCRIPT_DROP_NONE && is_before && t->dialect != DIALECT_LMTP) {
-        conn_drop(w, c, cut);
-        return;
-    }
+    bool has_block = session_has_block(&c->session);
     finish_session(w, c);
-    bool is_behind = t->dialect == DIALECT_SMTP || cut_count == t->rcpt_count;
-    if (cut != SCRIPT_DROP_NONE && is_behind)
-        conn_drop(w, c, cut);
+    bool is_behind = !has_block || t->dot.drop_after_count == t->line_idx;
+    if (t->dot.drop_after != SCRIPT_DROP_NONE && t->dot.pacing == SCRIPT_PACING_STREAM && is_behind)
+        conn_drop(w, c, t->dot.drop_after);
 }
 
 static bool on_each(struct worker *w, struct conn *c)
@@ -384,8 +543,8 @@ static bool on_each(struct worker *w, struct conn *c)
     facts.index = t->decide_idx + 1;
     facts.dialect = t->dialect;
     script_run(w->shared->script, SCRIPT_EACH, &facts, &w->rng, &c->effect);
-    if (c->is_gone)
-        c->effect.tweak = SCRIPT_TWEAK_NONE;
+    if (c->is_gone || t->dot.pacing == SCRIPT_PACING_BUFFER)
+        c->effect.tweak = SCRIPT_TWEAK_NONE; /* no reply leaves now */
     conn_apply(w, c, &c->effect);
     c->phase = CONN_PHASE_EACH_DECIDE;
     return true;
@@ -418,6 +577,8 @@ bool decide_step(struct worker *w, struct conn *c)
 {
     ASSERT(c->txn != NULL);
     switch ((enum conn_phase)c->phase) {
+    case CONN_PHASE_ENDED:
+        return on_ended(w, c);
     case CONN_PHASE_DOT:
         return on_dot(w, c);
     case CONN_PHASE_EACH:

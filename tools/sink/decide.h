@@ -8,8 +8,18 @@
 
 #include "worker.h"
 
-/* decide_begin() - at EV_BODY_END. */
+/* decide_begin() - at EV_BODY_END or EV_NAMING. */
 void decide_begin(struct worker *w, struct conn *c, const struct session_event *ev);
+/* decide_named() - ADAT: all recipients have been named. */
+void decide_named(struct worker *w, struct conn *c);
+/* decide_on_reply() - @bytes more of the replies to the content were formatted: whose they are. */
+void decide_on_reply(struct conn *c, struct slice bytes, bool has_block);
+/*
+ * decide_on_spoilt() - what the script did to them then: they grew by @growth to @len octets
+ * @start:  octets of the connection's output before them
+ * Return:  octets that are to be cut off again, for the connection ends behind the rest (c->cut)
+ */
+uint32_t decide_on_spoilt(struct conn *c, uint64_t start, int64_t growth, size_t len);
 /* decide_step() - one step, CONN_PHASE_DOT and later; false: something must be waited for. */
 MUST_CHECK bool decide_step(struct worker *w, struct conn *c);
 /* decide_end() - the transaction is over; what is not committed by now is forgotten. */

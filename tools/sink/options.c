@@ -19,8 +19,8 @@
 
 static const char usage[] =
     "usage: postern-sink --listen URL [...] [options]\n"
-    "A mail server (SMTP, LMTP, PRDR) that does what it is told: all is taken and\n"
-    "discarded, unless a rule says otherwise.\n"
+    "A mail server (SMTP, LMTP, replies per recipient) that does what it is told: all\n"
+    "is taken and discarded, unless a rule says otherwise.\n"
     "  -l, --listen URL    smtp://ADDR:PORT lmtp://ADDR:PORT smtp+unix:PATH\n"
     "                      lmtp+unix:PATH; again for more; port 0: any free one\n"
     "  -w, --workers N     threads (1)           --conns N  most connections (20000)\n"
@@ -28,7 +28,7 @@ static const char usage[] =
     "  -L, --ledger FILE   write what arrived    --store maildir:DIR  keep messages\n"
     "      --once, --max-conns N, --max-messages N           end after so many\n"
     "      --hostname NAME   --banner TEXT   --size BYTES    --rcpt-max N (1000)\n"
-    "      --offer LIST, --no-offer LIST     EHLO keywords: PIPELINING,PRDR,...; none\n"
+    "      --offer LIST, --no-offer LIST     EHLO keywords: PRDR,ADAT,...; all; none\n"
     "      --source-conns N  connections,    --source-rate N messages/s of a client\n"
     "      --rcvbuf BYTES    small receive windows           --idle TIME (300s)\n"
     "      --seed N          of all draws    --grace TIME    at the end (5s)\n"
@@ -43,6 +43,7 @@ static const char usage[] =
     "              index count every p\n"
     "  actions     reply CODE [X.Y.Z] [TEXT]; delay DIST; drop [reset]; stop;\n"
     "              drop-after K [reset]; drop-content N [reset]; rcvbuf N;\n"
+    "              drop-replies N [reset]; pacing stream|buffer; decide now|later;\n"
     "              commit before|after|dot|never|always; gone run|stop;\n"
     "              stall-read DIST [N]; stall-write DIST; pace DIST; garbage [N];\n"
     "              endless [N]; code NNN; surplus [TEXT]; missing; early; raw TEXT\n"
@@ -233,6 +234,14 @@ static bool parse_offers(struct parse *p, const char *text, uint32_t *ret_offers
         {"SIZE", SESSION_OFFER_SIZE},
         {"LIMITS", SESSION_OFFER_LIMITS},
         {"PRDR", SESSION_OFFER_PRDR},
+        {"DEFERRALS", SESSION_OFFER_DEFERRALS},
+        {"INLINE-DSN", SESSION_OFFER_INLINE_DSN},
+        {"EXDATA", SESSION_OFFER_EXDATA},
+        {"XRCPT250", SESSION_OFFER_XRCPT250},
+        {"XRCPT250B", SESSION_OFFER_XRCPT250B},
+        {"XPRDR1", SESSION_OFFER_XPRDR1},
+        {"ADAT", SESSION_OFFER_ADAT},
+        {"all", SESSION_OFFER_ALL},
         {"none", 0},
     };
     uint32_t offers = 0;

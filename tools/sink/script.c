@@ -248,6 +248,16 @@ static void apply(const struct script_action *a, struct rng *rng, struct script_
         e->drop_content = a->drop;
         e->drop_content_bytes = a->number;
         break;
+    case ACTION_DROP_REPLIES:
+        e->drop_replies = a->drop;
+        e->drop_replies_bytes = a->number;
+        break;
+    case ACTION_PACING:
+        e->pacing = (enum script_pacing)a->number;
+        break;
+    case ACTION_DECIDE:
+        e->decide = (enum script_decide)(a->number + 1);
+        break;
     case ACTION_COMMIT:
         e->has_commit = true;
         e->commit = (enum script_commit)a->number;

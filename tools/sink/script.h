@@ -53,6 +53,15 @@ enum script_commit {
     SCRIPT_COMMIT_ALWAYS, /* as before, but those refused, too */
 };
 enum script_gone { SCRIPT_GONE_RUN, SCRIPT_GONE_STOP };
+enum script_pacing {
+    SCRIPT_PACING_STREAM, /* a recipient's reply leaves when he is decided */
+    SCRIPT_PACING_BUFFER, /* all leave when the last one is */
+};
+enum script_decide {                     /* RCPT where it may be answered 352 */
+                     SCRIPT_DECIDE_AUTO, /* later, when there are rules for it */
+                     SCRIPT_DECIDE_NOW,
+                     SCRIPT_DECIDE_LATER,
+};
 enum script_tweak { /* what is done to a reply */
                     SCRIPT_TWEAK_NONE,
                     SCRIPT_TWEAK_GARBAGE, /* @number octets instead of it */
@@ -80,6 +89,10 @@ struct script_effect {
     uint64_t pace_ns; /* between the lines of replies */
     enum script_commit commit;
     enum script_gone gone;
+    enum script_pacing pacing;
+    enum script_decide decide;
+    enum script_drop drop_replies; /* behind @drop_replies_bytes of the replies to the content */
+    uint64_t drop_replies_bytes;
     uint32_t rcvbuf_bytes;
     enum script_tweak tweak;
     uint64_t tweak_number;

@@ -399,6 +399,9 @@ static const struct action_row {
     {"drop", ACTION_DROP, ANYWHERE, SCRIPT_TWEAK_NONE},
     {"drop-after", ACTION_DROP_AFTER, AT(DOT), SCRIPT_TWEAK_NONE},
     {"drop-content", ACTION_DROP_CONTENT, AT(DATA), SCRIPT_TWEAK_NONE},
+    {"drop-replies", ACTION_DROP_REPLIES, AT(DOT), SCRIPT_TWEAK_NONE},
+    {"pacing", ACTION_PACING, AT(DOT), SCRIPT_TWEAK_NONE},
+    {"decide", ACTION_DECIDE, AT(RCPT), SCRIPT_TWEAK_NONE},
     {"commit", ACTION_COMMIT, AT(DOT), SCRIPT_TWEAK_NONE},
     {"gone", ACTION_GONE, AT(DOT), SCRIPT_TWEAK_NONE},
     {"stall-read", ACTION_STALL_READ, ANYWHERE, SCRIPT_TWEAK_NONE},
@@ -419,6 +422,8 @@ static bool parse_arguments(const struct parser *p, struct script_action *a, cha
 {
     static const char *const commits[] = {"before", "after", "dot", "never", "always"};
     static const char *const gones[] = {"run", "stop"};
+    static const char *const pacings[] = {"stream", "buffer"};
+    static const char *const decides[] = {"now", "later"};
     const char *word;
     switch (a->kind) {
     case ACTION_REPLY:
@@ -441,10 +446,15 @@ static bool parse_arguments(const struct parser *p, struct script_action *a, cha
         return parse_number(p, a, next_word(rest), DIST_NUMBER, RCPT_COUNT_HARD_MAX) &&
                parse_drop(p, a, next_word(rest));
     case ACTION_DROP_CONTENT:
+    case ACTION_DROP_REPLIES:
         return parse_number(p, a, next_word(rest), DIST_BYTES, UINT64_MAX) &&
                parse_drop(p, a, next_word(rest));
     case ACTION_COMMIT:
         return parse_choice(p, a, next_word(rest), commits, ARRAY_COUNT(commits));
+    case ACTION_PACING:
+        return parse_choice(p, a, next_word(rest), pacings, ARRAY_COUNT(pacings));
+    case ACTION_DECIDE:
+        return parse_choice(p, a, next_word(rest), decides, ARRAY_COUNT(decides));
     case ACTION_GONE:
         return parse_choice(p, a, next_word(rest), gones, ARRAY_COUNT(gones));
     case ACTION_RCVBUF:

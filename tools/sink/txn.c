@@ -67,9 +67,10 @@ void txn_begin(struct txn *t, uint32_t number, struct slice sender)
     t->content_bytes = 0;
     t->content_hash = 0;
     t->dot = (struct script_effect){0};
-    t->refusal = ANSWER(STATUS_NONE);
-    t->decide_idx = 0;
-    t->is_block_open = false;
+    t->refusal = t->whole = ANSWER(STATUS_NONE);
+    t->decide_idx = t->line_idx = t->lines_said = t->lines_max = 0;
+    t->answer_bytes = 0;
+    t->is_naming = t->is_answering = t->is_last_due = false;
     t->has_failed = false;
     if (text_put(t, sender))
         t->sender_len = (uint32_t)sender.len;

@@ -20,6 +20,7 @@ struct sink_rcpt {
     uint16_t code;     /* what it was answered after the content */
     bool is_accepted;
     bool is_committed;
+    bool has_line;      /* of his own in a block */
     wall_us at;         /* when it was committed */
     uint64_t reply_end; /* octets of the connection's output with its reply; TXN_REPLY_NEVER */
 };
@@ -49,10 +50,17 @@ struct txn {
     uint64_t content_hash;
     struct store_file stored;
     struct script_effect dot; /* what was decided for the whole message */
-    struct answer refusal;    /* SMTP: the first one among its recipients */
+    struct answer refusal;    /* of one for whom only the whole message can be refused */
+    struct answer whole;      /* what the session demands, or STATUS_NONE */
     uint32_t decide_idx;
-    bool is_block_open;
-    bool has_failed; /* the store did: it cannot be taken */
+    uint32_t line_idx;     /* recipients decided who have a line of their own */
+    uint32_t lines_said;   /* of the replies to the content */
+    uint32_t lines_max;    /* then the connection ends; 0: no limit */
+    uint64_t answer_bytes; /* the same in octets */
+    bool is_naming;        /* ADAT: the recipients come after the content */
+    bool is_answering;     /* what is formatted is about this message */
+    bool is_last_due;      /* the last reply has been given to the session */
+    bool has_failed;       /* the store did: it cannot be taken */
     struct scan scan;
 };
 

@@ -6,6 +6,7 @@
 #include "sink/conn.h"
 #include "sink/decide.h"
 #include "sink/worker.h"
+#include "smtp/client.h"
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -645,6 +646,386 @@ static void many_recipients(void **state)
     world_free(w);
 }
 
+/* --- every dialect ---------------------------------------------------------------------------- */
+
+/* What has left since the last time: a letter each line, with both codes of a wrapped one. */
+static void expect_lines(const char *what, const char *expected)
+{
+    char seen[1024] = "";
+    size_t len = 0, at = 0;
+    while (at < fake.out_len) {
+        struct slice line = slice_of(fake.out + at, fake.out_len - at);
+        size_t end = slice_find(line, '\n');
+        bool is_wrapped = end > 8 && line.ptr[4] >= '2' && line.ptr[4] <= '5' &&
+                          line.ptr[5] >= '0' && line.ptr[5] <= '9' && line.ptr[6] >= '0' &&
+                          line.ptr[6] <= '9' && (line.ptr[7] == ' ' || line.ptr[7] == '-');
+        size_t shown = is_wrapped ? 7 : line.ptr[3] == '-' ? 4 : 3;
+        len += (size_t)snprintf(seen + len, sizeof(seen) - len, "%s%.*s", len > 0 ? " " : "",
+                                (int)size_min(shown, end), (const char *)line.ptr);
+        at += end + 1;
+    }
+    fake.out_len = 0;
+    if (strcmp(seen, expected) != 0)
+        fail_msg("%s: seen \"%s\", expected \"%s\"", what, seen, expected);
+}
+
+static void to_the_dot(struct world *w, const char *parameter)
+{
+    char mail[64];
+    bool is_adat = strcmp(parameter, "ADAT") == 0;
+    snprintf(mail, sizeof(mail), "MAIL FROM:<a@b.c>%s%s\r\n", is_adat ? "" : " ",
+             is_adat ? "" : parameter);
+    receive(w, mail);
+    if (!is_adat)
+        receive(w, "RCPT TO:<r1@x>\r\nRCPT TO:<r2@x>\r\nRCPT TO:<r3@x>\r\nDATA\r\n");
+    else
+        receive(w, "ADAT 3\r\n");
+    fake.out_len = 0;
+    receive(w, CONTENT("1"));
+}
+
+/* r2 is refused, after work of 60 s for all and 30 s for each: what has left after each step. */
+static void every_dialect_in_its_time(void **state)
+{
+    (void)state;
+    static const char *const rules[] = {"dot -> delay 60s", "each -> delay 30s",
+                                        "each index=2 -> reply 550 5.7.1 No"};
+    static const char *const buffered[] = {"dot -> delay 60s; pacing buffer", "each -> delay 30s",
+                                           "each index=2 -> reply 550 5.7.1 No"};
+    static const struct {
+        const char *parameter;
+        const char *lines[5]; /* at once, 60, 90, 120, 150 s */
+        const char *whole;    /* when all leave at the end */
+    } rows[] = {
+        {"PRDR", {"353", "", "250", "550", "250 250"}, "353 250 550 250 250"},
+        {"DEFERRALS", {"353", "", "250", "550", "250 250"}, "353 250 550 250 250"},
+        {"INLINE-DSN", {"353", "", "250", "550", "250 250"}, "353 250 550 250 250"},
+        {"XPRDR1", {"", "", "250", "550", "250 250"}, "250 550 250 250"},
+        {"EXDATA", {"", "", "558-250", "558-550", "558 250"}, "558-250 558-550 558 250"},
+        {"XEXDATA", {"", "", "558-250", "558-550", "558 250"}, "558-250 558-550 558 250"},
+        {"XRCPT250",
+         {"250-", "", "250-250", "250-550", "250-250 250"},
+         "250- 250-250 250-550 250-250 250"},
+        {"XRCPT250B",
+         {"250-", "", "250-250", "250-550", "250-250 250"},
+         "250- 250-250 250-550 250-250 250"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        static const clock_ns steps[] = {0, 60, 30, 30, 30};
+        struct world *w = world_new(false, rules, ARRAY_COUNT(rules));
+        hello(w, false);
+        to_the_dot(w, rows[i].parameter);
+        for (size_t k = 0; k < ARRAY_COUNT(steps); k++) {
+            pass(w, steps[k] * NS_PER_S);
+            expect_lines(rows[i].parameter, rows[i].lines[k]);
+        }
+        receive(w, "NOOP\r\n");
+        expect_ledger(w, "1:r1@x:250:yes 1:r3@x:250:yes");
+        end_of_input(w, 0);
+        world_free(w);
+        w = world_new(false, buffered, ARRAY_COUNT(buffered));
+        hello(w, false);
+        to_the_dot(w, rows[i].parameter);
+        for (size_t k = 0; k < ARRAY_COUNT(steps); k++) {
+            pass(w, steps[k] * NS_PER_S);
+            expect_lines(rows[i].parameter, k == 4 ? rows[i].whole : "");
+        }
+        receive(w, "NOOP\r\n");
+        expect_ledger(w, "1:r1@x:250:yes 1:r3@x:250:yes");
+        end_of_input(w, 0);
+        world_free(w);
+    }
+}
+
+/* Cyrus: three replies, and nothing before the last recipient is done (LMTP sheet, section 4). */
+static void lmtp_in_one_burst(void **state)
+{
+    (void)state;
+    static const char *const rules[] = {"dot -> pacing buffer", "each -> delay 30s"};
+    struct world *w = world_new(true, rules, ARRAY_COUNT(rules));
+    hello(w, true);
+    receive(w, "MAIL FROM:<a@b.c>\r\nRCPT TO:<r1@x>\r\nRCPT TO:<r2@x>\r\nDATA\r\n");
+    expect_codes("250 250 250 354");
+    receive(w, CONTENT("1"));
+    pass(w, 30 * NS_PER_S);
+    expect_codes("");
+    assert_int_equal(w->worker.counters[SINK_RCPTS_COMMITTED], 1);
+    pass(w, 30 * NS_PER_S);
+    expect_codes("250 250");
+    end_of_input(w, 0);
+    world_free(w);
+}
+
+/* ADAT: what is known of the content comes first, then each recipient, then all (OTH-4..OTH-7). */
+static void recipients_after_the_content(void **state)
+{
+    (void)state;
+    static const char *const rules[] = {"rcpt rcpt=r1* -> reply 550 5.1.1 Nobody",
+                                        "each rcpt=r2* -> reply 452 4.2.2 Full; delay 30s"};
+    struct world *w = world_new(false, rules, ARRAY_COUNT(rules));
+    hello(w, false);
+    to_the_dot(w, "ADAT");
+    expect_codes("355");
+    receive(w, "DRCP TO:<r1@x>\r\nDRCP TO:<r2@x>\r\nDRCP TO:<r3@x>\r\n");
+    expect_codes("550");
+    pass(w, 30 * NS_PER_S);
+    expect_codes("452 250");
+    assert_int_equal(w->worker.counters[SINK_RCPTS_COMMITTED], 0);
+    receive(w, "ERCP 1\r\n");
+    expect_codes("250");
+    receive(w, "NOOP\r\n");
+    expect_ledger(w, "1:r3@x:250:yes");
+    w->worker.ledger_len = 0;
+    fake.out_len = 0;
+    to_the_dot(w, "ADAT");
+    receive(w, "DRCP TO:<r3@x>\r\nRSET\r\nNOOP\r\n");
+    expect_codes("355 250 250 250");
+    to_the_dot(w, "ADAT");
+    receive(w, "DRCP TO:<r3@x>\r\nERCP 2\r\nNOOP\r\n");
+    expect_codes("355 250 554 250");
+    expect_ledger(w, ""); /* nobody, and nobody */
+    end_of_input(w, 0);
+    world_free(w);
+}
+
+/* DEF-5, DEF-6, DEF-15: who is told when. */
+static void some_are_decided_later(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *rules[3];
+        const char *rcpts;
+        const char *lines;
+        const char *ledger;
+    } rows[] = {
+        {{"rcpt -> decide now", "each rcpt=r2* -> delay 0s"},
+         "250 250 250",
+         "250",
+         "1:r1@x:250:yes 1:r2@x:250:yes 1:r3@x:250:yes"},
+        {{"rcpt rcpt=r2* -> decide later"},
+         "250 352 250",
+         "250",
+         "1:r1@x:250:yes 1:r2@x:250:yes 1:r3@x:250:yes"},
+        {{"rcpt rcpt=r2* -> decide later", "rcpt -> decide now", "each rcpt=r2* -> reply 550"},
+         "250 352 250",
+         "353 550 250",
+         "1:r1@x:250:yes 1:r3@x:250:yes"},
+        {{"rcpt rcpt=r1* -> decide now", "each rcpt=r3* -> reply 450"},
+         "250 352 352",
+         "353 250 450 250",
+         "1:r1@x:250:yes 1:r2@x:250:yes"},
+        {{"rcpt rcpt=r1* -> decide now", "each rcpt=r1* -> reply 450"},
+         "250 352 352",
+         "353 250 250 450",
+         ""},
+        {{"rcpt rcpt=r2* -> reply 550", "each rcpt=r3* -> reply 450"},
+         "352 550 352",
+         "353 250 450 250",
+         "1:r1@x:250:yes"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        size_t count = 0;
+        while (count < ARRAY_COUNT(rows[i].rules) && rows[i].rules[count] != NULL)
+            count++;
+        struct world *w = world_new(false, rows[i].rules, count);
+        hello(w, false);
+        receive(w, "MAIL FROM:<a@b.c> DEFERRALS\r\n");
+        fake.out_len = 0;
+        receive(w, "RCPT TO:<r1@x>\r\nRCPT TO:<r2@x>\r\nRCPT TO:<r3@x>\r\n");
+        expect_codes(rows[i].rcpts);
+        receive(w, "DATA\r\n");
+        expect_codes("354");
+        receive(w, CONTENT("1"));
+        expect_lines(rows[i].rules[0], rows[i].lines);
+        receive(w, "NOOP\r\n");
+        expect_ledger(w, rows[i].ledger);
+        end_of_input(w, 0);
+        world_free(w);
+    }
+}
+
+/* --- the client machine on the other side ----------------------------------------------------- */
+
+#define TALK_RCPTS 3
+
+/* Sends what the client has to send, gives it what it is told, to the end of both. */
+static void talk(struct world *w, struct client *client, const struct client_message *message,
+                 struct client_result *results)
+{
+    char memory[3 * CLIENT_COMMAND_BYTES_MAX], text[8192];
+    size_t taken = 0;
+    bool is_done = false;
+    for (int turn = 0; turn < 1000 && !is_done; turn++) {
+        struct client_event ev;
+        size_t used = client_feed(client, slice_of(fake.out + taken, fake.out_len - taken), 0, &ev);
+        taken += used;
+        is_done = ev.kind == CLIENT_EV_DONE;
+        if (ev.kind == CLIENT_EV_READY)
+            client_begin(client, message, results, 0);
+        if (ev.kind != CLIENT_EV_MORE)
+            continue;
+        struct buf scratch = buf_over(memory, sizeof(memory));
+        struct slices parts;
+        size_t len = 0;
+        bool has_more = client_output(client, 0, &scratch, &parts);
+        for (uint32_t i = 0; i < parts.count; i++) {
+            memcpy(text + len, parts.at[i].ptr, parts.at[i].len);
+            len += parts.at[i].len;
+        }
+        text[len] = '\0';
+        if (len > 0 && fake.is_recv_armed)
+            receive(w, text);
+        else if (!has_more && !client_has_event(client))
+            client_lost(client, CLIENT_ERROR_LOST); /* nothing more will come */
+    }
+    assert_true(is_done);
+}
+
+/* A DATA transaction of @offer under @rules; the octets of the replies to its content, or SIZE_MAX
+ * when it is not worth going on. */
+static void cut_and_compare(uint32_t offer, bool is_lmtp, bool uses_chunks,
+                            const char *const *rules, size_t rule_count)
+{
+    struct client_config config = {
+        .protocol = is_lmtp ? CLIENT_LMTP : CLIENT_SMTP,
+        .pipelining = CLIENT_PIPELINE_ENVELOPE,
+        .hostname = SLICE_LIT("c.example"),
+        .dialects = offer,
+        .wants_chunking = uses_chunks,
+    };
+    struct client_rcpt rcpts[TALK_RCPTS] = {{.address = SLICE_LIT("r0@x")},
+                                            {.address = SLICE_LIT("r1@x")},
+                                            {.address = SLICE_LIT("r2@x")}};
+    struct slice content =
+        SLICE_LIT("Message-ID: <pl.00000000000000ab.1@x.example>\r\n\r\nhello\r\n");
+    struct client_message message = {.sender = SLICE_LIT("a@b.c"),
+                                     .rcpts = rcpts,
+                                     .rcpt_count = TALK_RCPTS,
+                                     .content = &content,
+                                     .content_count = 1};
+    struct client_result results[TALK_RCPTS];
+    struct client client;
+    struct world *w = world_new(is_lmtp, rules, rule_count);
+    client_init(&client, &config, 0);
+    talk(w, &client, &message, results);
+    if (fake.is_recv_armed)
+        end_of_input(w, 0);
+    for (int i = 0; i < 10 && w->worker.conn_count > 0; i++)
+        pass(w, NS_PER_S);
+    assert_int_equal(w->worker.conn_count, 0);
+    /* Who is theirs for the client has an arrival whose reply can have come, and the others none,
+     * or one whose reply cannot. */
+    char marks[TALK_RCPTS + 1] = "---";
+    struct slice rest = slice_of(w->worker.ledger, w->worker.ledger_len);
+    while (rest.len > 0) {
+        struct arrival a;
+        struct slice line = slice_first(rest, slice_find(rest, '\n'));
+        rest = slice_from(rest, line.len + 1);
+        assert_true(arrivals_parse(line, &a));
+        assert_true(a.rcpt_idx < TALK_RCPTS);
+        assert_true(a.delivered != ARRIVAL_REPLY_YES); /* nothing was said after it */
+        marks[a.rcpt_idx] = a.delivered == ARRIVAL_REPLY_NO ? 'n' : 'y';
+    }
+    for (uint32_t i = 0; i < TALK_RCPTS; i++) {
+        bool is_theirs = results[i].fate == CLIENT_FATE_DONE;
+        if (is_theirs != (marks[i] == 'y'))
+            fail_msg("%s, %s: recipient %u is %s, the ledger says %s",
+                     dialect_name(client_dialect(&client)), rules[0], i,
+                     is_theirs ? "theirs" : "not theirs", marks);
+    }
+    world_free(w);
+}
+
+/* Each dialect, its replies cut behind each octet, streamed and buffered, some refused: client and
+ * ledger agree about everybody. */
+static void client_and_ledger_agree(void **state)
+{
+    (void)state;
+    static const char *const refusals[] = {"each index=2 -> reply 550 No",
+                                           "each index=1 -> reply 450 N",
+                                           "rcpt index=2 -> reply 550 No", "rcpt index=9 -> stop"};
+    static const uint32_t offers[] = {0,
+                                      0,
+                                      SESSION_OFFER_PRDR,
+                                      SESSION_OFFER_DEFERRALS,
+                                      SESSION_OFFER_INLINE_DSN,
+                                      SESSION_OFFER_EXDATA,
+                                      SESSION_OFFER_XRCPT250,
+                                      SESSION_OFFER_XPRDR1,
+                                      SESSION_OFFER_ADAT};
+    for (size_t d = 0; d < ARRAY_COUNT(offers); d++)
+        for (size_t k = 0; k < ARRAY_COUNT(refusals); k++)
+            for (uint32_t how = 0; how < 4; how++)
+                for (uint32_t bytes = 0; bytes < 170; bytes++) {
+                    char cut[80];
+                    snprintf(cut, sizeof(cut), "dot -> drop-replies %u; pacing %s", bytes,
+                             how % 2 == 0 ? "stream" : "buffer");
+                    const char *const rules[] = {cut, refusals[k]};
+                    cut_and_compare(offers[d], d == 1, how >= 2, rules, ARRAY_COUNT(rules));
+                }
+}
+
+/* Reading B: from the opening line on everybody is the server's (HOL-12); but who was refused, and
+ * was not told, is none that arrived. */
+static void the_opening_line_counts(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *rule;
+        const char *lines;
+        const char *ledger;
+    } rows[] = {
+        {"dot -> drop-replies 17", "250-", "1:r1@x:250:no 1:r2@x:250:no 1:r3@x:250:no"},
+        {"dot -> drop-replies 19", "250-", "1:r1@x:250:- 1:r2@x:250:- 1:r3@x:250:-"},
+        {"dot -> drop-after 0", "250-", "1:r1@x:250:- 1:r2@x:250:- 1:r3@x:250:-"},
+        {"dot -> drop-after 1", "250- 250-250", "1:r1@x:250:- 1:r2@x:250:- 1:r3@x:250:-"},
+        {"dot -> drop-after 0; gone stop", "250-", ""},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct world *w = world_new(false, &rows[i].rule, 1);
+        hello(w, false);
+        to_the_dot(w, "XRCPT250B");
+        expect_lines(rows[i].rule, rows[i].lines);
+        end_of_input(w, 0);
+        pass(w, 5 * NS_PER_S);
+        expect_ledger(w, rows[i].ledger);
+        world_free(w);
+    }
+}
+
+/* drop-after in each dialect: K lines of recipients and no more. */
+static void cut_after_k_in_each(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *parameter;
+        const char *lines[5]; /* K = 0 .. 4 */
+    } rows[] = {
+        {"PRDR", {"353", "353 250", "353 250 250", "353 250 250 250", "353 250 250 250"}},
+        {"XPRDR1", {"", "250", "250 250", "250 250 250", "250 250 250"}},
+        {"EXDATA",
+         {"", "558-250", "558-250 558-250", "558-250 558-250 558 250", "558-250 558-250 558 250"}},
+        {"XRCPT250",
+         {"250-", "250- 250-250", "250- 250-250 250-250", "250- 250-250 250-250 250-250",
+          "250- 250-250 250-250 250-250"}},
+        {"DEFERRALS", {"353", "353 250", "353 250 250", "353 250 250 250", "353 250 250 250"}},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
+        for (uint32_t k = 0; k < ARRAY_COUNT(rows[i].lines); k++) {
+            char rule[64];
+            snprintf(rule, sizeof(rule), "dot -> drop-after %u; gone stop", k);
+            const char *const rules[] = {rule, "rcpt -> decide later"};
+            struct world *w = world_new(false, rules, ARRAY_COUNT(rules));
+            hello(w, false);
+            to_the_dot(w, rows[i].parameter);
+            expect_lines(rows[i].parameter, rows[i].lines[k]);
+            bool is_over = strcmp(rows[i].parameter, "EXDATA") != 0 || k < 4;
+            assert_int_equal(fake.is_shut, is_over);
+            end_of_input(w, 0);
+            world_free(w);
+        }
+}
+
 static void receive_if_open(struct world *w, const char *text)
 {
     if (fake.is_recv_armed)
@@ -666,6 +1047,16 @@ static const char *const random_lines[] = {
     "EHLO x\r\n",
     "MAIL FROM:<a@b.c> PRDR\r\n",
     "MAIL FROM:<a@b.c> PRDR\r\nRCPT TO:<r@x>\r\nRCPT TO:<q@x>\r\nDATA\r\n",
+    "MAIL FROM:<a@b.c> DEFERRALS\r\nRCPT TO:<r@x>\r\nRCPT TO:<q@x>\r\nDATA\r\n",
+    "MAIL FROM:<a@b.c> INLINE-DSN\r\nRCPT TO:<r@x>\r\nRCPT TO:<q@x>\r\nDATA\r\n",
+    "MAIL FROM:<a@b.c> EXDATA\r\nRCPT TO:<r@x>\r\nRCPT TO:<q@x>\r\nBDAT 2 LAST\r\nab",
+    "MAIL FROM:<a@b.c> XRCPT250\r\nRCPT TO:<r@x>\r\nRCPT TO:<q@x>\r\nBDAT 2 LAST\r\nab",
+    "MAIL FROM:<a@b.c> XRCPT250B\r\nRCPT TO:<r@x>\r\nRCPT TO:<q@x>\r\nDATA\r\n",
+    "MAIL FROM:<a@b.c> XPRDR1\r\nRCPT TO:<r@x>\r\nRCPT TO:<q@x>\r\nDATA\r\n",
+    "MAIL FROM:<a@b.c>\r\nADAT\r\n",
+    CONTENT("1") "DRCP TO:<r@x>\r\nDRCP TO:<q@x>\r\n",
+    "DRCP TO:<s@x>\r\n",
+    "ERCP\r\n",
     "MAIL FROM:<a@b.c>\r\n",
     "RCPT TO:<r@x>\r\n",
     "RCPT TO:<s@x>\r\n",
@@ -686,6 +1077,9 @@ static const char *const random_rules[] = {"mail p=0.1 -> delay exp:1s",
                                            "dot p=0.1 -> drop reset",
                                            "dot p=0.1 -> drop-after 1; gone stop",
                                            "dot p=0.2 -> commit after",
+                                           "dot p=0.2 -> pacing buffer",
+                                           "dot p=0.1 -> drop-replies 30",
+                                           "rcpt p=0.3 -> decide now",
                                            "dot p=0.2 -> delay exp:2s",
                                            "dot p=0.05 -> reply 421",
                                            "each p=0.1 -> delay exp:1s",
@@ -758,6 +1152,13 @@ int main(void)
         cmocka_unit_test(half_a_reply),
         cmocka_unit_test(idle_and_byte_by_byte),
         cmocka_unit_test(many_recipients),
+        cmocka_unit_test(every_dialect_in_its_time),
+        cmocka_unit_test(lmtp_in_one_burst),
+        cmocka_unit_test(recipients_after_the_content),
+        cmocka_unit_test(some_are_decided_later),
+        cmocka_unit_test(client_and_ledger_agree),
+        cmocka_unit_test(the_opening_line_counts),
+        cmocka_unit_test(cut_after_k_in_each),
         cmocka_unit_test(random_conversations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

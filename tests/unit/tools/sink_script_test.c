@@ -29,69 +29,77 @@ static struct script_effect run(struct script *s, enum script_point at,
     return e;
 }
 
+static const struct {
+    const char *rule;
+    const char *why; /* NULL: good; else what the error must tell */
+} text_rows[] = {
+    {"", NULL},
+    {"  # comment", NULL},
+    {"connect -> reply 421 4.3.2 No", NULL},
+    {"rcpt rcpt=*@bad.example !from=good@* p=0.5 every=3 -> reply 550 5.1.1 No such user; stop",
+     NULL},
+    {"dot size=1k-10M seq=5- attempt=-2 count=1 via=prdr -> delay uniform:1ms-2s", NULL},
+    {"dot client=::1/128 -> drop-after 3 reset; gone stop; commit after", NULL},
+    {"dot client=unix -> drop", NULL},
+    {"dot via=xrcpt250b -> drop-replies 20 reset; pacing buffer", NULL},
+    {"rcpt via=deferrals -> decide later; reply 251", NULL},
+    {"dot -> pacing slow", "slow"},
+    {"dot -> drop-replies", "not a number"},
+    {"rcpt -> decide never", "never"},
+    {"rcpt -> pacing stream", "does not go"},
+    {"data -> drop-content 10k close; stall-read 1s 5k; stall-write 1s", NULL},
+    {"each index=2- -> delay exp:30ms; reply 450", NULL},
+    {"mail -> raw 250-a\\r\\n250 b\\x21\\;\\r\\n; delay 1s", NULL},
+    {"connect -> rcvbuf 2k; stall-read 1s", NULL},
+    {"dot -> pace uniform:1s-2s", NULL},
+    {"quit -> missing", NULL},
+    {"mail ->reply 250", "->reply"},
+    {"nowhere -> drop", "nowhere"},
+    {"dot", "\"->\""},
+    {"dot ->", "no action"},
+    {"dot -> drop;", "no action"},
+    {"dot -> jump", "jump"},
+    {"dot when=1 -> drop", "when"},
+    {"dot p=1.5 -> drop", "p: bad"},
+    {"dot p=-1 -> drop", "p: bad"},
+    {"dot p=nan -> drop", "p: bad"},
+    {"dot every=0 -> drop", "every"},
+    {"dot size=10-5 -> drop", "size"},
+    {"dot size=- -> drop", "size"},
+    {"dot client=1.2.3.4/33 -> drop", "client"},
+    {"dot client=localhost -> drop", "client"},
+    {"rcpt seq=1 -> drop", "not known at \"rcpt\""},
+    {"mail rcpt=x -> drop", "not known at \"mail\""},
+    {"connect from=x -> drop", "not known at \"connect\""},
+    {"mail -> drop-after 1", "does not go with"},
+    {"rcpt -> commit dot", "does not go with"},
+    {"quit -> reply 421", "does not go with"},
+    {"dot -> commit later", "later"},
+    {"dot -> delay soon", "soon"},
+    {"dot -> delay 1s 2s", "too much"},
+    {"dot -> stall-read 1s 5k", "only at"},
+    {"dot -> pace", "time"},
+    {"dot -> drop gently", "gently"},
+    {"dot -> reply 354", "354"},
+    {"dot -> reply 99", "99"},
+    {"dot -> reply 550 4.1.1 x", "4.1.1"},
+    {"data -> reply 250", "only 4xx"},
+    {"helo -> reply 550", "only 421"},
+    {"dot -> code 12", "three digits"},
+    {"dot -> raw \\q", "escape"},
+    {"dot -> garbage 2k", "2k"},
+};
+
 static void texts(void **state)
 {
     (void)state;
-    static const struct {
-        const char *rule;
-        const char *why; /* NULL: good; else what the error must tell */
-    } rows[] = {
-        {"", NULL},
-        {"  # comment", NULL},
-        {"connect -> reply 421 4.3.2 No", NULL},
-        {"rcpt rcpt=*@bad.example !from=good@* p=0.5 every=3 -> reply 550 5.1.1 No such user; stop",
-         NULL},
-        {"dot size=1k-10M seq=5- attempt=-2 count=1 via=prdr -> delay uniform:1ms-2s", NULL},
-        {"dot client=::1/128 -> drop-after 3 reset; gone stop; commit after", NULL},
-        {"dot client=unix -> drop", NULL},
-        {"data -> drop-content 10k close; stall-read 1s 5k; stall-write 1s", NULL},
-        {"each index=2- -> delay exp:30ms; reply 450", NULL},
-        {"mail -> raw 250-a\\r\\n250 b\\x21\\;\\r\\n; delay 1s", NULL},
-        {"connect -> rcvbuf 2k; stall-read 1s", NULL},
-        {"dot -> pace uniform:1s-2s", NULL},
-        {"quit -> missing", NULL},
-        {"mail ->reply 250", "->reply"},
-        {"nowhere -> drop", "nowhere"},
-        {"dot", "\"->\""},
-        {"dot ->", "no action"},
-        {"dot -> drop;", "no action"},
-        {"dot -> jump", "jump"},
-        {"dot when=1 -> drop", "when"},
-        {"dot p=1.5 -> drop", "p: bad"},
-        {"dot p=-1 -> drop", "p: bad"},
-        {"dot p=nan -> drop", "p: bad"},
-        {"dot every=0 -> drop", "every"},
-        {"dot size=10-5 -> drop", "size"},
-        {"dot size=- -> drop", "size"},
-        {"dot client=1.2.3.4/33 -> drop", "client"},
-        {"dot client=localhost -> drop", "client"},
-        {"rcpt seq=1 -> drop", "not known at \"rcpt\""},
-        {"mail rcpt=x -> drop", "not known at \"mail\""},
-        {"connect from=x -> drop", "not known at \"connect\""},
-        {"mail -> drop-after 1", "does not go with"},
-        {"rcpt -> commit dot", "does not go with"},
-        {"quit -> reply 421", "does not go with"},
-        {"dot -> commit later", "later"},
-        {"dot -> delay soon", "soon"},
-        {"dot -> delay 1s 2s", "too much"},
-        {"dot -> stall-read 1s 5k", "only at"},
-        {"dot -> pace", "time"},
-        {"dot -> drop gently", "gently"},
-        {"dot -> reply 354", "354"},
-        {"dot -> reply 99", "99"},
-        {"dot -> reply 550 4.1.1 x", "4.1.1"},
-        {"data -> reply 250", "only 4xx"},
-        {"helo -> reply 550", "only 421"},
-        {"dot -> code 12", "three digits"},
-        {"dot -> raw \\q", "escape"},
-        {"dot -> garbage 2k", "2k"},
-    };
-    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(text_rows); i++) {
         char why[256] = "";
         struct script *s = script_new();
-        bool is_good = script_add(s, slice_str(rows[i].rule), why, sizeof(why));
-        if (is_good != (rows[i].why == NULL) || (!is_good && strstr(why, rows[i].why) == NULL))
-            fail_msg("\"%s\": %d, \"%s\"", rows[i].rule, is_good, why);
+        bool is_good = script_add(s, slice_str(text_rows[i].rule), why, sizeof(why));
+        if (is_good != (text_rows[i].why == NULL) ||
+            (!is_good && strstr(why, text_rows[i].why) == NULL))
+            fail_msg("\"%s\": %d, \"%s\"", text_rows[i].rule, is_good, why);
         script_free(s);
     }
 }
