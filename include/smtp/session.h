@@ -243,6 +243,23 @@ bool session_replies_done(const struct session *s);
  * Return: true when nothing that is ready is left (false: call again with more room)
  */
 bool session_output(struct session *s, struct buf *out);
+/* How much of what is ready is formatted at once. */
+enum session_pace {
+    SESSION_PACE_READY, /* all of it */
+    SESSION_PACE_ONE,   /* one reply, or one line of a list inside a reply */
+    SESSION_PACE_WHOLE, /* all, but of the replies to a message what follows the opening (PRDR-17,
+                           HOL-9) waits until the last of them is ready */
+};
+/* session_output_paced() - the same, as much as @pace says; with ONE it returns false after each
+ * reply, and true when nothing was left to format. */
+bool session_output_paced(struct session *s, struct buf *out, enum session_pace pace);
+/*
+ * session_copy() - what would be said next is found out on a copy: @from stays as it is, and
+ * nothing that the copy formats is counted
+ * @entries: the copy's own, session_rcpt_count() of them
+ */
+void session_copy(struct session *ret_copy, const struct session *from,
+                  struct session_entry *entries);
 bool session_wants_close(const struct session *s); /* after output: close the connection */
 bool session_has_quit(const struct session *s);    /* it ended by QUIT: nothing unread is to come */
 

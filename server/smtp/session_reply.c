@@ -25,6 +25,7 @@
 #include "smtp/reply.h"
 #include "dialect.h"
 #include "session_state.h"
+#include <string.h>
 
 static_assert(SESSION_OUTPUT_BYTES_MIN >= HELLO_REPLY_BYTES_MAX, "the longest reply we build");
 static_assert(SESSION_OUTPUT_BYTES_MIN >= REPLY_LINE_BYTES_MAX, "a reply line");
@@ -246,7 +247,12 @@ bool session_replies_done(const struct session *s)
 
 /* ---- output ---- */
 
-enum put_result { PUT_DONE, PUT_WAIT, PUT_FULL };
+enum put_result {
+    PUT_DONE,
+    PUT_WAIT,
+    PUT_FULL,
+    PUT_MORE, /* one reply was written, and no more were asked for */
+};
 
 static uint32_t reply_flags(const struct session *s)
 {
@@ -315,8 +321,10 @@ static enum put_result put_life(struct session *s, struct buf *out)
 
 /* Individual replies as far as they are decided; a block without entries repeats its own answer. */
 static enum put_result put_individual(struct session *s, const struct replyq_slot *slot,
-                                      struct buf *out, uint32_t flags)
+                                      struct buf *out, uint32_t flags, enum session_pace pace)
 {
+    if (pace == SESSION_PACE_WHOLE && !slot->is_ready)
+        return put_life(s, out);
     for (; s->entry_idx < s->rcpt_count; s->entry_idx++) {
         const struct session_entry *entry = s->entries != NULL ? &s->entries[s->entry_idx] : NULL;
         struct answer a;
@@ -328,6 +336,10 @@ static enum put_result put_individual(struct session *s, const struct replyq_slo
         if (!put_entry(s, out, &a, flags))
             return PUT_FULL;
         s->is_life_due = false;
+        if (pace == SESSION_PACE_ONE) {
+            s->entry_idx++;
+            return PUT_MORE;
+        }
     }
     return PUT_DONE;
 }
@@ -356,7 +368,8 @@ static bool put_closer(const struct session *s, const struct replyq_slot *slot, 
 }
 
 /* The replies to one message; PUT_DONE when all were written and the slot can go. */
-static enum put_result put_block(struct session *s, const struct replyq_slot *slot, struct buf *out)
+static enum put_result put_block(struct session *s, const struct replyq_slot *slot, struct buf *out,
+                                 enum session_pace pace)
 {
     uint32_t flags = reply_flags(s);
     if (s->stage == DIALECT_HELD)
@@ -365,9 +378,11 @@ static enum put_result put_block(struct session *s, const struct replyq_slot *sl
         if (!put_opener(s, out, flags))
             return PUT_FULL;
         s->stage = DIALECT_INDIVIDUAL;
+        if (pace == SESSION_PACE_ONE && dialect_of(s)->opener != STATUS_NONE)
+            return PUT_MORE;
     }
     if (s->stage == DIALECT_INDIVIDUAL) {
-        enum put_result result = put_individual(s, slot, out, flags);
+        enum put_result result = put_individual(s, slot, out, flags, pace);
         if (result != PUT_DONE)
             return result;
         s->stage = DIALECT_FINAL;
@@ -435,11 +450,12 @@ static bool put_chunk(const struct session *s, const struct replyq_slot *slot, s
     return put(s, out, &a, reply_flags(s));
 }
 
-static enum put_result put_slot(struct session *s, const struct replyq_slot *slot, struct buf *out)
+static enum put_result put_slot(struct session *s, const struct replyq_slot *slot, struct buf *out,
+                                enum session_pace pace)
 {
     bool has_put = true;
     if (slot->kind == REPLY_KIND_BLOCK)
-        return put_block(s, slot, out);
+        return put_block(s, slot, out, pace);
     if (!slot->is_ready)
         return PUT_WAIT;
     switch ((enum session_reply_kind)slot->kind) {
@@ -466,17 +482,36 @@ static enum put_result put_slot(struct session *s, const struct replyq_slot *slo
     return has_put ? PUT_DONE : PUT_FULL;
 }
 
-bool session_output(struct session *s, struct buf *out)
+bool session_output_paced(struct session *s, struct buf *out, enum session_pace pace)
 {
     const struct replyq_slot *slot;
+    size_t before = out->len;
     ASSERT(out->cap >= SESSION_OUTPUT_BYTES_MIN);
     while ((slot = replyq_front(&s->replies)) != NULL) {
-        enum put_result result = put_slot(s, slot, out);
+        enum put_result result = put_slot(s, slot, out, pace);
         if (result != PUT_DONE)
             return result == PUT_WAIT;
         replyq_pop(&s->replies);
+        if (pace == SESSION_PACE_ONE && out->len > before)
+            return false;
     }
     return true;
+}
+
+bool session_output(struct session *s, struct buf *out)
+{
+    return session_output_paced(s, out, SESSION_PACE_READY);
+}
+
+void session_copy(struct session *ret_copy, const struct session *from,
+                  struct session_entry *entries)
+{
+    *ret_copy = *from;
+    ret_copy->reply_counts = NULL;
+    if (from->entries == NULL)
+        return;
+    memcpy(entries, from->entries, from->rcpt_count * sizeof(*entries));
+    ret_copy->entries = entries;
 }
 
 bool session_wants_close(const struct session *s)

@@ -366,6 +366,110 @@ static void test_timeouts(void **state)
 }
 
 /* CORE-45: content that is read before 354 was sent ends the session; with it sent, all is well. */
+/* Formats once; the text must be @expected. */
+static void expect_paced(struct session *s, enum session_pace pace, const char *expected,
+                         bool is_complete)
+{
+    char memory[2 * SESSION_OUTPUT_BYTES_MIN];
+    struct buf b = buf_over(memory, sizeof(memory) - 1);
+    assert_int_equal(session_output_paced(s, &b, pace), is_complete);
+    memory[b.len] = 0;
+    assert_string_equal(memory, expected);
+}
+
+/* A block whose opening and first recipient are decided before the others. */
+static void open_paced(struct session *s, struct scan *scan, const struct session_config *config,
+                       const char *param, struct session_entry entries[3])
+{
+    memset(entries, 0, 3 * sizeof(*entries));
+    open_message(s, scan, config, param, 3);
+    session_set_entries(s, entries);
+    session_refuse_rcpt(s, 0, ANSWER(STATUS_REFUSED_POLICY));
+    session_open_block(s);
+}
+
+static void finish_paced(struct session *s)
+{
+    for (uint32_t i = 1; i < 3; i++)
+        session_accept_rcpt(s, i, ANSWER(STATUS_STORED), &proof);
+    session_finish(s, ANSWER(STATUS_NONE));
+}
+
+#define REFUSED "550 5.7.1 refused by policy\r\n"
+#define STORED "250 2.0.0 stored\r\n"
+
+/* One reply at a time, or none before the last is ready; a list's lines count as replies. */
+static void test_paced(void **state)
+{
+    (void)state;
+    static struct scan scan;
+    struct session_config config = make_config(SESSION_SMTP);
+    struct session_config lmtp = make_config(SESSION_LMTP);
+    struct session_entry entries[3];
+    struct session s;
+
+    open_paced(&s, &scan, &config, " PRDR", entries);
+    expect_paced(&s, SESSION_PACE_ONE, "353 replies per recipient follow\r\n", false);
+    expect_paced(&s, SESSION_PACE_ONE, REFUSED, false);
+    expect_paced(&s, SESSION_PACE_ONE, "", true);
+    finish_paced(&s);
+    expect_paced(&s, SESSION_PACE_ONE, STORED, false);
+    expect_paced(&s, SESSION_PACE_ONE, STORED, false);
+    assert_false(session_replies_done(&s));
+    expect_paced(&s, SESSION_PACE_ONE, STORED, false);
+    assert_true(session_replies_done(&s));
+    expect_paced(&s, SESSION_PACE_ONE, "", true);
+
+    open_paced(&s, &scan, &config, " PRDR", entries);
+    expect_paced(&s, SESSION_PACE_WHOLE, "353 replies per recipient follow\r\n", true);
+    expect_paced(&s, SESSION_PACE_WHOLE, "", true);
+    finish_paced(&s);
+    expect_paced(&s, SESSION_PACE_WHOLE, REFUSED STORED STORED STORED, true);
+
+    open_paced(&s, &scan, &config, " XRCPT250", entries);
+    expect_paced(&s, SESSION_PACE_WHOLE, "250-2.0.0 +RCPT 3\r\n", true);
+    session_show_life(&s);
+    expect_paced(&s, SESSION_PACE_WHOLE, "250-000 working\r\n", true);
+    finish_paced(&s);
+    expect_paced(&s, SESSION_PACE_ONE, "250-" REFUSED, false);
+    expect_paced(&s, SESSION_PACE_ONE, "250-" STORED, false);
+    expect_paced(&s, SESSION_PACE_ONE, "250-" STORED, false);
+    expect_paced(&s, SESSION_PACE_ONE, "250 2.0.0 +END\r\n", false);
+    expect_paced(&s, SESSION_PACE_ONE, "", true);
+
+    open_paced(&s, &scan, &lmtp, "", entries);
+    expect_paced(&s, SESSION_PACE_WHOLE, "", true);
+    expect_paced(&s, SESSION_PACE_ONE, REFUSED, false);
+    finish_paced(&s);
+    expect_paced(&s, SESSION_PACE_ONE, STORED, false);
+    expect_paced(&s, SESSION_PACE_ONE, STORED, false);
+    expect_paced(&s, SESSION_PACE_ONE, "", true);
+}
+
+/* A copy says the same and changes nothing of what it was made of. */
+static void test_copy(void **state)
+{
+    (void)state;
+    static struct scan scan;
+    struct session_config config = make_config(SESSION_SMTP);
+    struct session_entry entries[3], copied[3];
+    struct session s, copy;
+    uint64_t counts[STATUS_COUNT] = {0};
+    open_paced(&s, &scan, &config, " PRDR", entries);
+    session_count_replies(&s, counts);
+    session_copy(&copy, &s, copied);
+    finish_paced(&copy);
+    expect_paced(&copy, SESSION_PACE_READY,
+                 "353 replies per recipient follow\r\n" REFUSED STORED STORED STORED, true);
+    assert_true(session_replies_done(&copy));
+    for (size_t i = 0; i < STATUS_COUNT; i++)
+        assert_int_equal(counts[i], 0);
+    assert_int_equal(entries[1].fate, SESSION_FATE_OPEN);
+    finish_paced(&s);
+    expect_paced(&s, SESSION_PACE_READY,
+                 "353 replies per recipient follow\r\n" REFUSED STORED STORED STORED, true);
+}
+
 static void test_early_content(void **state)
 {
     static struct session s;
@@ -465,7 +569,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_no_lies),       cmocka_unit_test(test_many_recipients),
-        cmocka_unit_test(test_early_content), cmocka_unit_test(test_stopped),
+        cmocka_unit_test(test_early_content), cmocka_unit_test(test_paced),
+        cmocka_unit_test(test_copy),          cmocka_unit_test(test_stopped),
         cmocka_unit_test(test_questions),     cmocka_unit_test(test_timeouts),
         cmocka_unit_test(test_note),          cmocka_unit_test(test_refuse),
         cmocka_unit_test(test_counts),
