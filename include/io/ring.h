@@ -109,6 +109,30 @@ void ring_send_quiet(struct ring *r, int32_t file, struct slice bytes, struct ri
 void ring_sendv(struct ring *r, int32_t file, const struct msghdr *msg, struct ring_token token);
 void ring_sendv_quiet(struct ring *r, int32_t file, const struct msghdr *msg, size_t bytes,
                       struct ring_token token);
+/*
+ * ring_send_parts() - @bytes in several sends, each ending at one of @ends, linked so that they
+ * keep order; like ring_send_quiet() they never wait for the peer
+ * @ends: ascending, the last is @bytes.len; @count of them, at most RING_PARTS_MAX
+ *
+ * One result for all, when none of them is in flight any more: how many of @bytes left, from the
+ * front; or why none did. Where they cannot be linked, they leave as one.
+ */
+#define RING_PARTS_MAX 128
+void ring_send_parts(struct ring *r, int32_t file, struct slice bytes, const uint16_t *ends,
+                     uint32_t count, struct ring_token token);
+/*
+ * ring_send_after_write() - the same, linked behind the ring_writev() or ring_writev_dsync() that
+ * was asked for just before, or behind another such send: nothing leaves unless the write succeeded
+ * in full. If it did not, the result is -ECANCELED, as it may also be when an earlier send of the
+ * chain was not taken in full.
+ *
+ * Nothing can be linked behind a sync: a failed one does not break a chain.
+ *
+ * Return: false: something else was asked for since, or there is no room: nothing was done
+ */
+MUST_CHECK bool ring_send_after_write(struct ring *r, int32_t file, struct slice bytes,
+                                      const uint16_t *ends, uint32_t count,
+                                      struct ring_token token);
 /* ring_connect() - @file is a fresh socket (an ordinary descriptor: ring_options.plain_files),
  * bound or not; @addr stays the caller's until the result. */
 void ring_connect(struct ring *r, int32_t file, const struct sockaddr *addr, socklen_t addr_bytes,
@@ -130,6 +154,10 @@ void ring_writev(struct ring *r, int fd, const struct iovec *iov, uint32_t iov_c
                  uint64_t offset, struct ring_token token);
 void ring_writev_sync(struct ring *r, int fd, const struct iovec *iov, uint32_t iov_count,
                       uint64_t offset, struct ring_token write_token, struct ring_token sync_token);
+/* ring_writev_dsync() - write and sync in one operation, for these bytes alone: its result is that
+ * of ring_writev() once they are on stable storage, or an error. */
+void ring_writev_dsync(struct ring *r, int fd, const struct iovec *iov, uint32_t iov_count,
+                       uint64_t offset, struct ring_token token);
 void ring_datasync(struct ring *r, int fd, struct ring_token token);
 /* ring_write_stream() - write to a pipe, terminal or append-only log, at its own position. */
 void ring_write_stream(struct ring *r, int fd, struct slice bytes, struct ring_token token);

@@ -13,6 +13,16 @@
  * as successes, before everything else. The kernel posts a failure of such an operation within the
  * submitting call, so a token without one is a success for certain.
  *
+ * Chains: several sends that keep order are linked, and what breaks one of them cancels the rest.
+ * Of a chain on its own only the last send posts a success, and the one that fails its failure;
+ * behind a write, whose failure cancels all of them, each posts. Either way the chain is one
+ * operation to its owner: user_data says which chain, and how many bytes stand before the send.
+ * They are sent with MSG_DONTWAIT, so that a peer who does not read holds up nobody behind him, and
+ * a chain is over in bounded time; MSG_WAITALL is what makes a short send break the chain. From one
+ * connection to the next a hard link leads, which a failed send does not sever. Behind an fsync no
+ * reply may wait: Linux (seen in 6.18) goes on with a chain although the sync in it has failed. A
+ * write with RWF_DSYNC breaks it in every case, since its result then is not what was asked for.
+ *
  * Files are indices into the ring's own table. Kernels before 6.7 cannot tell the peer's address of
  * such a file; there, ordinary descriptors are used under the same names.
  */
@@ -27,6 +37,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -35,10 +46,21 @@
 #define MESSAGE_VALUE_BITS 56
 /* user_data of operations without a result: a kind that no owner uses */
 #define NO_RESULT ((uint64_t)RING_KIND_COUNT)
+/* the same of the sends of a chain: with its number (24 bits) and the bytes before (32 bits) */
+#define CHAIN_KIND ((uint64_t)RING_KIND_COUNT + 1)
+#define CHAIN_COUNT 1024
 
 struct quiet { /* an operation that posts a completion only when it fails */
     struct ring_token token;
     int32_t res; /* what success is reported as */
+};
+
+struct chain { /* linked sends of one connection */
+    struct ring_token token;
+    uint32_t left;  /* results to come */
+    uint32_t bytes; /* that left */
+    int32_t error;  /* the first */
+    uint32_t next_free;
 };
 
 struct ring {
@@ -50,6 +72,11 @@ struct ring {
     struct quiet *quiets;
     uint32_t quiet_count;
     uint32_t quiet_cap;
+    struct chain *chains;
+    uint32_t chain_free;           /* the first that is not in use; CHAIN_COUNT: none */
+    struct io_uring_sqe *open_sqe; /* a write or send that a send may be linked behind ... */
+    unsigned open_tail;            /* ... as long as this is where the queue ends */
+    bool has_open_send;
     bool has_direct_files;
     bool is_wall_read;
     clock_ns now;
@@ -177,7 +204,11 @@ int ring_new(const struct ring_options *options, struct ring **ret_ring)
     r->event_cap = r->uring.cq.ring_entries + r->quiet_cap;
     r->events = calloc(r->event_cap, sizeof(*r->events));
     r->quiets = calloc(r->quiet_cap, sizeof(*r->quiets));
-    result = r->events == NULL || r->quiets == NULL ? -ENOMEM : files_init(r);
+    r->chains = calloc(CHAIN_COUNT, sizeof(*r->chains));
+    for (uint32_t i = 0; r->chains != NULL && i < CHAIN_COUNT; i++)
+        r->chains[i].next_free = i + 1;
+    bool has_memory = r->events != NULL && r->quiets != NULL && r->chains != NULL;
+    result = has_memory ? files_init(r) : -ENOMEM;
     if (result == 0)
         result = buffers_init(r);
     if (result < 0) {
@@ -197,6 +228,7 @@ void ring_free(struct ring *r)
     io_uring_queue_exit(&r->uring);
     free(r->events);
     free(r->quiets);
+    free(r->chains);
     free(r);
 }
 
@@ -292,11 +324,41 @@ static void event_from(struct ring *r, const struct io_uring_cqe *cqe, struct ri
     }
 }
 
+static bool is_of_chain(const struct io_uring_cqe *cqe)
+{
+    return (uint8_t)cqe->user_data == CHAIN_KIND;
+}
+
+/* One send of a chain has ended; true, with @ev filled, when it was the last that will. */
+static bool chain_on_result(struct ring *r, const struct io_uring_cqe *cqe, struct ring_event *ev)
+{
+    uint32_t idx = (uint32_t)(cqe->user_data >> 8) & 0xFFFFFF;
+    ASSERT(idx < CHAIN_COUNT);
+    struct chain *chain = &r->chains[idx];
+    ASSERT(chain->left > 0);
+    if (cqe->res > 0)
+        chain->bytes += (uint32_t)(cqe->user_data >> 32) + (uint32_t)cqe->res;
+    else if (cqe->user_data >> 32 > 0)
+        chain->bytes += (uint32_t)(cqe->user_data >> 32);
+    else if (chain->error == 0)
+        chain->error = cqe->res;
+    if (--chain->left > 0)
+        return false;
+    *ev = (struct ring_event){
+        .token = chain->token,
+        .res = chain->bytes > 0 ? (int32_t)chain->bytes : chain->error,
+    };
+    chain->next_free = r->chain_free;
+    r->chain_free = idx;
+    return true;
+}
+
 /* Submits and waits; 0, or a negative errno that is not just "nothing came". */
 static int enter(struct ring *r, uint64_t timeout_ns)
 {
     struct io_uring_cqe *cqe;
     int result;
+    r->open_sqe = NULL; /* links do not reach beyond a submission */
     if (timeout_ns == 0 || io_uring_cq_ready(&r->uring) > 0) {
         result = io_uring_submit_and_get_events(&r->uring);
     } else if (timeout_ns == CLOCK_NEVER) {
@@ -340,7 +402,9 @@ int ring_turn(struct ring *r, uint64_t timeout_ns, const struct ring_event **ret
         if (count == r->event_cap)
             break;
         seen++;
-        if (LIKELY(cqe->user_data != NO_RESULT))
+        if (UNLIKELY(is_of_chain(cqe)))
+            count += chain_on_result(r, cqe, &r->events[count]);
+        else if (LIKELY(cqe->user_data != NO_RESULT))
             event_from(r, cqe, &r->events[count++]);
         else if (cqe->res < 0 && cqe->res != -ECANCELED && cqe->res != -ENOTCONN)
             r->counters.failures++;
@@ -358,6 +422,7 @@ static void sqe_reserve(struct ring *r, unsigned count)
 {
     while (io_uring_sq_space_left(&r->uring) < count) {
         r->counters.sq_full++;
+        r->open_sqe = NULL;
         int result = io_uring_submit(&r->uring);
         ASSERT(result > 0 || result == -EAGAIN || result == -EBUSY || result == -EINTR);
         if (result == -EBUSY) /* completions must be taken in first: the kernel keeps them */
@@ -497,6 +562,91 @@ void ring_sendv_quiet(struct ring *r, int32_t file, const struct msghdr *msg, si
     sqe_quiet(r, sqe, token, (int32_t)bytes);
 }
 
+/* --- linked sends --------------------------------------------------------------------------- */
+
+/* @result_count: of its sends that will post a result. NULL: all are in use. */
+static struct chain *chain_take(struct ring *r, uint32_t result_count, struct ring_token token)
+{
+    if (r->chain_free == CHAIN_COUNT)
+        return NULL;
+    struct chain *chain = &r->chains[r->chain_free];
+    r->chain_free = chain->next_free;
+    chain->token = token;
+    chain->left = result_count;
+    chain->bytes = 0;
+    chain->error = 0;
+    return chain;
+}
+
+/* The send of @bytes from @start to @end, as part of a chain. */
+static struct io_uring_sqe *prep_part(struct ring *r, int32_t file, struct slice bytes,
+                                      uint32_t start, uint32_t end)
+{
+    struct io_uring_sqe *sqe = sqe_take(r);
+    ASSERT(start < end && end <= bytes.len);
+    io_uring_prep_send(sqe, file, bytes.ptr + start, end - start, SEND_FLAGS | MSG_DONTWAIT);
+    sqe_on_file(r, sqe);
+    return sqe;
+}
+
+static uint64_t chain_data(const struct ring *r, const struct chain *chain, uint32_t bytes_before)
+{
+    return CHAIN_KIND | (uint64_t)(chain - r->chains) << 8 | (uint64_t)bytes_before << 32;
+}
+
+void ring_send_parts(struct ring *r, int32_t file, struct slice bytes, const uint16_t *ends,
+                     uint32_t count, struct ring_token token)
+{
+    ASSERT(count > 0 && count <= RING_PARTS_MAX && ends[count - 1] == bytes.len);
+    bool fits = count > 1 && count <= r->uring.sq.ring_entries;
+    struct chain *chain = fits ? chain_take(r, 1, token) : NULL;
+    if (chain == NULL) {
+        ring_send_quiet(r, file, bytes, token);
+        return;
+    }
+    sqe_reserve(r, count);
+    uint32_t start = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct io_uring_sqe *sqe = prep_part(r, file, bytes, start, ends[i]);
+        if (i + 1 < count)
+            sqe->flags |= IOSQE_IO_LINK | IOSQE_CQE_SKIP_SUCCESS;
+        io_uring_sqe_set_data64(sqe, chain_data(r, chain, start));
+        start = ends[i];
+    }
+}
+
+/* What was prepared last may have sends linked behind it. */
+static void chain_open(struct ring *r, struct io_uring_sqe *sqe, bool is_send)
+{
+    r->open_sqe = sqe;
+    r->open_tail = r->uring.sq.sqe_tail;
+    r->has_open_send = is_send;
+}
+
+bool ring_send_after_write(struct ring *r, int32_t file, struct slice bytes, const uint16_t *ends,
+                           uint32_t count, struct ring_token token)
+{
+    ASSERT(count > 0 && count <= RING_PARTS_MAX && ends[count - 1] == bytes.len);
+    if (r->open_sqe == NULL || r->open_tail != r->uring.sq.sqe_tail ||
+        io_uring_sq_space_left(&r->uring) < count)
+        return false;
+    struct chain *chain = chain_take(r, count, token);
+    if (chain == NULL)
+        return false;
+    r->open_sqe->flags |= r->has_open_send ? IOSQE_IO_HARDLINK : IOSQE_IO_LINK;
+    struct io_uring_sqe *sqe = NULL;
+    uint32_t start = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        sqe = prep_part(r, file, bytes, start, ends[i]);
+        if (i + 1 < count)
+            sqe->flags |= IOSQE_IO_LINK;
+        io_uring_sqe_set_data64(sqe, chain_data(r, chain, 0));
+        start = ends[i];
+    }
+    chain_open(r, sqe, true);
+    return true;
+}
+
 void ring_connect(struct ring *r, int32_t file, const struct sockaddr *addr, socklen_t addr_bytes,
                   struct ring_token token)
 {
@@ -550,7 +700,9 @@ static void prep_datasync(struct io_uring_sqe *sqe, int fd, struct ring_token to
 void ring_writev(struct ring *r, int fd, const struct iovec *iov, uint32_t iov_count,
                  uint64_t offset, struct ring_token token)
 {
-    prep_writev(sqe_take(r), fd, iov, iov_count, offset, token);
+    struct io_uring_sqe *sqe = sqe_take(r);
+    prep_writev(sqe, fd, iov, iov_count, offset, token);
+    chain_open(r, sqe, false);
 }
 
 void ring_writev_sync(struct ring *r, int fd, const struct iovec *iov, uint32_t iov_count,
@@ -562,6 +714,15 @@ void ring_writev_sync(struct ring *r, int fd, const struct iovec *iov, uint32_t 
     prep_writev(write_sqe, fd, iov, iov_count, offset, write_token);
     write_sqe->flags |= IOSQE_IO_LINK;
     prep_datasync(sync_sqe, fd, sync_token);
+}
+
+void ring_writev_dsync(struct ring *r, int fd, const struct iovec *iov, uint32_t iov_count,
+                       uint64_t offset, struct ring_token token)
+{
+    struct io_uring_sqe *sqe = sqe_take(r);
+    prep_writev(sqe, fd, iov, iov_count, offset, token);
+    sqe->rw_flags = RWF_DSYNC;
+    chain_open(r, sqe, false);
 }
 
 void ring_datasync(struct ring *r, int fd, struct ring_token token)

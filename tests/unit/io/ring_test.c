@@ -101,8 +101,9 @@ static int gather(struct fixture *f, uint64_t timeout_ns)
 
 static struct ring_event next(struct fixture *f)
 {
+    clock_ns start = ring_now(f->ring);
     while (f->head == f->tail)
-        if (gather(f, HANG_NS) == 0)
+        if (gather(f, HANG_NS) == 0 && ring_now(f->ring) - start >= HANG_NS)
             fail_msg("nothing completed");
     return f->queue[f->head++ % QUEUE_MAX];
 }
@@ -655,6 +656,281 @@ static void test_link_at_the_end_of_the_queue(void **state)
     close(bad_fd);
 }
 
+/* --- linked sends ----------------------------------------------------------------------------- */
+
+#define PART_BYTES 500
+static const struct ring_token parts_token = {.kind = RING_SEND, .owner = 3, .idx = 77};
+
+static void parts_make(uint16_t *ends, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        ends[i] = (uint16_t)((i + 1) * PART_BYTES);
+}
+
+/* What the peer gets are the bytes of the pattern from @at on; returns how many were there. */
+static size_t client_drain(const struct connection *c, size_t at, size_t most)
+{
+    static uint8_t got[64 * KIB];
+    size_t sum = 0;
+    while (sum < most) {
+        size_t want = most - sum < sizeof(got) ? most - sum : sizeof(got);
+        ssize_t len = recv(c->client_fd, got, want, MSG_DONTWAIT);
+        if (len <= 0)
+            break;
+        for (size_t i = 0; i < (size_t)len; i++)
+            assert_int_equal(got[i], pattern(at + sum + i));
+        sum += (size_t)len;
+    }
+    return sum;
+}
+
+/* One result for all of them, and the bytes arrive once and in order. */
+static void test_parts(void **state)
+{
+    (void)state;
+    static const uint32_t counts[] = {1, 2, 3, 30, 64, 65, RING_PARTS_MAX};
+    static uint8_t bytes[RING_PARTS_MAX * PART_BYTES];
+    uint16_t ends[RING_PARTS_MAX];
+    struct fixture f;
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = pattern(i);
+    for (enum mode mode = MODE_TABLE; mode <= MODE_PLAIN; mode++) {
+        assert_true(begin_mode(&f, mode));
+        struct connection c = connection_open(&f);
+        for (size_t i = 0; i < ARRAY_COUNT(counts); i++) {
+            size_t len = (size_t)counts[i] * PART_BYTES;
+            parts_make(ends, counts[i]);
+            ring_send_parts(f.ring, c.file, slice_of(bytes, len), ends, counts[i], parts_token);
+            while (f.head == f.tail) /* a quiet one is reported with the next that completes */
+                (void)gather(&f, NS_PER_MS);
+            (void)next_is(&f, parts_token, (int32_t)len);
+            size_t got = 0;
+            while (got < len)
+                got += client_drain(&c, got, len - got);
+        }
+        connection_close(&f, &c);
+        end(&f);
+    }
+}
+
+/* Sends @bytes as a chain; when it breaks, the rest again. */
+static void mend(struct fixture *f, const struct connection *c, struct slice bytes,
+                 const uint16_t *ends, uint32_t count, size_t *breaks)
+{
+    ring_send_parts(f->ring, c->file, bytes, ends, count, parts_token);
+    struct ring_event ev = next(f);
+    assert_true(is_token(&ev, parts_token));
+    assert_true(ev.res > 0 || ev.res == -EAGAIN);
+    size_t sent = ev.res > 0 ? (size_t)ev.res : 0;
+    if (sent == bytes.len)
+        return;
+    (*breaks)++;
+    ring_send(f->ring, c->file, slice_from(bytes, sent), parts_token);
+}
+
+/* The peer reads a little now and then: chains break at all kinds of places, and what is missing
+ * is sent anew, nothing twice and nothing never. */
+static void test_parts_broken(void **state)
+{
+    (void)state;
+    enum { CHAIN = 60, CHAIN_BYTES = CHAIN * PART_BYTES, CHAINS = 1000 };
+    static uint8_t bytes[CHAIN_BYTES];
+    uint16_t ends[CHAIN];
+    struct fixture f;
+    parts_make(ends, CHAIN);
+    for (enum mode mode = MODE_TABLE; mode <= MODE_PLAIN; mode++) {
+        assert_true(begin_mode(&f, mode));
+        struct connection c = connection_open(&f);
+        size_t got = 0, breaks = 0;
+        for (size_t n = 0; n < CHAINS; n++) {
+            for (size_t i = 0; i < sizeof(bytes); i++)
+                bytes[i] = pattern(n * sizeof(bytes) + i);
+            size_t before = breaks;
+            mend(&f, &c, slice_of(bytes, sizeof(bytes)), ends, CHAIN, &breaks);
+            while (breaks > before && f.head == f.tail) {
+                got += client_drain(&c, got, 30000 + n * 7919 % 200000);
+                (void)gather(&f, NS_PER_MS);
+            }
+            if (breaks > before)
+                assert_true(next(&f).res > 0);
+        }
+        while (got < (size_t)CHAINS * CHAIN_BYTES)
+            got += client_drain(&c, got, SIZE_MAX);
+        assert_int_equal(client_drain(&c, got, 1), 0);
+        assert_true(breaks > 10);
+        connection_close(&f, &c);
+        end(&f);
+    }
+}
+
+struct pair { /* two peers, for replies behind one write */
+    struct connection at[2];
+    struct ring_token tokens[2];
+    int fd;
+};
+
+static void pair_open(struct fixture *f, struct pair *p)
+{
+    for (uint32_t i = 0; i < 2; i++) {
+        p->at[i] = connection_open(f);
+        p->tokens[i] = token_of(RING_SEND, i);
+        p->tokens[i].owner = 2;
+    }
+    p->fd = file_new();
+}
+
+static void pair_close(struct fixture *f, struct pair *p)
+{
+    for (uint32_t i = 0; i < 2; i++)
+        connection_close(f, &p->at[i]);
+    close(p->fd);
+}
+
+/* A write of @len bytes until they are stored, and "250-a" "250 b" to each peer behind it, to the
+ * first in @parts; gives the results of the sends. */
+static void commit(struct fixture *f, struct pair *p, int fd, size_t len, uint32_t parts,
+                   int32_t results[2])
+{
+    static char content[8192];
+    static const uint16_t ends[] = {5, 10};
+    static const uint16_t whole[] = {10};
+    struct iovec iov = {content, len};
+    uint32_t seen = 0;
+    ring_writev_dsync(f->ring, fd, &iov, 1, 0, token_of(RING_WRITE, 1));
+    for (uint32_t i = 0; i < 2; i++) {
+        bool is_linked = ring_send_after_write(f->ring, p->at[i].file, SLICE_LIT("250-a250 b"),
+                                               i == 0 && parts == 2 ? ends : whole,
+                                               i == 0 ? parts : 1, p->tokens[i]);
+        assert_true(is_linked);
+    }
+    while (seen < 3) {
+        struct ring_event ev = next(f);
+        seen++;
+        for (uint32_t i = 0; i < 2; i++)
+            if (is_token(&ev, p->tokens[i]))
+                results[i] = ev.res;
+    }
+}
+
+/* Nothing is there for this peer. */
+static void client_expect_nothing(const struct connection *c)
+{
+    char byte;
+    assert_int_equal(recv(c->client_fd, &byte, 1, MSG_DONTWAIT), -1);
+    assert_int_equal(errno, EAGAIN);
+}
+
+/* Replies behind a commit leave when it has succeeded, and never when it has not (P1): a short
+ * write, one that is not allowed, no room. */
+static void test_send_after_write(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct pair p;
+    int32_t results[2];
+    struct rlimit before, limit;
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    for (enum mode mode = MODE_TABLE; mode <= MODE_PLAIN; mode++) {
+        assert_true(begin_mode(&f, mode));
+        pair_open(&f, &p);
+        for (uint32_t parts = 1; parts <= 2; parts++) {
+            commit(&f, &p, p.fd, 8192, parts, results);
+            for (uint32_t i = 0; i < 2; i++) {
+                assert_int_equal(results[i], 10);
+                client_expect(&p.at[i], "250-a250 b");
+            }
+            limit = before;
+            limit.rlim_cur = 4096; /* the write is short */
+            assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+            commit(&f, &p, p.fd, 8192, parts, results);
+            assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+            int read_only = open("/dev/null", O_RDONLY | O_CLOEXEC);
+            int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+            for (uint32_t failure = 0; failure < 3; failure++) {
+                if (failure > 0)
+                    commit(&f, &p, failure == 1 ? read_only : full, 8192, parts, results);
+                for (uint32_t i = 0; i < 2; i++) {
+                    assert_int_equal(results[i], -ECANCELED);
+                    client_expect_nothing(&p.at[i]);
+                }
+            }
+            close(read_only);
+            close(full);
+        }
+        pair_close(&f, &p);
+        end(&f);
+    }
+}
+
+/* The first peer does not read: the second gets his replies all the same, unless the first has
+ * several, and then his result says at once that they have to be sent anew. */
+static void test_stuck_peer_behind_write(void **state)
+{
+    (void)state;
+    static uint8_t bytes[16 * MIB];
+    struct fixture f;
+    struct pair p;
+    int32_t results[2];
+    for (enum mode mode = MODE_TABLE; mode <= MODE_PLAIN; mode++) {
+        assert_true(begin_mode(&f, mode));
+        pair_open(&f, &p);
+        for (int32_t res = 1; res != -EAGAIN;) {
+            ring_send_quiet(f.ring, p.at[0].file, slice_of(bytes, sizeof(bytes)), p.tokens[0]);
+            res = next(&f).res;
+        }
+        commit(&f, &p, p.fd, 8192, 1, results);
+        assert_int_equal(results[0], -EAGAIN);
+        assert_int_equal(results[1], 10);
+        client_expect(&p.at[1], "250-a250 b");
+        commit(&f, &p, p.fd, 8192, 2, results);
+        assert_int_equal(results[0], -EAGAIN);
+        assert_int_equal(results[1], -ECANCELED);
+        client_expect_nothing(&p.at[1]);
+        pair_close(&f, &p);
+        end(&f);
+    }
+}
+
+/* Only what was asked for last can have sends behind it. */
+static void test_send_after_something_else(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct ring_token write = token_of(RING_WRITE, 1), sync = token_of(RING_SYNC, 2);
+    char byte = 'x';
+    struct iovec iov = {&byte, 1};
+    const uint16_t end_at = 1;
+    bool is_linked;
+    assert_true(begin_mode(&f, MODE_TABLE));
+    struct connection c = connection_open(&f);
+    int fd = file_new();
+    is_linked = ring_send_after_write(f.ring, c.file, SLICE_LIT("x"), &end_at, 1, parts_token);
+    assert_false(is_linked);
+    ring_writev_sync(f.ring, fd, &iov, 1, 0, write, sync);
+    is_linked = ring_send_after_write(f.ring, c.file, SLICE_LIT("x"), &end_at, 1, parts_token);
+    assert_false(is_linked); /* a failed sync would not hold it back */
+    ring_writev_dsync(f.ring, fd, &iov, 1, 0, write);
+    ring_datasync(f.ring, fd, sync);
+    is_linked = ring_send_after_write(f.ring, c.file, SLICE_LIT("x"), &end_at, 1, parts_token);
+    assert_false(is_linked);
+    for (int i = 0; i < 4; i++)
+        assert_true(next(&f).res >= 0);
+    ring_writev(f.ring, fd, &iov, 1, 0, write);
+    (void)next_is(&f, write, 1);
+    is_linked = ring_send_after_write(f.ring, c.file, SLICE_LIT("x"), &end_at, 1, parts_token);
+    assert_false(is_linked);
+    ring_writev(f.ring, fd, &iov, 1, 0, write);
+    is_linked = ring_send_after_write(f.ring, c.file, SLICE_LIT("x"), &end_at, 1, parts_token);
+    assert_true(is_linked);
+    (void)next_is(&f, write, 1);
+    (void)next_is(&f, parts_token, 1);
+    client_expect(&c, "x");
+    close(fd);
+    connection_close(&f, &c);
+    end(&f);
+}
+
 static void test_write_stream(void **state)
 {
     (void)state;
@@ -1116,6 +1392,11 @@ int main(void)
         cmocka_unit_test(test_write_and_sync),
         cmocka_unit_test(test_sync_is_cancelled),
         cmocka_unit_test(test_link_at_the_end_of_the_queue),
+        cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_parts_broken),
+        cmocka_unit_test(test_send_after_write),
+        cmocka_unit_test(test_stuck_peer_behind_write),
+        cmocka_unit_test(test_send_after_something_else),
         cmocka_unit_test(test_write_stream),
         cmocka_unit_test(test_poll),
         cmocka_unit_test(test_queues_overflow),
