@@ -161,6 +161,13 @@ MUST_CHECK enum spool_outcome spool_result(struct spool *s, uint64_t queue_id,
 
 /* spool_turn() - start writing what has gathered, if nothing is in flight. */
 void spool_turn(struct spool *s);
+/* spool_set_linkable() - commits are asked for in a form that replies can be linked behind, where
+ * that is possible: write and sync are one operation, which fails as a whole. */
+void spool_set_linkable(struct spool *s);
+/* spool_next_asked() - right after spool_turn(): the next message whose commit is the write that it
+ * has just asked for, and nothing else; NULL when there is none. If that write succeeds in full,
+ * the message's outcome will be SPOOL_STORED. */
+struct spool_message *spool_next_asked(struct spool *s);
 /* spool_on_event() - a result of the ring whose token.owner is the spool's. */
 void spool_on_event(struct spool *s, const struct ring_event *ev);
 /* spool_next_done() - the next message that has its outcome and whose memory is free; NULL. */

@@ -287,6 +287,16 @@ void spool_turn(struct spool *s)
         writer_turn(s);
 }
 
+void spool_set_linkable(struct spool *s)
+{
+    s->is_linkable = true;
+}
+
+struct spool_message *spool_next_asked(struct spool *s)
+{
+    return s->durability != SPOOL_NONE ? writer_next_asked(s) : NULL;
+}
+
 void spool_on_event(struct spool *s, const struct ring_event *ev)
 {
     writer_on_event(s, ev);

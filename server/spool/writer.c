@@ -158,6 +158,7 @@ static void slice_begin(struct spool *s)
     w->written = 0;
     w->needs_sync = false;
     w->is_sync_only = false;
+    w->is_dsync = false;
     w->write_res = 0;
     w->sync_res = 0;
 }
@@ -379,6 +380,8 @@ static void slice_submit(struct spool *s)
     w->ops = 1;
     if (w->is_sync_only) {
         ring_datasync(s->ring, s->segment->fd, sync_token);
+    } else if (w->is_dsync) {
+        ring_writev_dsync(s->ring, s->segment->fd, iov, count, w->offset, write_token);
     } else if (w->needs_sync) {
         w->ops = 2;
         ring_writev_sync(s->ring, s->segment->fd, iov, count, w->offset + w->written, write_token,
@@ -392,6 +395,10 @@ static void slice_start(struct spool *s)
 {
     slice_put_pad(s);
     s->slice.started_at = ring_now(s->ring);
+    s->slice.rec_asked = s->slice.rec_first;
+    /* It vouches for its own bytes alone, so nothing before them may be without a sync. */
+    s->slice.is_dsync =
+        s->is_linkable && s->slice.needs_sync && s->segment_settled == s->slice.offset;
     s->counters.groups++;
     slice_submit(s);
 }
@@ -474,6 +481,19 @@ void writer_turn(struct spool *s)
             return;
         }
     }
+}
+
+struct spool_message *writer_next_asked(struct spool *s)
+{
+    struct slice_write *w = &s->slice;
+    if (w->needs_sync && !w->is_dsync)
+        return NULL;
+    while (s->state == WRITER_WRITING && w->rec_asked < w->rec_end) {
+        const struct group_record *rec = &s->active->records[w->rec_asked++];
+        if (rec->type == RECORD_COMMIT && rec->is_placed)
+            return rec->m;
+    }
+    return NULL;
 }
 
 /* --- results -----------------------------------------------------------------------------------
@@ -589,6 +609,8 @@ static void slice_settle(struct spool *s)
     struct slice_write *w = &s->slice;
     if (!w->is_sync_only) {
         int res = w->write_res;
+        bool is_synced = w->is_dsync && w->written == w->bytes;
+        w->is_dsync = false; /* what is missing is written with a sync of its own */
         if (res == -EINTR || res == -EAGAIN) {
             slice_submit(s);
             return;
@@ -600,6 +622,10 @@ static void slice_settle(struct spool *s)
         }
         if (w->written < w->bytes) { /* short: the linked sync did not run */
             slice_submit(s);
+            return;
+        }
+        if (is_synced) {
+            slice_stored(s);
             return;
         }
         if (w->needs_sync && w->sync_res == -ECANCELED) {

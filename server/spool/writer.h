@@ -32,11 +32,13 @@ struct slice_write {
     uint32_t iov_next; /* the first with bytes still to be written */
     uint32_t rec_first;
     uint32_t rec_end;
-    uint64_t offset; /* of its first byte in the segment */
+    uint32_t rec_asked; /* writer_next_asked() has gone through those before */
+    uint64_t offset;    /* of its first byte in the segment */
     uint64_t bytes;
     uint64_t written;
     bool needs_sync;
     bool is_sync_only; /* the write is done or there is none */
+    bool is_dsync;     /* write and sync are one operation, and replies may be linked behind it */
     uint32_t ops;      /* results still to come */
     int write_res;
     int sync_res;
@@ -57,6 +59,7 @@ struct spool {
     uint32_t shard_idx;
     uint8_t token_owner;
     bool is_poll_armed;
+    bool is_linkable; /* spool_set_linkable() */
     uint16_t generation;
     enum writer_state state;
     int stop_error;
@@ -94,6 +97,8 @@ struct spool {
 
 /* writer_turn() - start what can be started. */
 void writer_turn(struct spool *s);
+/* writer_next_asked() - of the slice that writer_turn() has just asked for: see spool.h. */
+struct spool_message *writer_next_asked(struct spool *s);
 void writer_on_event(struct spool *s, const struct ring_event *ev);
 
 /* writer_close() - a last record in the segment, if nothing is in flight. Blocks. */

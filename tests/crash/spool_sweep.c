@@ -4,6 +4,8 @@
  * operation, in every way (everything written kept, everything not synced lost, torn at random),
  * and what recovery finds is compared with the ledger.
  *
+ * Every fourth seed has write and sync as one operation.
+ *
  * Usage: spool_sweep [first seed [number of seeds]]. One seed is one run; a failure prints it.
  */
 #include "base/clock.h"
@@ -46,6 +48,8 @@ int main(int argc, char **argv)
         static struct rig r;
         struct sweep s = {.seed = seed};
         rig_open(&r, SPOOL_DISK);
+        if (seed % 4 == 1)
+            spool_set_linkable(r.spool);
         /* Without faults, with a few, and with so many that shards stop. */
         bool is_right = rig_script(&r, seed, ACTIONS, (uint32_t)(seed % 3) * 4, cut_here, &s);
         images += s.images;

@@ -46,6 +46,15 @@ struct happening {
     struct ring_token sync_token; /* kind 0: no linked sync */
     struct sockaddr_storage *addr;
     struct slice bytes;
+    uint64_t link; /* sends that wait for it, of a write; 0: none can */
+    bool is_parts; /* linked sends of one connection */
+    bool is_dsync; /* a write that ends when its bytes are on stable storage */
+};
+
+/* Sends that wait for a write. */
+struct link {
+    uint64_t number;
+    struct happening send;
 };
 
 /* What was in a file before a write that no sync has followed yet. */
@@ -76,6 +85,8 @@ struct simpeer {
     bool is_recv_armed, is_sending;
     struct ring_token recv_token, send_token;
     struct slice send_bytes;
+    bool has_parts; /* linked sends are in flight */
+    uint32_t sends, linked;
 };
 
 struct ring {
@@ -104,6 +115,11 @@ struct ring {
     uint32_t event_count;
     struct ring_event quiets[SIM_FILES_MAX]; /* results that come with the next other one */
     uint32_t quiet_count;
+    uint64_t link_last; /* number of the write that was asked for last */
+    bool is_link_open;  /* sends may be linked behind it */
+    struct link links[SIM_FILES_MAX];
+    uint32_t link_count;
+    size_t parts_bytes_max;
     struct ring_counters counters;
 };
 
@@ -123,6 +139,11 @@ void sim_set_faults(struct ring *r, uint32_t write_error_percent, uint32_t sync_
 {
     r->options.write_error_percent = write_error_percent;
     r->options.sync_error_percent = sync_error_percent;
+}
+
+void sim_cut_parts(struct ring *r, size_t bytes)
+{
+    r->parts_bytes_max = bytes;
 }
 
 void sim_set_disk(struct ring *r, uint64_t disk_ns_max)
@@ -229,6 +250,7 @@ int ring_new(const struct ring_options *options, struct ring **ret_ring)
     r->options = configured;
     rng_init(&r->rng, configured.seed);
     r->now = NS_PER_S;
+    r->parts_bytes_max = SIZE_MAX;
     r->buffer_count = options->buffer_count;
     r->buffer_bytes = options->buffer_bytes;
     r->free_count = options->buffer_count;
@@ -244,14 +266,16 @@ int ring_new(const struct ring_options *options, struct ring **ret_ring)
     return 0;
 }
 
-/* @fd is synced; -1: all files. */
-static void unsynced_forget(struct ring *r, int fd)
+/* @fd is synced from @from to @to; -1: all files. */
+static void unsynced_forget(struct ring *r, int fd, uint64_t from, uint64_t to)
 {
     struct stat st = {0};
     uint32_t kept = 0;
     ASSERT(fd < 0 || fstat(fd, &st) == 0);
     for (uint32_t i = 0; i < r->unsynced_count; i++) {
-        if (fd < 0 || r->unsynced[i].inode == st.st_ino) {
+        const struct unsynced *u = &r->unsynced[i];
+        bool is_inside = u->offset >= from && u->offset + u->len <= to;
+        if (fd < 0 || (u->inode == st.st_ino && is_inside)) {
             close(r->unsynced[i].fd);
             free(r->unsynced[i].before);
         } else {
@@ -294,7 +318,7 @@ void ring_free(struct ring *r)
         free(r->peers[i]->out);
         free(r->peers[i]);
     }
-    unsynced_forget(r, -1);
+    unsynced_forget(r, -1, 0, UINT64_MAX);
     free(r->unsynced);
     free(r->buffers);
     free(r->references);
@@ -443,6 +467,47 @@ static void send_run(struct ring *r, struct simpeer *p)
     event_add(r, p->send_token, (int32_t)len, false);
 }
 
+/* Linked sends of one connection: all of them, or up to where one was not taken in full. */
+static void parts_run(struct ring *r, const struct happening *h)
+{
+    struct simpeer *p = h->peer;
+    ASSERT(p->has_parts && !p->is_sending && !p->is_server_closed);
+    p->has_parts = false;
+    size_t len = size_min(h->bytes.len, r->parts_bytes_max);
+    if (!p->is_reading)
+        len = size_min(len, p->window_left);
+    if (len > 0 && chance(r, r->options.short_send_percent))
+        len = rng_below(&r->rng, len);
+    if (p->is_reset || p->is_server_shut || len == 0) {
+        event_add(r, h->token, p->is_reset || p->is_server_shut ? -EPIPE : -EAGAIN, false);
+        return;
+    }
+    send_deliver(r, p, slice_first(h->bytes, len));
+    event_add(r, h->token, (int32_t)len, false);
+}
+
+/* What the sends linked behind a write waited for is known. */
+static void links_run(struct ring *r, uint64_t number, bool is_good)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < r->link_count; i++) {
+        struct link *l = &r->links[i];
+        if (l->number != number) {
+            r->links[kept++] = *l;
+            continue;
+        }
+        l->send.at = later(r, r->options.network_ns_max);
+        if (!is_good) {
+            l->send.peer->has_parts = false;
+            l->send.is_parts = false;
+            l->send.peer = NULL;
+            l->send.res = -ECANCELED;
+        }
+        heap_push(r, l->send);
+    }
+    r->link_count = kept;
+}
+
 /* A connection that nobody accepts waits in the listening socket's queue. */
 static void accept_run(struct ring *r, struct simpeer *p)
 {
@@ -512,19 +577,27 @@ static void write_run(struct ring *r, const struct happening *h)
         unsynced_add(r, h->fd, h->offset, len);
         res = (int32_t)write_some(h, len);
     }
+    if (h->is_dsync && res > 0) {
+        if (chance(r, r->options.sync_error_percent))
+            res = -EIO;
+        else
+            unsynced_forget(r, h->fd, h->offset, h->offset + len);
+    }
     event_add(r, h->token, res, false);
-    if (h->sync_token.kind != RING_SYNC)
-        return;
-    if (res < 0 || (size_t)res < want)
-        event_add(r, h->sync_token, -ECANCELED, false);
-    else
+    bool is_good = res >= 0 && (size_t)res == want;
+    if (h->sync_token.kind != RING_SYNC) {
+        links_run(r, h->link, is_good);
+    } else if (is_good) {
         ring_datasync(r, h->fd, h->sync_token);
+    } else {
+        event_add(r, h->sync_token, -ECANCELED, false);
+    }
 }
 
 static void sync_run(struct ring *r, const struct happening *h)
 {
     if (h->res == 0)
-        unsynced_forget(r, h->fd);
+        unsynced_forget(r, h->fd, 0, UINT64_MAX);
     event_add(r, h->token, h->res, false);
 }
 
@@ -552,7 +625,9 @@ static void happen(struct ring *r, struct happening h)
         }
         break;
     case HAPPEN_RESULT:
-        if (h.token.kind == RING_SEND && p != NULL)
+        if (h.is_parts)
+            parts_run(r, &h);
+        else if (h.token.kind == RING_SEND && p != NULL)
             send_run(r, p);
         else if (h.token.kind == RING_RECV && p != NULL)
             recv_run(r, p);
@@ -569,6 +644,7 @@ static void happen(struct ring *r, struct happening h)
 int ring_turn(struct ring *r, uint64_t timeout_ns, const struct ring_event **ret_events)
 {
     r->event_count = 0;
+    r->is_link_open = false;
     r->counters.turns++;
     clock_ns limit = timeout_ns == CLOCK_NEVER ? CLOCK_NEVER : r->now + timeout_ns;
     while (r->heap_len > 0 && r->event_count == 0 && r->heap[0].at <= limit) {
@@ -630,8 +706,10 @@ void ring_recv_arm(struct ring *r, int32_t file, struct ring_token token)
 void ring_send(struct ring *r, int32_t file, struct slice bytes, struct ring_token token)
 {
     struct simpeer *p = r->files[file];
-    ASSERT(p != NULL && !p->is_sending && !p->is_server_shut && bytes.len > 0);
+    ASSERT(p != NULL && !p->is_sending && !p->has_parts && !p->is_server_shut);
+    ASSERT(bytes.len > 0);
     p->is_sending = true;
+    p->sends++;
     p->send_token = token;
     p->send_bytes = bytes;
     heap_push(r, (struct happening){.at = later(r, r->options.network_ns_max),
@@ -644,8 +722,10 @@ void ring_send(struct ring *r, int32_t file, struct slice bytes, struct ring_tok
 static int32_t send_quiet(struct ring *r, int32_t file, struct slice bytes, struct ring_token token)
 {
     struct simpeer *p = r->files[file];
-    ASSERT(p != NULL && !p->is_sending && !p->is_server_shut && bytes.len > 0);
+    ASSERT(p != NULL && !p->is_sending && !p->has_parts && !p->is_server_shut);
+    ASSERT(bytes.len > 0);
     ASSERT(r->quiet_count < SIM_FILES_MAX);
+    p->sends++;
     size_t len = p->is_reading ? bytes.len : size_min(bytes.len, p->window_left);
     if (len > 1 && chance(r, r->options.short_send_percent))
         len = 1 + rng_below(&r->rng, len - 1);
@@ -661,6 +741,42 @@ void ring_send_quiet(struct ring *r, int32_t file, struct slice bytes, struct ri
     (void)send_quiet(r, file, bytes, token);
 }
 
+static struct happening parts_make(struct ring *r, int32_t file, struct slice bytes,
+                                   const uint16_t *ends, uint32_t count, struct ring_token token)
+{
+    struct simpeer *p = r->files[file];
+    ASSERT(p != NULL && !p->is_sending && !p->has_parts && !p->is_server_shut);
+    ASSERT(count > 0 && count <= RING_PARTS_MAX && ends[count - 1] == bytes.len);
+    for (uint32_t i = 0; i < count; i++)
+        ASSERT(ends[i] > (i > 0 ? ends[i - 1] : 0));
+    p->has_parts = true;
+    p->sends += count;
+    return (struct happening){.at = later(r, r->options.network_ns_max),
+                              .kind = HAPPEN_RESULT,
+                              .token = token,
+                              .peer = p,
+                              .bytes = bytes,
+                              .is_parts = true};
+}
+
+void ring_send_parts(struct ring *r, int32_t file, struct slice bytes, const uint16_t *ends,
+                     uint32_t count, struct ring_token token)
+{
+    heap_push(r, parts_make(r, file, bytes, ends, count, token));
+}
+
+bool ring_send_after_write(struct ring *r, int32_t file, struct slice bytes, const uint16_t *ends,
+                           uint32_t count, struct ring_token token)
+{
+    if (!r->is_link_open)
+        return false;
+    ASSERT(r->link_count < SIM_FILES_MAX);
+    r->links[r->link_count++] =
+        (struct link){r->link_last, parts_make(r, file, bytes, ends, count, token)};
+    r->files[file]->linked += count;
+    return true;
+}
+
 void ring_shutdown_write(struct ring *r, int32_t file, struct ring_token token)
 {
     ASSERT(r->files[file] != NULL);
@@ -671,7 +787,7 @@ void ring_shutdown_write(struct ring *r, int32_t file, struct ring_token token)
 void ring_close(struct ring *r, int32_t file)
 {
     struct simpeer *p = r->files[file];
-    ASSERT(p != NULL && !p->is_recv_armed && !p->is_sending);
+    ASSERT(p != NULL && !p->is_recv_armed && !p->is_sending && !p->has_parts);
     p->is_server_closed = true;
     p->was_cut = p->in_taken < p->in_arrived;
     r->files[file] = NULL;
@@ -705,31 +821,47 @@ void ring_cancel(struct ring *r, struct ring_token target, struct ring_token tok
     schedule_result(r, token, res, 0);
 }
 
-static void write_push(struct ring *r, int fd, const struct iovec *iov, uint32_t iov_count,
-                       uint64_t offset, struct ring_token token, struct ring_token sync_token)
+static struct happening write_make(struct ring *r, int fd, const struct iovec *iov,
+                                   uint32_t iov_count, uint64_t offset, struct ring_token token)
 {
     int32_t res = chance(r, r->options.write_error_percent) ? -EIO : 0;
-    heap_push(r, (struct happening){.at = disk_later(r),
-                                    .kind = HAPPEN_RESULT,
-                                    .token = token,
-                                    .res = res,
-                                    .fd = fd,
-                                    .iov = iov,
-                                    .iov_count = iov_count,
-                                    .offset = offset,
-                                    .sync_token = sync_token});
+    return (struct happening){.at = disk_later(r),
+                              .kind = HAPPEN_RESULT,
+                              .token = token,
+                              .res = res,
+                              .fd = fd,
+                              .iov = iov,
+                              .iov_count = iov_count,
+                              .offset = offset};
 }
 
 void ring_writev(struct ring *r, int fd, const struct iovec *iov, uint32_t iov_count,
                  uint64_t offset, struct ring_token token)
 {
-    write_push(r, fd, iov, iov_count, offset, token, (struct ring_token){0});
+    struct happening h = write_make(r, fd, iov, iov_count, offset, token);
+    h.link = ++r->link_last;
+    r->is_link_open = true;
+    heap_push(r, h);
+}
+
+void ring_writev_dsync(struct ring *r, int fd, const struct iovec *iov, uint32_t iov_count,
+                       uint64_t offset, struct ring_token token)
+{
+    struct happening h = write_make(r, fd, iov, iov_count, offset, token);
+    h.at += later(r, r->options.disk_ns_max) - r->now; /* two steps of the disk */
+    h.link = ++r->link_last;
+    h.is_dsync = true;
+    r->is_link_open = true;
+    heap_push(r, h);
 }
 
 void ring_writev_sync(struct ring *r, int fd, const struct iovec *iov, uint32_t iov_count,
                       uint64_t offset, struct ring_token write_token, struct ring_token sync_token)
 {
-    write_push(r, fd, iov, iov_count, offset, write_token, sync_token);
+    struct happening h = write_make(r, fd, iov, iov_count, offset, write_token);
+    h.sync_token = sync_token;
+    r->is_link_open = false;
+    heap_push(r, h);
 }
 
 void ring_datasync(struct ring *r, int fd, struct ring_token token)
@@ -846,6 +978,16 @@ void simpeer_set_reading(struct simpeer *p, bool is_reading, size_t window)
 struct slice simpeer_received(const struct simpeer *p)
 {
     return slice_of(p->out, p->out_len);
+}
+
+uint32_t simpeer_sends(const struct simpeer *p)
+{
+    return p->sends;
+}
+
+uint32_t simpeer_linked(const struct simpeer *p)
+{
+    return p->linked;
 }
 
 bool simpeer_is_ended(const struct simpeer *p)

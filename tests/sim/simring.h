@@ -31,6 +31,9 @@ void sim_configure(const struct sim_options *options);
 /* sim_rng() - the ring's own source of chance, for tests that want one seed for everything. */
 struct rng *sim_rng(struct ring *r);
 void sim_set_faults(struct ring *r, uint32_t write_error_percent, uint32_t sync_error_percent);
+/* sim_cut_parts() - of linked sends of a connection only so many bytes leave at once, from now on;
+ * SIZE_MAX: all. */
+void sim_cut_parts(struct ring *r, size_t bytes);
 /* sim_set_disk() - how long operations on files take at most, from now on. */
 void sim_set_disk(struct ring *r, uint64_t disk_ns_max);
 /* sim_hang_disk() - no write and no sync that begins from now on ends before @until; neither does a
@@ -59,6 +62,10 @@ void simpeer_reset(struct simpeer *p);
 void simpeer_set_reading(struct simpeer *p, bool is_reading, size_t window);
 /* simpeer_received() - everything that the server has sent and the client could have read. */
 struct slice simpeer_received(const struct simpeer *p);
+/* simpeer_sends() - how many sends the server has asked for, and how many of them behind a write.
+ */
+uint32_t simpeer_sends(const struct simpeer *p);
+uint32_t simpeer_linked(const struct simpeer *p);
 /* simpeer_is_ended() - the server has closed (or shut down) its side. */
 bool simpeer_is_ended(const struct simpeer *p);
 /* simpeer_is_closed() - the server has closed the file: nothing more can happen. */

@@ -31,6 +31,7 @@ struct fake_op {
     uint32_t iov_count;
     uint64_t offset;
     bool is_link_head; /* the next one runs only if this one does all it was asked to */
+    bool is_dsync;
 };
 
 struct sector {
@@ -152,6 +153,13 @@ void ring_writev_sync(struct ring *r, int fd, const struct iovec *iov, uint32_t 
     op_add(r, RING_SYNC, fd, sync_token);
 }
 
+void ring_writev_dsync(struct ring *r, int fd, const struct iovec *iov, uint32_t iov_count,
+                       uint64_t offset, struct ring_token token)
+{
+    ring_writev(r, fd, iov, iov_count, offset, token);
+    r->ops[(r->op_first + r->op_count - 1) % OPS_MAX].is_dsync = true;
+}
+
 void ring_datasync(struct ring *r, int fd, struct ring_token token)
 {
     op_add(r, RING_SYNC, fd, token);
@@ -210,13 +218,14 @@ static void disk_write(struct ring *r, const struct fake_op *op, uint64_t len)
     }
 }
 
-static void disk_sync(struct ring *r, int fd, bool is_failing)
+/* Sectors that begin at @from or behind it, and before @to. */
+static void disk_sync(struct ring *r, int fd, uint64_t from, uint64_t to, bool is_failing)
 {
     ino_t inode = inode_of(fd);
     size_t kept = 0;
     for (size_t i = 0; i < r->sector_count; i++) {
         struct sector *s = &r->sectors[i];
-        if (s->inode == inode && !s->is_limbo) {
+        if (s->inode == inode && !s->is_limbo && s->offset >= from && s->offset < to) {
             if (!is_failing)
                 continue;
             s->is_limbo = true;
@@ -234,12 +243,21 @@ static const struct fakering_fault *fault_for(struct ring *r, bool is_sync, uint
     return NULL;
 }
 
+/* The bytes of @op alone. */
+static int dsync_run(struct ring *r, const struct fake_op *op, uint64_t total)
+{
+    const struct fakering_fault *fault = fault_for(r, true, r->sync_count++);
+    uint64_t from = op->offset / FAKERING_SECTOR * FAKERING_SECTOR;
+    disk_sync(r, op->fd, from, op->offset + total, fault != NULL);
+    return fault != NULL ? fault->error : (int)total;
+}
+
 static int write_run(struct ring *r, const struct fake_op *op, uint64_t total)
 {
     const struct fakering_fault *fault = fault_for(r, false, r->write_count++);
     if (fault == NULL) {
         disk_write(r, op, total);
-        return (int)total;
+        return op->is_dsync ? dsync_run(r, op, total) : (int)total;
     }
     uint64_t part = u64_min(fault->bytes, total);
     if (fault->kind != FAKERING_WRITE_ERROR)
@@ -250,7 +268,7 @@ static int write_run(struct ring *r, const struct fake_op *op, uint64_t total)
 static int sync_run(struct ring *r, const struct fake_op *op)
 {
     const struct fakering_fault *fault = fault_for(r, true, r->sync_count++);
-    disk_sync(r, op->fd, fault != NULL);
+    disk_sync(r, op->fd, 0, UINT64_MAX, fault != NULL);
     return fault != NULL ? fault->error : 0;
 }
 

@@ -219,11 +219,94 @@ static void test_write_interrupted(void **state)
     rig_close(&r);
 }
 
+/* Commits that replies can be linked behind: one operation, named by spool_next_asked(). */
+static void test_linkable(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_open(&r, SPOOL_DISK);
+    spool_set_linkable(r.spool);
+    struct rig_message *body = rig_begin(&r, 9000);
+    assert_int_equal(rig_append(&r, body, 5000), SPOOL_PENDING);
+    struct rig_message *stored[2] = {rig_store(&r, 1000), rig_store(&r, 2000)};
+    assert_null(spool_next_asked(r.spool)); /* not asked for yet */
+    spool_turn(r.spool);
+    assert_int_equal(fakering_waiting(r.ring), 1);
+    for (unsigned i = 0; i < 2; i++)
+        assert_ptr_equal(spool_next_asked(r.spool), &stored[i]->m);
+    assert_null(spool_next_asked(r.spool));
+    assert_true(rig_step(&r));
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(stored[i]->m.outcome, SPOOL_STORED);
+    assert_int_equal(fakering_syncs(r.ring), 1);
+    assert_int_equal(spool_counters(r.spool)->syncs, 1);
+    CHECK_ALL(r);
+    rig_commit(&r, body);
+    rig_run(&r);
+    assert_int_equal(body->m.outcome, SPOOL_STORED);
+    CHECK_ALL(r);
+    rig_close(&r);
+}
+
+/* Bytes before the commit that were not synced need a sync of the whole file: nothing is linked. */
+static void test_linkable_after_body(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_open(&r, SPOOL_DISK);
+    spool_set_linkable(r.spool);
+    struct rig_message *m = rig_begin(&r, 60000);
+    assert_int_equal(rig_append(&r, m, 50000), SPOOL_PENDING);
+    rig_run(&r);
+    assert_int_equal(fakering_syncs(r.ring), 0);
+    rig_commit(&r, m);
+    spool_turn(r.spool);
+    assert_null(spool_next_asked(r.spool));
+    assert_int_equal(fakering_waiting(r.ring), 2);
+    rig_run(&r);
+    assert_int_equal(m->m.outcome, SPOOL_STORED);
+    CHECK_ALL(r);
+    struct rig_message *next = rig_store(&r, 100); /* all before it is synced again */
+    spool_turn(r.spool);
+    assert_ptr_equal(spool_next_asked(r.spool), &next->m);
+    rig_run(&r);
+    CHECK_ALL(r);
+    rig_close(&r);
+}
+
+/* A short one is completed with a sync of its own, and is not asked for twice. */
+static void test_linkable_short(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_open(&r, SPOOL_DISK);
+    spool_set_linkable(r.spool);
+    fault(&r, FAKERING_WRITE_SHORT, 0, 0, 4096);
+    fault(&r, FAKERING_WRITE_ERROR, 2, -EINTR, 0);
+    struct rig_message *m = rig_store(&r, 20000);
+    spool_turn(r.spool);
+    assert_ptr_equal(spool_next_asked(r.spool), &m->m);
+    assert_true(rig_step(&r));
+    assert_int_equal(m->phase, RIG_COMMITTING);
+    assert_null(spool_next_asked(r.spool));
+    assert_int_equal(fakering_waiting(r.ring), 2);
+    rig_run(&r);
+    assert_int_equal(m->m.outcome, SPOOL_STORED);
+    assert_int_equal(fakering_syncs(r.ring), 1);
+    struct rig_message *again = rig_store(&r, 100); /* interrupted before anything was written */
+    rig_run(&r);
+    assert_int_equal(again->m.outcome, SPOOL_STORED);
+    CHECK_ALL(r);
+    rig_close(&r);
+}
+
 /* A write or sync fails: the whole group is refused, the segment left, a fresh one taken. */
-static void group_fails(enum fakering_fault_kind kind, int error, uint64_t bytes)
+static void group_fails(enum fakering_fault_kind kind, int error, uint64_t bytes, bool is_linkable)
 {
     struct rig r;
     rig_open(&r, SPOOL_DISK);
+    if (is_linkable)
+        spool_set_linkable(r.spool);
     struct rig_message *before = rig_store(&r, 4000);
     rig_run(&r);
     assert_int_equal(before->m.outcome, SPOOL_STORED);
@@ -236,7 +319,8 @@ static void group_fails(enum fakering_fault_kind kind, int error, uint64_t bytes
     rig_turn(&r);
     struct rig_message *later = rig_store(&r, 100); /* in the next one */
     rig_step(&r);
-    rig_step(&r);
+    if (!is_linkable)
+        rig_step(&r);
     /* No refusal leaves before the note that voids the group is stored. */
     for (unsigned i = 0; i < 3; i++)
         assert_int_equal(failing[i]->phase, RIG_COMMITTING);
@@ -263,10 +347,12 @@ static void group_fails(enum fakering_fault_kind kind, int error, uint64_t bytes
 static void test_group_fails(void **state)
 {
     (void)state;
-    group_fails(FAKERING_WRITE_ERROR, -EIO, 0);
-    group_fails(FAKERING_WRITE_TORN, -EIO, 9000);
-    group_fails(FAKERING_WRITE_TORN, -ENOSPC, 1 << 20); /* all of it, and yet an error */
-    group_fails(FAKERING_SYNC_ERROR, -EIO, 0);
+    for (int is_linkable = 0; is_linkable < 2; is_linkable++) {
+        group_fails(FAKERING_WRITE_ERROR, -EIO, 0, is_linkable);
+        group_fails(FAKERING_WRITE_TORN, -EIO, 9000, is_linkable);
+        group_fails(FAKERING_WRITE_TORN, -ENOSPC, 1 << 20, is_linkable); /* all, and yet an error */
+        group_fails(FAKERING_SYNC_ERROR, -EIO, 0, is_linkable);
+    }
 }
 
 /* Its body was in a segment that was abandoned: committing is too late. */
@@ -823,6 +909,9 @@ int main(void)
         cmocka_unit_test(test_abort),
         cmocka_unit_test(test_write_short),
         cmocka_unit_test(test_write_interrupted),
+        cmocka_unit_test(test_linkable),
+        cmocka_unit_test(test_linkable_after_body),
+        cmocka_unit_test(test_linkable_short),
         cmocka_unit_test(test_group_fails),
         cmocka_unit_test(test_poisoned_commit),
         cmocka_unit_test(test_stop),
