@@ -33,7 +33,8 @@ struct config_top {
 
 struct config_spool {
     char *dir;
-    uint32_t durability; /* enum spool_durability */
+    uint32_t durability;    /* enum spool_durability */
+    uint32_t links_replies; /* commit_replies = linked */
     uint64_t segment_bytes;
     uint64_t reserve_bytes;
 };
@@ -59,6 +60,8 @@ struct config_listener {
     uint32_t offers;
     uint32_t bare_newline;  /* 1: normalize */
     uint32_t early_talkers; /* 1: refuse */
+    uint32_t pacing;        /* enum pacing */
+    uint32_t tcp_nodelay;
     uint32_t mixed;
     uint32_t on_refusal;
     uint32_t unix_mode;

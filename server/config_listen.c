@@ -222,6 +222,8 @@ static void fill_options(const struct config *c, struct config_listener *listene
     o->unix_mode = listener->unix_mode;
     o->mixed = (enum policy_mixed)listener->mixed;
     o->on_refusal = (enum policy_on_refusal)listener->on_refusal;
+    o->pacing = (enum pacing)listener->pacing;
+    o->tcp_nodelay = listener->tcp_nodelay != 0;
     o->conn_count_max = listener->conn_count_max;
     o->command_ns_max = listener->command_ns_max;
     o->block_ns_max = listener->block_ns_max;

@@ -86,6 +86,11 @@ static const struct knob_name action_names[] = {
     {"discard", POLICY_DISCARD}, {"quarantine", POLICY_QUARANTINE}, {NULL, 0}};
 static const struct knob_name act_at_names[] = {{"content", 0}, {"rcpt", 1}, {NULL, 0}};
 
+static const struct knob_name pacing_names[] = {
+    {"tick", PACING_TICK}, {"batch", PACING_BATCH}, {"eager", PACING_EAGER}, {NULL, 0}};
+static const struct knob_name commit_replies_names[] = {{"split", 0}, {"linked", 1}, {NULL, 0}};
+static const struct knob_name yes_names[] = {{"yes", 1}, {"no", 0}, {NULL, 0}};
+
 #define HOUR_NS (3600 * NS_PER_S)
 #define MINUTE_NS (60 * NS_PER_S)
 #define TIB ((uint64_t)1024 * GIB)
@@ -120,6 +125,11 @@ const struct knob config_knobs[] = {
      .names = durability_names,
      .doc = "What has happened before a recipient gets 2xx. disk: on stable storage. os: in the "
             "page cache, lost with the power. none: not stored at all, for measuring."},
+    {CONFIG_SPOOL, KNOB_CHOICE, false, "commit_replies", "split",
+     FIELD(config_spool, links_replies), .names = commit_replies_names,
+     .doc = "How the replies to stored messages are sent. split: when the commit is known to have "
+            "succeeded. linked: by the kernel itself, in one submission with the commit; they "
+            "leave only if it succeeded in full, and no sign of life is sent before."},
     {CONFIG_SPOOL, KNOB_SIZE, false, "segment_size", "64mb", FIELD(config_spool, segment_bytes),
      .min = MIB, .max = GIB, .doc = "Size of one segment file."},
     {CONFIG_SPOOL, KNOB_SIZE, false, "reserve", "16mb", FIELD(config_spool, reserve_bytes),
@@ -192,6 +202,16 @@ const struct knob config_knobs[] = {
     {CONFIG_LISTENER, KNOB_COUNT, false, "received_max", "100",
      FIELD(config_listener, received_count_max), .min = 10, .max = 10000,
      .doc = "Received fields before a message counts as looping: 554 5.4.6."},
+    {CONFIG_LISTENER, KNOB_CHOICE, false, "pacing", "tick", FIELD(config_listener, pacing),
+     .names = pacing_names,
+     .doc = "When the replies to a message leave. tick: at once, those that are ready together in "
+            "one send. batch: all in one send after the last of them is ready, but for an opening "
+            "that has to leave before (353, the first line of a list). eager: at once, each in a "
+            "send of its own."},
+    {CONFIG_LISTENER, KNOB_CHOICE, false, "tcp_nodelay", "yes", FIELD(config_listener, tcp_nodelay),
+     .names = yes_names,
+     .doc = "no: Nagle's algorithm, as is Linux's own default: a reply that does not fill a "
+            "segment waits while another such one is not acknowledged. Not for unix sockets."},
     {CONFIG_LISTENER, KNOB_COUNT, false, "connections_max", "unlimited",
      FIELD(config_listener, conn_count_max), .min = 1, .max = 1000000, .zero_word = "unlimited",
      .doc = "Connections of this listener open at once, for each shard; 421 4.7.0 beyond. The "

@@ -11,12 +11,14 @@
  * CONN_HELD_MAX windows wait and armed again when they are consumed (back pressure); where receive
  * buffers run short, what waits moves into chunks. The incomplete
  * end of a command line moves into a chunk, so that no receive buffer is held by a slow typist.
- * Output: at the end of a turn everything that is ready leaves in one send; while one is in flight,
- * the rest waits. Deadlines: a complete command, content progress, and the peer taking our replies
- * each have one (P6); progress of single bytes does not extend the deadline of a command.
+ * Output: at the end of a turn what is ready leaves as the listener paces it (pace.h); while
+ * something is in flight, the rest waits. Deadlines: a complete command, content progress, and the
+ * peer taking our replies each have one (P6); progress of single bytes does not extend the deadline
+ * of a command.
  */
 #include "conn.h"
 #include "listener.h"
+#include "pace.h"
 #include "shard.h"
 #include "txn.h"
 #include "txnlog.h"
@@ -42,7 +44,7 @@
 
 static void conn_process(struct shard *sh, struct conn *c);
 
-static struct ring_token conn_token(struct shard *sh, const struct conn *c, enum ring_kind kind)
+struct ring_token conn_token(struct shard *sh, const struct conn *c, enum ring_kind kind)
 {
     return (struct ring_token){
         .kind = (uint8_t)kind,
@@ -189,6 +191,10 @@ static void conn_release(struct shard *sh, struct conn *c)
         ring_cancel(sh->ring, conn_token(sh, c, RING_SEND), conn_token(sh, c, RING_CANCEL));
         c->ops_count++;
     }
+    if (c->is_linked) { /* the file must stay until it has left or not: the peer hears it now */
+        ring_shutdown_write(sh->ring, c->file, conn_token(sh, c, RING_SHUTDOWN));
+        c->ops_count++;
+    }
     if (c->end_reason != NULL)
         txnlog_conn_ended(sh, c);
     conn_check_drained(sh, c);
@@ -260,13 +266,16 @@ static void conn_finish(struct shard *sh, struct conn *c)
 enum send_mode {
     SEND_PROMPT, /* something has to happen when the replies have left */
     SEND_QUIET,  /* nothing has: the result may come late */
+    SEND_REST,   /* the peer did not take all of it: wait for him */
 };
 
 static void send_next(struct shard *sh, struct conn *c, enum send_mode mode)
 {
     struct slice rest = slice_of(c->out->bytes + c->out_sent, c->out->len - c->out_sent);
     struct ring_token token = conn_token(sh, c, RING_SEND);
-    if (mode == SEND_QUIET)
+    if (c->out_parts > 1 && c->out_sent == 0 && mode != SEND_REST)
+        pace_send(sh->ring, c->file, c->out, c->out_parts, token);
+    else if (mode == SEND_QUIET)
         ring_send_quiet(sh->ring, c->file, rest, token);
     else
         ring_send(sh->ring, c->file, rest, token);
@@ -277,20 +286,25 @@ static void send_next(struct shard *sh, struct conn *c, enum send_mode mode)
 /* Formats what is ready into c->out, as far as it fits; true when all of it is there. */
 static bool format(struct shard *sh, struct conn *c)
 {
-    if (c->is_sending)
+    if (c->is_sending || c->is_linked)
         return false;
-    if (c->out == NULL)
-        c->out = chunk_take(&sh->chunks);
-    if (c->out == NULL) { /* replies wait, nothing is lost */
+    if (c->is_ahead && c->txn != NULL && c->txn->state == TXN_COMMITTING)
+        return false;
+    struct chunk *out = c->out != NULL && !c->is_ahead ? c->out : chunk_take(&sh->chunks);
+    if (out == NULL) { /* replies wait, nothing is lost */
         metrics_add(&sh->metrics, METRIC_POOL_EMPTY, 1);
         list_remove(&c->dirty);
         list_push(&sh->speechless, &c->dirty);
         return false;
     }
-    struct buf b = buf_over(c->out->bytes, CHUNK_ROOM_MAX);
-    b.len = c->out->len;
-    bool is_complete = session_output(&c->session, &b);
-    c->out->len = (uint32_t)b.len;
+    if (c->out == NULL)
+        c->out_sent = 0;
+    if (out != c->out)
+        c->out_parts = 0;
+    bool is_complete = pace_output(c->listener->options->pacing, &c->session, out, &c->out_parts);
+    if (c->is_ahead)
+        pace_reconcile(sh, c, out);
+    c->out = out;
     if (c->txn != NULL && c->txn->state == TXN_REPLYING && session_replies_done(&c->session))
         txn_replied(sh, c->txn);
     return is_complete;
@@ -309,8 +323,7 @@ static void send_first(struct shard *sh, struct conn *c, bool is_complete)
 {
     bool is_goodbye = is_complete && is_over(c) && session_has_quit(&c->session);
     bool is_quiet = is_complete && !is_over(c) && !c->is_blocked && !sh->is_draining;
-    metrics_add(&sh->metrics, METRIC_BYTES_SENT, c->out->len);
-    c->out_sent = 0;
+    metrics_add(&sh->metrics, METRIC_BYTES_SENT, c->out->len - c->out_sent);
     c->send_since = ring_now(sh->ring);
     send_next(sh, c, is_quiet || is_goodbye ? SEND_QUIET : SEND_PROMPT);
     clock_ns due = c->send_since + (is_goodbye ? QUIT_WAIT_NS : c->listener->options->send_ns_max);
@@ -320,7 +333,7 @@ static void send_first(struct shard *sh, struct conn *c, bool is_complete)
 
 void conn_flush(struct shard *sh, struct conn *c)
 {
-    if (c->is_sending || c->state > CONN_FLUSHING)
+    if (c->is_sending || c->is_linked || c->state > CONN_FLUSHING)
         return;
     bool is_complete = format(sh, c);
     if (c->is_blocked && (c->txn == NULL || c->txn->state != TXN_COMMITTING)) {
@@ -329,15 +342,17 @@ void conn_flush(struct shard *sh, struct conn *c)
             return;
         is_complete = format(sh, c);
     }
-    if (c->out == NULL)
+    if (c->out == NULL || c->is_ahead)
         return;
-    if (c->out->len > 0) {
+    if (c->out->len > c->out_sent) {
         send_first(sh, c, is_complete);
         return;
     }
     chunk_unref(&sh->chunks, c->out);
     c->out = NULL;
-    if (is_over(c))
+    if (!is_complete)
+        mark_dirty(sh, c);
+    else if (is_over(c))
         conn_finish(sh, c);
     else if (sh->is_draining)
         conn_drain(sh, c, false);
@@ -358,7 +373,7 @@ static void on_send(struct shard *sh, struct conn *c, int32_t res)
         return;
     }
     if (c->out_sent < c->out->len) { /* the peer does not read: he gets his time */
-        send_next(sh, c, SEND_PROMPT);
+        send_next(sh, c, SEND_REST);
         if (c->state == CONN_FLUSHING)
             set_deadline(sh, c, c->send_since + c->listener->options->send_ns_max);
         return;
@@ -366,6 +381,14 @@ static void on_send(struct shard *sh, struct conn *c, int32_t res)
     chunk_unref(&sh->chunks, c->out);
     c->out = NULL;
     mark_dirty(sh, c); /* more may have become ready meanwhile, or it was the last */
+}
+
+/* What was linked to the commit has left, or will not. */
+static void on_linked_send(struct shard *sh, struct conn *c, int32_t res)
+{
+    pace_landed(sh, c, res);
+    if (c->state <= CONN_FLUSHING)
+        mark_dirty(sh, c);
 }
 
 /* --- input ---------------------------------------------------------------------------------- */
@@ -382,7 +405,8 @@ static void content_begin(struct shard *sh, struct conn *c)
 /* A decision is under way in a dialect that can show a sign of life before it is there. */
 static bool may_open_replies(const struct conn *c)
 {
-    return c->txn != NULL && c->txn->state == TXN_COMMITTING && txn_may_open_replies(c->txn);
+    return !c->is_linked && c->txn != NULL && c->txn->state == TXN_COMMITTING &&
+           txn_may_open_replies(c->txn);
 }
 
 /* The next moment at which something must have happened, after progress was made. */
@@ -818,7 +842,10 @@ void conn_on_event(struct shard *sh, const struct ring_event *ev)
         on_recv(sh, c, ev);
         break;
     case RING_SEND:
-        on_send(sh, c, ev->res);
+        if (c->is_linked)
+            on_linked_send(sh, c, ev->res);
+        else
+            on_send(sh, c, ev->res);
         break;
     case RING_PEERNAME:
         if (ev->res < 0)
@@ -875,7 +902,8 @@ static bool is_too_slow(struct conn *c, clock_ns now)
 /* The peer waits for a decision, or for us to take what he sends: he is not to blame. */
 static bool waits_for_us(const struct conn *c)
 {
-    return session_phase(&c->session) == SESSION_PHASE_DECISION || !list_is_empty(&c->waiting);
+    return session_phase(&c->session) == SESSION_PHASE_DECISION || !list_is_empty(&c->waiting) ||
+           c->is_linked;
 }
 
 /* What is being committed cannot be taken back, so when the reply budget ends, no reply is true:
@@ -897,7 +925,7 @@ static void on_deadline_ours(struct shard *sh, struct conn *c, clock_ns now)
         txn_open_replies(c->txn);
         mark_dirty(sh, c);
     }
-    if (c->txn != NULL && c->txn->is_opened && now - c->txn->life_at >= LIFE_NS) {
+    if (c->txn != NULL && c->txn->is_opened && !c->is_linked && now - c->txn->life_at >= LIFE_NS) {
         c->txn->life_at = now;
         session_show_life(&c->session);
         mark_dirty(sh, c);

@@ -46,15 +46,18 @@ struct conn {
     struct held_window *held_first;
     struct held_window *held_last;
     int32_t file;
-    uint32_t out_sent;
+    uint32_t out_sent; /* of c->out */
     uint16_t generation;
     uint16_t ops_count; /* operations in flight */
     uint16_t held_count;
     uint8_t state; /* enum conn_state */
     uint8_t helo_len;
+    uint8_t out_parts; /* the sends that c->out is to leave in; 0: one */
     bool is_recv_armed : 1;
     bool is_recv_cancelled : 1;
     bool is_sending : 1;
+    bool is_linked : 1; /* c->out waits in the ring for the commit (pace.h) */
+    bool is_ahead : 1;  /* some of c->out has left with the commit, and the session will say it */
     bool is_eof : 1;
     bool is_lost : 1;
     bool is_processing : 1;    /* inside conn_process(): answers given now are picked up by it */
@@ -91,6 +94,8 @@ void conn_close(struct shard *sh, struct conn *c);
 /* conn_drain() - the server stops: end it now when idle, else after its transaction. */
 void conn_drain(struct shard *sh, struct conn *c, bool is_forced);
 
+/* conn_token() - of an operation of this connection. */
+struct ring_token conn_token(struct shard *sh, const struct conn *c, enum ring_kind kind);
 struct slice conn_helo(const struct conn *c);
 /* conn_client_address() - the peer's address, family AF_UNIX or AF_UNSPEC when there is none. */
 const struct sockaddr_storage *conn_client_address(const struct conn *c);

@@ -45,11 +45,12 @@ static int remove_stale_socket(const struct listener_options *o)
 static int set_options(int fd, const struct listener_options *o, bool reuse_port)
 {
     int on = 1;
+    int nodelay = o->tcp_nodelay;
     if (o->unix_path != NULL)
         return 0;
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
         (reuse_port && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0) ||
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0)
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &nodelay, sizeof(nodelay)) < 0)
         return -errno;
     if (o->address.ss_family == AF_INET6 &&
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0)

@@ -7,6 +7,7 @@
 #ifndef LISTENER_H
 #define LISTENER_H
 
+#include "pace.h"
 #include "base/clock.h"
 #include "policy/policy.h"
 #include "smtp/session.h"
@@ -24,6 +25,8 @@ struct listener_options { /* read-only while the server runs */
     uint32_t unix_mode;    /* permissions of the socket; 0: what the umask leaves */
     enum policy_mixed mixed;
     enum policy_on_refusal on_refusal;
+    enum pacing pacing;
+    bool tcp_nodelay;
     uint32_t conn_count_max;       /* per shard; 0: the shard's limit only */
     clock_ns command_ns_max;       /* for a complete next command (RFC 5321 4.5.3.2.7: 5 minutes) */
     clock_ns block_ns_max;         /* between content bytes */

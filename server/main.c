@@ -310,6 +310,7 @@ static struct shard_options shard_options_of(const struct process *p, struct rul
             },
         .spool_dir = p->spool_dir,
         .durability = (enum spool_durability)c->spool.durability,
+        .links_replies = c->spool.links_replies != 0,
         .policy = c->policy,
         .rules = rules,
         .hostname = slice_str(c->top.hostname),

@@ -14,6 +14,7 @@
  * that waits in buffers moves into chunks.
  */
 #include "shard.h"
+#include "pace.h"
 #include "txnlog.h"
 #include "base/assert.h"
 #include "base/err.h"
@@ -56,11 +57,12 @@ static int pools_init(struct shard *sh)
         result = pool_init(&sh->rcpt_tables[i], txn_rcpt_table_bytes(i),
                            i == 0 ? limits->txn_count_max : limits->txn_count_max / 16 + 1);
     sh->rcpt_scratch = calloc(RCPT_COUNT_HARD_MAX, sizeof(*sh->rcpt_scratch));
+    sh->entry_scratch = calloc(PACE_ENTRIES_MAX, sizeof(*sh->entry_scratch));
     sh->listeners = calloc(sh->options.listener_count + 1, sizeof(*sh->listeners));
     sh->epoch = calloc(1, sizeof(*sh->epoch));
     sh->conn_generations = calloc(limits->conn_count_max, sizeof(*sh->conn_generations));
-    if (sh->conn_generations == NULL || sh->rcpt_scratch == NULL || sh->listeners == NULL ||
-        sh->epoch == NULL)
+    if (sh->conn_generations == NULL || sh->rcpt_scratch == NULL || sh->entry_scratch == NULL ||
+        sh->listeners == NULL || sh->epoch == NULL)
         result = -ENOMEM;
     return result;
 }
@@ -98,6 +100,8 @@ int shard_init(struct shard *sh, const struct shard_options *options, char *ret_
         spool_new(options->spool_dir, options->shard_idx, sh->ring, SHARD_OWNER_SPOOL, &sh->spool);
     if (result < 0)
         return fail(result, "spool", ret_text, text_cap);
+    if (options->links_replies)
+        spool_set_linkable(sh->spool);
     result = log_writer_new(sh->ring, options->log_fd, SHARD_OWNER_LOG, options->log_buffer_bytes,
                             LOG_WAIT_NS, &sh->log);
     if (result == 0)
@@ -139,6 +143,7 @@ void shard_deinit(struct shard *sh)
     pool_deinit(&sh->conns);
     free(sh->listeners);
     free(sh->rcpt_scratch);
+    free(sh->entry_scratch);
     free(sh->conn_generations);
     free(sh->epoch);
     memset(sh, 0, sizeof(*sh));
@@ -409,6 +414,8 @@ int shard_turn(struct shard *sh, uint64_t wait_ns_max)
     run_holding(sh);
     run_outcomes(sh);
     spool_turn(sh->spool);
+    if (sh->options.links_replies)
+        pace_link_replies(sh);
     run_outcomes(sh);
     run_waiting(sh);
     run_dirty(sh);

@@ -59,6 +59,7 @@ struct shard_options {
     bool incremental_buffers;
     struct spool_dir *spool_dir;
     enum spool_durability durability;
+    bool links_replies;    /* commit_replies = linked */
     struct policy *policy; /* the shard takes its own reference */
     struct rules *rules;   /* likewise */
     struct slice hostname;
@@ -90,6 +91,7 @@ struct shard {
     struct chunk_pool chunks;
     uint8_t log_scratch[LOG_LINE_BYTES_MAX]; /* one line, used within one call */
     struct spool_rcpt *rcpt_scratch;         /* RCPT_COUNT_HARD_MAX entries, used within one call */
+    struct session_entry *entry_scratch;     /* PACE_ENTRIES_MAX, likewise */
 
     struct list dirty;         /* connections with something to send at the end of the turn */
     struct list speechless;    /* connections whose replies wait for a chunk (through conn.dirty) */

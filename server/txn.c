@@ -525,14 +525,46 @@ void txn_open_replies(struct txn *t)
     session_open_block(s);
 }
 
+/* The answer of each recipient who has none yet. */
+static void entries_fill(struct txn *t, struct session *s, const struct session_entry *entries,
+                         const struct commit_proof *proof)
+{
+    /* Nothing is owed to a discarding recipient, so there is nothing to prove for him. */
+    const struct commit_proof nothing_owed = {.queue_id = t->message.proof.queue_id,
+                                              .is_committed = true};
+    for (uint32_t i = 0; i < t->rcpt_count; i++) {
+        const struct policy_verdict *v = &t->verdicts[i];
+        if (entries[i].fate != SESSION_FATE_OPEN)
+            continue;
+        if (verdict_is_stored(v))
+            session_accept_rcpt(s, i, accept_answer(t, v), proof);
+        else if (v->action == POLICY_DISCARD)
+            session_accept_rcpt(s, i, accept_answer(t, v), &nothing_owed);
+        else
+            session_refuse_rcpt(s, i, v->answer);
+    }
+}
+
+void txn_foretell(struct txn *t, struct session *copy, struct session_entry *entries)
+{
+    /* The link is the proof: see pace.c. */
+    const struct commit_proof linked = {.queue_id = t->message.proof.queue_id,
+                                        .is_committed = true};
+    ASSERT(t->state == TXN_COMMITTING);
+    if (!t->is_opened) {
+        session_set_entries(copy, entries);
+        for (uint32_t i = 0; i < t->rcpt_count; i++)
+            entries[i].rcpt_code = t->rcpts[i].rcpt_code;
+    }
+    entries_fill(t, copy, entries, &linked);
+    session_finish(copy, ANSWER(STATUS_NONE));
+}
+
 /* Fills every slot and lets the dialect go on. @failure: what stored recipients get when the spool
  * did not store. */
 static void txn_reply(struct shard *sh, struct txn *t, struct answer failure)
 {
     bool is_stored = t->message.outcome == SPOOL_STORED;
-    /* Nothing is owed to a discarding recipient, so there is nothing to prove for him. */
-    const struct commit_proof nothing_owed = {.queue_id = t->message.proof.queue_id,
-                                              .is_committed = true};
     if (!is_stored && failure.status != STATUS_NONE)
         verdicts_fail(t, failure);
     for (uint32_t i = 0; i < t->rcpt_count; i++)
@@ -547,17 +579,7 @@ static void txn_reply(struct shard *sh, struct txn *t, struct answer failure)
     struct session *s = &t->conn->session;
     if (!t->is_opened)
         entries_begin(t, s);
-    for (uint32_t i = 0; i < t->rcpt_count; i++) {
-        const struct policy_verdict *v = &t->verdicts[i];
-        if (t->entries[i].fate != SESSION_FATE_OPEN)
-            continue;
-        if (verdict_is_stored(v))
-            session_accept_rcpt(s, i, accept_answer(t, v), &t->message.proof);
-        else if (v->action == POLICY_DISCARD)
-            session_accept_rcpt(s, i, accept_answer(t, v), &nothing_owed);
-        else
-            session_refuse_rcpt(s, i, v->answer);
-    }
+    entries_fill(t, s, t->entries, &t->message.proof);
     session_finish(s, ANSWER(STATUS_NONE));
     conn_resume(sh, t->conn);
 }

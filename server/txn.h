@@ -168,6 +168,13 @@ bool txn_may_open_replies(const struct txn *t);
  * outcome takes a while, and at once when no one reply will fit all. */
 void txn_open_replies(struct txn *t);
 
+/*
+ * txn_foretell() - tell @copy, a copy of its session, that it is stored, while it is being
+ * committed
+ * @entries: the copy's, as session_copy() left them
+ */
+void txn_foretell(struct txn *t, struct session *copy, struct session_entry *entries);
+
 /* txn_on_outcome() - the spool says what became of it. */
 void txn_on_outcome(struct shard *sh, struct txn *t);
 

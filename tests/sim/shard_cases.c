@@ -1054,6 +1054,256 @@ static void early_openings(struct simworld *w)
     finish(w);
 }
 
+/* --- how replies leave --------------------------------------------------------------------------
+ */
+
+static const char talkative[] =
+    "RCPT TO:<any@mx.example>\r\nRCPT TO:<strict@mx.example>\r\nRCPT TO:<small@mx.example>\r\n"
+    "DATA\r\nSubject: x\r\n\r\n" SIMWORLD_EVIL_TEXT "\r\n.\r\n";
+
+static struct simpeer *talkative_begin(struct simworld *w, enum simworld_listener l,
+                                       const char *param)
+{
+    struct simpeer *p = dial(w, l);
+    char mail[100];
+    snprintf(mail, sizeof(mail), "%s c.example\r\nMAIL FROM:<c@c.example>%s\r\n",
+             l == SIMWORLD_LMTP ? "LHLO" : "EHLO", param);
+    say(p, mail);
+    say(p, talkative);
+    return p;
+}
+
+/* How many sends the replies to a message take. */
+static void sends(struct simworld *w)
+{
+    static const struct {
+        enum pacing pacing;
+        uint32_t lmtp, prdr, wrapped; /* with the block opened before: 353 and the refusal */
+    } rows[] = {{PACING_TICK, 1, 1, 1}, {PACING_BATCH, 1, 1, 1}, {PACING_EAGER, 3, 5, 5}};
+    static const char *const params[] = {"", " PRDR", " XRCPT250"};
+    for (size_t row = 0; row < ARRAY_COUNT(rows); row++) {
+        struct simworld_setup setup = simworld_setup(1);
+        setup.listener.pacing = rows[row].pacing;
+        setup.links_replies = false;
+        simworld_begin(w, &setup);
+        const uint32_t due[] = {rows[row].lmtp, rows[row].prdr, rows[row].wrapped};
+        for (size_t i = 0; i < ARRAY_COUNT(params); i++) {
+            struct simpeer *p =
+                talkative_begin(w, i == 0 ? SIMWORLD_LMTP : SIMWORLD_SMTP, params[i]);
+            simworld_run(w, SECONDS(1) / 10);
+            uint32_t before = simpeer_sends(p);
+            say(p, "MAIL FROM:<c@c.example>");
+            say(p, params[i]);
+            say(p, "\r\nRCPT TO:<any@mx.example>\r\nRCPT TO:<strict@mx.example>\r\n"
+                   "RCPT TO:<small@mx.example>\r\nBDAT 29\r\n" SIMWORLD_EVIL_TEXT "\r\n");
+            simworld_run(w, SECONDS(1) / 10);
+            before = simpeer_sends(p);
+            say(p, "BDAT 0 LAST\r\n");
+            simworld_run(w, SECONDS(1) / 10);
+            bool is_opened_before = i > 0 && rows[row].pacing != PACING_EAGER;
+            CHECK_PEER(w, p, simpeer_sends(p) - before == due[i] + is_opened_before);
+            simpeer_reset(p);
+        }
+        finish(w);
+    }
+}
+
+/* Under batch the opening leaves at once (PRDR-17, HOL-9), and what it opens all together. */
+static void batch_openings(struct simworld *w)
+{
+    static const struct {
+        const char *param;
+        const char *early; /* the last of what is there after half a second */
+        const char *late;
+    } rows[] = {
+        {" PRDR", "353 replies per recipient follow\r\n", "\r\n250 2.0.0 stored"},
+        {" XRCPT250", "250-2.0.0 +RCPT 3\r\n", "250-250 2.0.0 stored"},
+        {" EXDATA", "354 end with CR LF . CR LF\r\n", "558 250 2.0.0 stored"},
+    };
+    struct simworld_setup setup = simworld_setup(1);
+    struct simpeer *peers[ARRAY_COUNT(rows)];
+    setup.listener.pacing = PACING_BATCH;
+    setup.links_replies = false;
+    simworld_begin(w, &setup);
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
+        peers[i] = talkative_begin(w, SIMWORLD_SMTP, rows[i].param);
+    sim_hang_disk(w->ring, ring_now(w->ring) + SECONDS(150), false);
+    simworld_run(w, SECONDS(1) / 2);
+    uint32_t sends[ARRAY_COUNT(rows)];
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct slice got = simpeer_received(peers[i]);
+        size_t len = strlen(rows[i].early);
+        CHECK_PEER(w, peers[i], slice_eq(slice_from(got, got.len - len), slice_str(rows[i].early)));
+        sends[i] = simpeer_sends(peers[i]);
+    }
+    simworld_run(w, SECONDS(130));
+    CHECK_PEER(w, peers[1], has_received(peers[1], "250-000 working\r\n250-000 working\r\n"));
+    simworld_run(w, SECONDS(30));
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        CHECK_PEER(w, peers[i], has_received(peers[i], rows[i].late));
+        CHECK_PEER(w, peers[i], simpeer_sends(peers[i]) == sends[i] + 1 + (i == 1 ? 2 : 0));
+        simpeer_reset(peers[i]);
+    }
+    finish(w);
+}
+
+/* Queue ids are different each time. */
+static void mask_ids(uint8_t *text, size_t len)
+{
+    static const char before[] = "stored as ";
+    for (size_t i = 0; i + sizeof(before) - 1 + QUEUE_ID_CHARS <= len; i++)
+        if (memcmp(text + i, before, sizeof(before) - 1) == 0)
+            memset(text + i + sizeof(before) - 1, '#', QUEUE_ID_CHARS);
+}
+
+/* Everything that @d gets in one go, with ids masked; the caller frees it. */
+static struct slice said_to(struct simworld *w, const struct dialogue *d)
+{
+    char text[2048];
+    text_make(d, 0, text);
+    struct simpeer *p = dial(w, d->listener);
+    say(p, text);
+    simpeer_shutdown(p);
+    await_closed(w, p, SECONDS(1));
+    await_home(w, SECONDS(1));
+    struct slice got = simpeer_received(p);
+    uint8_t *copy = malloc(got.len + 1);
+    memcpy(copy, got.ptr, got.len);
+    mask_ids(copy, got.len);
+    simpeer_forget(p);
+    return slice_of(copy, got.len);
+}
+
+/* Linked sends are broken at every byte: the client gets exactly what he would have got. */
+static void broken_at_every_byte(struct simworld *w)
+{
+    for (int how = 0; how < 3; how++) {
+        struct simworld_setup setup = simworld_setup(1);
+        setup.listener.pacing = how == 2 ? PACING_TICK : PACING_EAGER;
+        setup.links_replies = how > 0;
+        simworld_begin(w, &setup);
+        for (size_t d = 0; d < ARRAY_COUNT(dialogues); d++) {
+            sim_cut_parts(w->ring, SIZE_MAX);
+            struct slice whole = said_to(w, &dialogues[d]);
+            for (size_t at = 0; at < 300; at++) {
+                sim_cut_parts(w->ring, at);
+                struct slice got = said_to(w, &dialogues[d]);
+                if (!slice_eq(got, whole))
+                    simworld_fail(w, got, dialogues[d].name, __FILE__, __LINE__);
+                free((void *)(uintptr_t)got.ptr);
+            }
+            free((void *)(uintptr_t)whole.ptr);
+        }
+        sim_cut_parts(w->ring, SIZE_MAX);
+        finish(w);
+    }
+}
+
+static struct simpeer *linked_begin(struct simworld *w)
+{
+    struct simpeer *p = dial(w, SIMWORLD_LMTP);
+    envelope(p, true);
+    say(p, "RCPT TO:<small@mx.example>\r\nDATA\r\nSubject: x\r\n\r\nhello\r\n");
+    simworld_run(w, 20 * NS_PER_MS);
+    CHECK_PEER(w, p, last_code(w, p) == 354);
+    return p;
+}
+
+/* Replies that wait in the ring for their commit: they leave with it, one peer who does not read
+ * delays nobody else in the group, and he gets his when he does. */
+static void linked_group(struct simworld *w)
+{
+    struct simworld_setup setup = simworld_setup(1);
+    struct simpeer *peers[8];
+    setup.links_replies = true;
+    for (int how = 0; how < 2; how++) {
+        setup.listener.pacing = how == 0 ? PACING_TICK : PACING_EAGER;
+        simworld_begin(w, &setup);
+        for (size_t i = 0; i < ARRAY_COUNT(peers); i++)
+            peers[i] = linked_begin(w);
+        simpeer_set_reading(peers[3], false, 5);
+        sim_hang_disk(w->ring, ring_now(w->ring) + SECONDS(1), false);
+        for (size_t i = 0; i < ARRAY_COUNT(peers); i++)
+            say(peers[i], ".\r\n");
+        simworld_run(w, SECONDS(1) - 10 * NS_PER_MS);
+        for (size_t i = 0; i < ARRAY_COUNT(peers); i++)
+            CHECK_PEER(w, peers[i], last_code(w, peers[i]) == 354);
+        simworld_run(w, 60 * NS_PER_MS);
+        for (size_t i = 0; i < ARRAY_COUNT(peers); i++) {
+            if (i == 3)
+                continue;
+            CHECK_PEER(w, peers[i], count_code(w, peers[i], 250) == 6);
+            CHECK_PEER(w, peers[i], simpeer_linked(peers[i]) == (how == 0 ? 1u : 2u));
+        }
+        CHECK_PEER(w, peers[3], count_code(w, peers[3], 250) == 4);
+        simpeer_set_reading(peers[3], true, 0);
+        await(w, peers[3], 8, SECONDS(1));
+        for (size_t i = 0; i < ARRAY_COUNT(peers); i++) {
+            say(peers[i], "QUIT\r\n");
+            await_closed(w, peers[i], SECONDS(1));
+            CHECK_PEER(w, peers[i], codes_of(w, peers[i]).count == 9);
+        }
+        finish(w);
+    }
+}
+
+/* The commit fails after its replies were linked to it: 451, and no 2xx before (P1). */
+static void linked_failure(struct simworld *w)
+{
+    struct simworld_setup setup = simworld_setup(1);
+    setup.links_replies = true;
+    for (int how = 0; how < 2; how++) {
+        simworld_begin(w, &setup);
+        struct simpeer *p = linked_begin(w);
+        sim_set_faults(w->ring, how == 0 ? 100 : 0, how == 1 ? 100 : 0);
+        say(p, ".\r\n");
+        while (simpeer_linked(p) == 0)
+            simworld_turn(w);
+        if (how == 0)
+            sim_set_faults(w->ring, 0, 0); /* the note about it can be stored */
+        while (spool_counters(w->shard.spool)->write_errors == 0)
+            simworld_turn(w);
+        sim_set_faults(w->ring, 0, 0);
+        await(w, p, 8, SECONDS(1));
+        struct codes codes = codes_of(w, p);
+        CHECK_PEER(w, p, codes.count == 8 && codes.at[6] == 451 && codes.at[7] == 451);
+        simpeer_reset(p);
+        await_home(w, SECONDS(1));
+        finish(w);
+    }
+}
+
+/* Nobody waits longer than the reply budget for a disk that does not answer; what was linked to
+ * the commit does not reach him after that, and the file is not given to anybody else before. */
+static void linked_hung(struct simworld *w)
+{
+    struct simworld_setup setup = simworld_setup(1);
+    setup.links_replies = true;
+    simworld_begin(w, &setup);
+    struct simpeer *p = linked_begin(w);
+    sim_hang_disk(w->ring, ring_now(w->ring) + SECONDS(400), false);
+    say(p, ".\r\n");
+    simworld_run(w, SECONDS(300));
+    CHECK_PEER(w, p, simpeer_is_ended(p) && !simpeer_is_closed(p));
+    CHECK_PEER(w, p, simpeer_linked(p) == 1 && last_code(w, p) == 354);
+    talk(w, SECONDS(1));
+    simworld_run(w, SECONDS(110));
+    CHECK_PEER(w, p, simpeer_is_closed(p) && last_code(w, p) == 354);
+    /* A sign of life would come between what was worked out and what is said: there is none. */
+    p = dial(w, SIMWORLD_SMTP);
+    say(p, "EHLO c.example\r\nMAIL FROM:<c@c.example> PRDR\r\nRCPT TO:<any@mx.example>\r\n"
+           "RCPT TO:<small@mx.example>\r\nDATA\r\n");
+    await(w, p, 6, SECONDS(1));
+    sim_hang_disk(w->ring, ring_now(w->ring) + SECONDS(200), false);
+    say(p, ".\r\n");
+    simworld_run(w, SECONDS(199));
+    CHECK_PEER(w, p, simpeer_linked(p) == 1 && last_code(w, p) == 354);
+    await(w, p, 7, SECONDS(2));
+    CHECK_PEER(w, p, last_code(w, p) == 250);
+    simpeer_reset(p);
+    finish(w);
+}
+
 /* --- drain and reload
  * ----------------------------------------------------------------------------------- */
 
@@ -1193,34 +1443,60 @@ static void reload(struct simworld *w)
  * ------------------------------------------------------------------------------------------------
  */
 
+/* How replies leave changes nothing but when they do: every case in every way, unless it is about
+ * what one of them is for. */
+static const struct way {
+    const char *name;
+    enum pacing pacing;
+    bool is_linked;
+} ways[] = {
+    {"tick", PACING_TICK, false},          {"batch", PACING_BATCH, false},
+    {"eager", PACING_EAGER, false},        {"tick, linked", PACING_TICK, true},
+    {"eager, linked", PACING_EAGER, true},
+};
+
+enum scope {
+    ANY_WAY,
+    OWN_WAY,       /* it says itself how they leave */
+    SIGNS_OF_LIFE, /* replies are expected while the store works: nothing is linked to it, and none
+                      is held back */
+};
+
 static const struct {
     const char *name;
     void (*run)(struct simworld *w);
+    enum scope scope;
 } cases[] = {
-    {"slow_typist", slow_typist},
-    {"command_timeout", command_timeout},
-    {"content_timeouts", content_timeouts},
-    {"session_timeout", session_timeout},
-    {"mute", mute},
-    {"mute_flood", mute_flood},
-    {"garbage", garbage},
-    {"oversize", oversize},
-    {"scarce_buffers", scarce_buffers},
-    {"evacuation", evacuation},
-    {"too_many_connections", too_many_connections},
-    {"store_full", store_full},
-    {"store_broken", store_broken},
-    {"decision_timeout", decision_timeout},
-    {"slow_store", slow_store},
-    {"hung_store", hung_store},
-    {"flood", flood},
-    {"early_replies", early_replies},
-    {"early_openings", early_openings},
-    {"drain", drain},
-    {"drain_forced", drain_forced},
-    {"drain_hung", drain_hung},
-    {"reload", reload},
-    {"cut_everywhere", cut_everywhere},
+    {"slow_typist", slow_typist, ANY_WAY},
+    {"command_timeout", command_timeout, ANY_WAY},
+    {"content_timeouts", content_timeouts, ANY_WAY},
+    {"session_timeout", session_timeout, ANY_WAY},
+    {"mute", mute, ANY_WAY},
+    {"mute_flood", mute_flood, ANY_WAY},
+    {"garbage", garbage, ANY_WAY},
+    {"oversize", oversize, ANY_WAY},
+    {"scarce_buffers", scarce_buffers, ANY_WAY},
+    {"evacuation", evacuation, ANY_WAY},
+    {"too_many_connections", too_many_connections, ANY_WAY},
+    {"store_full", store_full, ANY_WAY},
+    {"store_broken", store_broken, ANY_WAY},
+    {"decision_timeout", decision_timeout, ANY_WAY},
+    {"slow_store", slow_store, ANY_WAY},
+    {"hung_store", hung_store, ANY_WAY},
+    {"flood", flood, ANY_WAY},
+    {"early_replies", early_replies, SIGNS_OF_LIFE},
+    {"early_openings", early_openings, SIGNS_OF_LIFE},
+    {"sends", sends, OWN_WAY},
+    {"batch_openings", batch_openings, OWN_WAY},
+    {"broken_at_every_byte", broken_at_every_byte, OWN_WAY},
+    {"linked_group", linked_group, OWN_WAY},
+    {"linked_failure", linked_failure, OWN_WAY},
+    {"linked_hung", linked_hung, OWN_WAY},
+    {"drain", drain, ANY_WAY},
+    {"drain_forced", drain_forced, ANY_WAY},
+    {"drain_hung", drain_hung, ANY_WAY},
+    {"reload", reload, ANY_WAY},
+    {"cut_everywhere", cut_everywhere, ANY_WAY},
 };
 
 int main(int argc, char **argv)
@@ -1229,12 +1505,19 @@ int main(int argc, char **argv)
     uint32_t count = 0;
     if (testscan_init() < 0)
         return 77;
-    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
-        if (argc > 1 && strcmp(argv[1], cases[i].name) != 0)
+    for (size_t i = 0; i < ARRAY_COUNT(cases) * ARRAY_COUNT(ways); i++) {
+        const struct way *way = &ways[i % ARRAY_COUNT(ways)];
+        size_t number = i / ARRAY_COUNT(ways);
+        if (argc > 1 && strcmp(argv[1], cases[number].name) != 0)
             continue;
-        printf("%s\n", cases[i].name);
+        if (cases[number].scope == SIGNS_OF_LIFE && (way->is_linked || way->pacing == PACING_BATCH))
+            continue;
+        if (cases[number].scope == OWN_WAY && way != ways)
+            continue;
+        printf("%s (%s)\n", cases[number].name, way->name);
         fflush(stdout);
-        cases[i].run(&w);
+        simworld_set_sending(way->pacing, way->is_linked);
+        cases[number].run(&w);
         count++;
     }
     printf("%u cases passed\n", count);

@@ -586,6 +586,8 @@ static void world_begin(struct world *w)
     w->durability = durabilities[rng_below(&w->rng, ARRAY_COUNT(durabilities))];
     setup.durability = w->durability;
     setup.is_unix = rng_below(&w->rng, 2) == 0;
+    setup.listener.pacing = (enum pacing)rng_below(&w->rng, PACING_EAGER + 1);
+    setup.links_replies = rng_below(&w->rng, 2) == 0;
     w->may_defer = w->has_faults || chunks < 512 || setup.limits.txn_count_max < 64 ||
                    w->plan == PLAN_FULL || w->plan == PLAN_DRAIN;
     simworld_begin(&w->sim, &setup);

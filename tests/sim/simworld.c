@@ -111,6 +111,15 @@ void simworld_replace(struct simworld *w, bool is_closed)
 /* --- life
  * ------------------------------------------------------------------------------------------ */
 
+static enum pacing sending_pacing;
+static bool sending_linked;
+
+void simworld_set_sending(enum pacing pacing, bool links_replies)
+{
+    sending_pacing = pacing;
+    sending_linked = links_replies;
+}
+
 struct simworld_setup simworld_setup(uint64_t seed)
 {
     return (struct simworld_setup){
@@ -122,6 +131,7 @@ struct simworld_setup simworld_setup(uint64_t seed)
                    .session_ns_max = 3600 * NS_PER_S},
         .durability = SPOOL_DISK,
         .segment_bytes = 2 * MIB,
+        .links_replies = sending_linked,
         .listener =
             {
                 .session =
@@ -132,6 +142,7 @@ struct simworld_setup simworld_setup(uint64_t seed)
                         .rcpt_max = 100,
                         .error_max = 20,
                     },
+                .pacing = sending_pacing,
                 .mixed = POLICY_MIXED_WORST,
                 .on_refusal = POLICY_REFUSAL_QUARANTINE,
                 .command_ns_max = 60 * NS_PER_S,
@@ -192,6 +203,7 @@ void simworld_begin(struct simworld *w, const struct simworld_setup *setup)
         .limits = setup->limits,
         .spool_dir = w->spool_dir,
         .durability = setup->durability,
+        .links_replies = setup->links_replies,
         .policy = policy,
         .rules = rules,
         .hostname = SLICE_LIT("mx.example"),

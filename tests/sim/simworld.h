@@ -24,6 +24,7 @@ struct simworld_setup {
     struct shard_limits limits;
     enum spool_durability durability;
     uint64_t segment_bytes;
+    bool links_replies;
     struct listener_options listener; /* for both, but for name and protocol */
     bool is_unix;                     /* the LMTP listener is a unix socket */
 };
@@ -44,6 +45,9 @@ struct simworld {
     bool is_keeper_asleep; /* no fresh segments while it is */
 };
 
+/* simworld_set_sending() - how replies leave in every world from now on, unless a test says
+ * otherwise in its setup. */
+void simworld_set_sending(enum pacing pacing, bool links_replies);
 /* simworld_setup() - what a test changes before simworld_begin(). */
 struct simworld_setup simworld_setup(uint64_t seed);
 /* simworld_begin() - in a new scratch folder. */
