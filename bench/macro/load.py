@@ -44,10 +44,18 @@ CLIENTS = ("smtp-source", "postern-load none", "postern-load envelope", "postern
 class Pattern(run.Load):
     """The same messages by each client."""
 
+    def __init__(self, is_lmtp=False, **named):
+        super().__init__(**named)
+        self.is_lmtp = is_lmtp
+        # Postfix's sink speaks LMTP only when it is told to; the floor answers whatever comes.
+        self.sinks = ("floor",) if is_lmtp else ("smtp-sink", "floor")
+
     def command(self, tools, port, messages):
         if self.client == "smtp-source":
-            return super().command(tools, port, messages)
-        return [tools.load, f"smtp://127.0.0.1:{port}", "--connections", str(self.sessions),
+            command = super().command(tools, port, messages)
+            return command[:1] + ["-L"] + command[1:] if self.is_lmtp else command
+        scheme = "lmtp" if self.is_lmtp else "smtp"
+        return [tools.load, f"{scheme}://127.0.0.1:{port}", "--connections", str(self.sessions),
                 "--count", str(messages), "--size", str(self.bytes), "--recipients",
                 str(self.rcpts), "--reuse", "0" if self.keep else "1", "--from",
                 "sender@bench.example", "--to", f"rcpt%i@{run.HOSTNAME}", "--pipelining",
@@ -59,18 +67,21 @@ class Pattern(run.Load):
 
 
 PATTERNS = (
+    ("1 KiB, 1 kept", Pattern(sessions=1), False),
     ("1 KiB, 16 kept", Pattern(sessions=16), True),
     ("1 KiB, 100 kept", Pattern(sessions=100), False),
     ("1 KiB, 10 rcpts, 16 kept", Pattern(sessions=16, rcpts=10), True),
     ("1 KiB, 16, a conn. each", Pattern(sessions=16, keep=False), False),
+    ("1 KiB, LMTP, 16 kept", Pattern(is_lmtp=True, sessions=16), False),
     ("100 KiB, 4 kept", Pattern(sessions=4, bytes_=100 * KIB), False),
+    ("100 KiB, 4, a conn. each", Pattern(sessions=4, bytes_=100 * KIB, keep=False), False),
 )
 
 
 def measure(tools, pattern, rounds, seconds):
     """{(sink, client): samples}; everything takes turns."""
     samples, messages, once = {}, {}, {}
-    servers = [run.Server(tools, name) for name in ("smtp-sink", "floor")]
+    servers = [run.Server(tools, name) for name in pattern.sinks]
     try:
         pairs = [(s, c) for s in servers for c in CLIENTS]
         for server, client in pairs:
