@@ -467,6 +467,17 @@ def test_drop_after_replies_prdr_and_smtp(case):
     check_equal({a["delivered"] for a in sink.ledger() if a["via"] == "prdr"}, {"no"})
 
 
+def test_reset_behind_replies(case):
+    """What left ahead of a reset may have been read: only what never left cannot."""
+    sink = Sink(case, rules=["dot -> drop-after 2 reset"])
+    client = sink.client(sink.lmtp, hello="LHLO")
+    begin(client, rcpts(3))
+    check_equal([client.reply().code, client.reply().code], [250, 250])
+    check_equal(client.rest(), b"")
+    check_equal(sink.stop()["replies not arrived"], 1)
+    check_equal([a["delivered"] for a in sink.ledger()], ["-", "-", "no"])
+
+
 def test_reply_to_who_has_gone(case):
     """The client gives up during the delay: the server goes on, or it looks and stops."""
     sink = Sink(case, rules=["dot seq=1-2 -> delay 0.4s", "dot seq=3-4 -> delay 0.4s; gone stop"])

@@ -100,7 +100,9 @@ static enum arrival_delivered fate_of(const struct conn *c, const struct sink_rc
         return ARRIVAL_REPLY_NO;
     if (how == SETTLE_INPUT)
         return ARRIVAL_REPLY_YES;
-    return c->is_broken && r->reply_end > c->acked ? ARRIVAL_REPLY_NO : ARRIVAL_REPLY_UNKNOWN;
+    /* A reset of our own may overtake the acknowledgement of what the client has read already. */
+    bool is_lost = c->is_broken && c->drop != SCRIPT_DROP_RESET && r->reply_end > c->acked;
+    return is_lost ? ARRIVAL_REPLY_NO : ARRIVAL_REPLY_UNKNOWN;
 }
 
 static void settle(struct worker *w, struct conn *c, struct txn *t, enum settle_how how)
