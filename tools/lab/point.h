@@ -50,7 +50,7 @@ enum lab_order {
 /* The client has left (closed or reset) and the server is at work. */
 enum lab_vanished {
     LAB_VANISHED_RUN,   /* S-run: never looks */
-    LAB_VANISHED_STOP,  /* S-stop: looks before each commit (DUP-17) */
+    LAB_VANISHED_STOP,  /* S-stop: looks before each commit (DUP-17) and each piece of work */
     LAB_VANISHED_WRITE, /* stops when the write of a reply fails, which is the second one after the
                            client has left (DUP-10) */
     LAB_VANISHED_COUNT
@@ -83,8 +83,8 @@ struct lab_server {
     struct dist before;       /* T0: work before the first recipient's */
     struct dist per_rcpt;     /* Tr */
     struct dist commit;       /* durable write, added to each commit; 0: none */
-    clock_ns opener_ns;       /* o: when a 353 or opening line leaves, from the dot; CLOCK_NEVER:
-                                 together with the first reply */
+    clock_ns opener_ns;       /* o: when a 353 or opening line leaves, from the dot, or with the
+                                 first reply when that comes before; CLOCK_NEVER: with that */
     clock_ns final_ns;        /* Tf: from the last individual reply to the final */
     clock_ns progress_ns;     /* wrapped: a sign of life so often (HOL-10); 0: none */
     clock_ns reply_budget_ns; /* from the dot; recipients that are undecided then get 451 and

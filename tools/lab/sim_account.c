@@ -267,7 +267,7 @@ static uint64_t first_try_copies(const struct sim *sim, const struct sim_message
     uint64_t copies = 0;
     for (uint32_t i = 0; i < sim->point->rcpt_count; i++) {
         const struct sim_pair *pair = &m->pairs[i];
-        copies += pair->was_committed_first && !pair->was_credited_first && !pair->was_suppressed;
+        copies += pair->was_committed_first && !pair->was_credited_first;
     }
     return copies;
 }

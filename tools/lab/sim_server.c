@@ -12,9 +12,9 @@
  * are at the end. With LAB_BUFFER nothing leaves, and nothing is committed, before the last one is
  * decided.
  *
- * A vanished client: S-run goes on to the end and then closes; S-stop looks at the connection when
- * something happens to it and before each commit, and drops what is left, except for what is being
- * written to disk at that moment.
+ * A vanished client: S-run goes on to the end and then closes; S-stop looks at the connection
+ * before each piece of work and each commit, and drops what is left. What is being worked on or
+ * written at that moment is finished.
  */
 #include "lab/sim_server.h"
 #include "lab/sim_account.h"
@@ -74,7 +74,7 @@ static bool is_list_from_start(const struct sim_conn *c)
 
 /* ---- ends ---- */
 
-/* Whatever the client's end or the network says, the process looks no further than it must. */
+/* The look at the connection. */
 static bool must_stop(const struct sim *sim, const struct sim_conn *c)
 {
     return sim->point->server.vanished != LAB_VANISHED_RUN && c->server.is_gone;
@@ -93,22 +93,23 @@ static enum arrival_delivered fate_of_reply(const struct sim_conn *c, const stru
     return e->is_broken && is_unread ? ARRIVAL_REPLY_NO : ARRIVAL_REPLY_UNKNOWN;
 }
 
-/* All that was committed has arrived; who was refused in a list that had taken the message as a
- * whole, and was not told, gets a notice (HOL-12, HOL-13). */
+/* All that was committed has arrived. Where the opening line was read, the message was taken as a
+ * whole: who was refused behind it, and not told, gets a notice (HOL-12, HOL-13). */
 static void settle(struct sim *sim, struct sim_conn *c)
 {
     const char *via = lab_dialect_name(c->dialect);
-    bool is_taken = owns_by_opener(sim, c) && c->server.is_opener_committed;
+    uint64_t read = c->pipes[SIM_DOWN].delivered;
+    bool is_taken = c->server.opener_end > 0 && c->server.opener_end <= read;
     for (uint32_t pos = 0; pos < c->server.rcpt_count; pos++) {
         struct sim_rcpt *r = &c->rcpts[pos];
         enum arrival_delivered delivered = fate_of_reply(c, r);
-        bool is_untold = is_taken && !r->is_committed && !r->is_suppressed &&
-                         (r->reply_end == NO_REPLY || r->reply_end > c->pipes[SIM_DOWN].delivered);
-        if (is_untold)
-            sim_account_commit(sim, c, r);
+        bool is_here = r->is_committed || r->is_suppressed;
         if (r->is_committed)
-            sim_account_arrival(sim, c, r, delivered,
-                                is_untold ? "notice" : (r->is_held ? "held" : via));
+            sim_account_arrival(sim, c, r, delivered, r->is_held ? "held" : via);
+        if (is_taken && !is_here && r->reply_end > read) {
+            r->committed_at = sim->now;
+            sim_account_arrival(sim, c, r, ARRIVAL_REPLY_NO, "notice");
+        }
         if (delivered == ARRIVAL_REPLY_YES)
             c->message->pairs[r->idx].is_read = true;
     }
@@ -191,6 +192,8 @@ static void open_block(struct sim *sim, struct sim_conn *c)
     if (c->pipes[SIM_DOWN].sent == before)
         return;
     e->is_block = true;
+    if (owns_by_opener(sim, c))
+        e->opener_end = c->pipes[SIM_DOWN].sent;
     arm_gap(sim, c);
     if (sim->point->server.progress_ns > 0)
         sim_push(sim, c, SIM_PROGRESS, 0, SIM_RANK_LIMIT, sim->point->server.progress_ns);
@@ -414,6 +417,10 @@ static void decide(struct sim *sim, struct sim_conn *c, uint32_t pos)
 static void begin_rcpt(struct sim *sim, struct sim_conn *c, uint32_t pos)
 {
     struct sim_rcpt *r = &c->rcpts[pos];
+    if (must_stop(sim, c)) {
+        drop(sim, c);
+        return;
+    }
     clock_ns ns = draw(sim, c, &sim->point->server.per_rcpt, true);
     r->work = SIM_WORK_BEGUN;
     if (ns == 0) {
@@ -507,9 +514,16 @@ static void leave_work(struct sim *sim, struct sim_conn *c)
         return;
     e->is_in_work = false;
     sim->in_work--;
-    struct list *next = list_pop(&sim->waiting);
-    if (next != NULL)
-        begin_work(sim, CONTAINER_OF(next, struct sim_conn, server.waiting));
+    struct list *first;
+    while ((first = list_pop(&sim->waiting)) != NULL) {
+        struct sim_conn *next = CONTAINER_OF(first, struct sim_conn, server.waiting);
+        if (!must_stop(sim, next)) {
+            begin_work(sim, next);
+            return;
+        }
+        drop(sim, next);
+        sim_push(sim, next, SIM_IDLE, 0, SIM_RANK_LIMIT, 0); /* so that its end is seen */
+    }
 }
 
 /* ---- the end of the content ---- */
@@ -541,11 +555,10 @@ static void init_rcpt(struct sim *sim, struct sim_conn *c, uint32_t pos)
 {
     struct sim_rcpt *r = &c->rcpts[pos];
     uint32_t idx = c->idxs[pos];
-    struct sim_pair *pair = &c->message->pairs[idx];
+    const struct sim_pair *pair = &c->message->pairs[idx];
     *r = (struct sim_rcpt){.idx = idx, .reply_end = NO_REPLY};
     r->is_suppressed = sim->point->server.suppresses_copies && pair->commits > 0 &&
                        !pair->is_read && sim->now - pair->committed_at <= SUPPRESS_NS;
-    pair->was_suppressed |= r->is_suppressed;
     r->verdict = (uint8_t)(r->is_suppressed ? SIM_ACCEPT : verdict_of(sim, c, idx));
     if (c->server.is_budget_over)
         r->verdict = SIM_LATE;
@@ -728,11 +741,6 @@ static bool is_at_work(const struct sim_server_end *e)
     return e->stage != SIM_STAGE_NONE && e->stage != SIM_STAGE_NAMED && e->stage != SIM_STAGE_DONE;
 }
 
-static bool is_writing(const struct sim_server_end *e)
-{
-    return e->committing_count > 0 || e->stage == SIM_STAGE_COMMITTING || e->is_opener_due;
-}
-
 /* The end of input was read, and everything before it. */
 static void on_eof(struct sim *sim, struct sim_conn *c)
 {
@@ -745,8 +753,8 @@ static void on_eof(struct sim *sim, struct sim_conn *c)
     if (!looks || session_eof(&e->machine, held))
         return;
     e->is_gone = true;
-    if (!is_writing(e))
-        drop(sim, c);
+    if (!is_at_work(e))
+        close_end(sim, c);
 }
 
 static void step(struct sim *sim, struct sim_conn *c)
@@ -790,8 +798,6 @@ void sim_server_on_reset(struct sim *sim, struct sim_conn *c)
     e->is_gone |= sim->point->server.vanished == LAB_VANISHED_STOP;
     if (!is_at_work(e))
         close_end(sim, c);
-    else if (e->is_gone && !is_writing(e))
-        drop(sim, c);
 }
 
 void sim_server_on_mark(struct sim *sim, struct sim_conn *c, enum sim_mark mark)
@@ -822,10 +828,7 @@ static void on_committed_rcpt(struct sim *sim, struct sim_conn *c, uint32_t pos)
     commit(sim, c, pos);
     sim_ladder_note(sim, c, LADDER_SERVER, 0, "has committed recipient %u", r->idx + 1);
     answer(sim, c, pos);
-    if (c->server.is_gone && must_stop(sim, c) && !is_writing(&c->server))
-        drop(sim, c);
-    else
-        go_on(sim, c);
+    go_on(sim, c);
 }
 
 /* Who is not decided, and not being written, is answered 451 in his place. */

@@ -77,7 +77,6 @@ struct sim_pair {
     uint32_t commits;
     bool is_open; /* of the client: to be tried again */
     bool was_committed_first, was_credited_first;
-    bool was_suppressed;
     bool is_read; /* the reply to the last commit is known to have been read (DUP-23) */
 };
 
@@ -157,6 +156,7 @@ struct sim_server_end {
     uint32_t rcpt_count;
     uint32_t decided_count, begun_count, committing_count;
     uint32_t answered_count; /* from the first one on without a gap */
+    uint64_t opener_end;     /* reading B: octets of output up to the opening line */
     uint32_t opener_pos;     /* reading B: accepted ahead of its time */
     uint8_t stage;           /* enum sim_stage */
     bool is_open, was_open;
