@@ -24,6 +24,7 @@
 #define EPOCH_US ((wall_us)1767225600 * 1000000) /* 2026-01-01 */
 #define POOL_BYTES_MAX ((uint64_t)1 << 38)       /* of addresses, each */
 #define POOL_COUNT_MAX ((uint64_t)1 << 23)
+#define MESSAGE_BYTES_MAX (64 * MIB)
 #define CUT_CHECK_NS (64 * NS_PER_S)
 #define BODY_LINE "The quick brown fox has been waiting for this reply since the dot.\r\n"
 #define RCPT_DIGITS_MAX 10
@@ -590,7 +591,8 @@ static bool is_sensible(const struct lab_point *p)
         shares += p->mix.rows[i].share;
     return p->rcpt_count > 0 && p->rcpt_count <= RCPT_COUNT_HARD_MAX && p->message_count > 0 &&
            p->mix.count <= LAB_MIX_ROWS_MAX && (p->mix.count == 0 || fabs(shares - 1) < 1e-6) &&
-           p->message_bytes <= GIB && p->server.refused_share + p->server.deferred_share <= 1;
+           p->message_bytes <= MESSAGE_BYTES_MAX &&
+           p->server.refused_share + p->server.deferred_share <= 1;
 }
 
 static double real_now(void)

@@ -282,7 +282,7 @@ static bool pump(struct sim *sim, struct sim_conn *c)
     }
     if (!e->is_dot_sent && e->machine.is_last_announced && e->machine.chunk_left == 0) {
         e->is_dot_sent = true;
-        e->dot_at = sim->now;
+        e->dot_at = e->sent_at = sim_wire_taken_at(sim, c, SIM_UP);
     }
     if (e->config->half_closes && e->machine.is_quit_sent && !e->machine.is_command_due)
         sim_wire_finish(sim, c, SIM_UP);

@@ -135,10 +135,16 @@ static void close_end(struct sim *sim, struct sim_conn *c)
     sim_wire_finish(sim, c, SIM_DOWN);
 }
 
+/* What is being written to disk is waited for. */
 static void drop(struct sim *sim, struct sim_conn *c)
 {
-    sim_ladder_note(sim, c, LADDER_SERVER, 0, "sees that the client has gone, and stops");
-    close_end(sim, c);
+    struct sim_server_end *e = &c->server;
+    if (!e->is_drop_due)
+        sim_ladder_note(sim, c, LADDER_SERVER, 0, "sees that the client has gone, and stops");
+    e->is_drop_due = true;
+    e->stage = SIM_STAGE_FINAL;
+    if (e->committing_count == 0 && !e->is_opener_due)
+        close_end(sim, c);
 }
 
 /* ---- output ---- */
@@ -163,12 +169,18 @@ static void output(struct sim *sim, struct sim_conn *c)
     }
 }
 
+/* Where a reply that was written just now ends. */
+static uint64_t reply_end(const struct sim_conn *c)
+{
+    return c->server.is_broken ? NO_REPLY : c->pipes[SIM_DOWN].sent;
+}
+
 /* Those whose lines have been formatted by now. */
 static void note_answered(struct sim_conn *c)
 {
     struct sim_server_end *e = &c->server;
     while (e->answered_count < e->rcpt_count && c->rcpts[e->answered_count].is_answered) {
-        c->rcpts[e->answered_count].reply_end = c->pipes[SIM_DOWN].sent;
+        c->rcpts[e->answered_count].reply_end = reply_end(c);
         e->answered_count++;
     }
 }
@@ -196,7 +208,7 @@ static void open_block(struct sim *sim, struct sim_conn *c)
         e->opener_end = c->pipes[SIM_DOWN].sent;
     arm_gap(sim, c);
     if (sim->point->server.progress_ns > 0)
-        sim_push(sim, c, SIM_PROGRESS, 0, SIM_RANK_LIMIT, sim->point->server.progress_ns);
+        sim_push(sim, c, SIM_PROGRESS, 0, SIM_RANK_WORK, sim->point->server.progress_ns);
 }
 
 /* ---- answers ---- */
@@ -341,7 +353,7 @@ static void finish(struct sim *sim, struct sim_conn *c)
     output(sim, c);
     for (uint32_t pos = 0; pos < e->rcpt_count; pos++)
         if (!owns_by_reply(sim, c) || c->rcpts[pos].reply_end == NO_REPLY)
-            c->rcpts[pos].reply_end = c->pipes[SIM_DOWN].sent;
+            c->rcpts[pos].reply_end = reply_end(c);
     leave_work(sim, c);
     if (e->is_broken || (e->has_eof && sim_wire_peek(&c->pipes[SIM_UP]).len == 0))
         close_end(sim, c);
@@ -604,7 +616,9 @@ static void on_committed_opener(struct sim *sim, struct sim_conn *c)
             open_block(sim, c);
         note_answered(c);
     }
-    if (e->is_final_due)
+    if (e->is_drop_due)
+        drop(sim, c);
+    else if (e->is_final_due)
         on_final(sim, c);
 }
 
@@ -828,7 +842,10 @@ static void on_committed_rcpt(struct sim *sim, struct sim_conn *c, uint32_t pos)
     commit(sim, c, pos);
     sim_ladder_note(sim, c, LADDER_SERVER, 0, "has committed recipient %u", r->idx + 1);
     answer(sim, c, pos);
-    go_on(sim, c);
+    if (c->server.is_drop_due)
+        drop(sim, c);
+    else
+        go_on(sim, c);
 }
 
 /* Who is not decided, and not being written, is answered 451 in his place. */
@@ -887,7 +904,7 @@ static void on_progress(struct sim *sim, struct sim_conn *c)
         return;
     session_show_life(&c->server.machine);
     output(sim, c);
-    sim_push(sim, c, SIM_PROGRESS, 0, SIM_RANK_LIMIT, sim->point->server.progress_ns);
+    sim_push(sim, c, SIM_PROGRESS, 0, SIM_RANK_WORK, sim->point->server.progress_ns);
 }
 
 static void on_idle(struct sim *sim, struct sim_conn *c)
@@ -904,6 +921,9 @@ void sim_server_on_event(struct sim *sim, struct sim_conn *c, const struct sim_e
 {
     struct sim_server_end *s = &c->server;
     if (!s->is_open)
+        return;
+    bool is_commit = e->kind == SIM_COMMITTED_RCPT || e->kind == SIM_COMMITTED_OPENER;
+    if (s->is_drop_due && !is_commit)
         return;
     switch ((enum sim_event_kind)e->kind) {
     case SIM_BEFORE:

@@ -166,6 +166,7 @@ struct sim_server_end {
     bool is_opener_committed; /* it is there */
     bool is_final_due;        /* all are decided, and wait for that */
     bool has_eof, is_broken, is_gone;
+    bool is_drop_due; /* as soon as nothing is being written any more */
     bool is_budget_over;
     bool is_quit_early; /* QUIT came before the last reply had left */
 };

@@ -13,15 +13,26 @@ static bool is_slow(const struct sim *sim)
     return sim->point->faults.cut == LAB_CUT_SLOW && sim->point->faults.bytes_per_s > 0;
 }
 
+static clock_ns time_of(const struct sim *sim, size_t len)
+{
+    if (!is_slow(sim))
+        return 0;
+    double s = (double)len / (double)sim->point->faults.bytes_per_s;
+    return (clock_ns)(s * (double)NS_PER_S);
+}
+
 /* When @len more octets have left. */
 static clock_ns leave(const struct sim *sim, struct sim_pipe *p, size_t len)
 {
-    p->busy_until = u64_max(p->busy_until, sim->now);
-    if (is_slow(sim)) {
-        double s = (double)len / (double)sim->point->faults.bytes_per_s;
-        p->busy_until += (clock_ns)(s * (double)NS_PER_S);
-    }
+    p->busy_until = u64_max(p->busy_until, sim->now) + time_of(sim, len);
     return p->busy_until;
+}
+
+clock_ns sim_wire_taken_at(const struct sim *sim, const struct sim_conn *c, enum sim_way way)
+{
+    clock_ns ahead_ns = time_of(sim, SIM_WIRE_AHEAD_BYTES);
+    clock_ns busy_until = c->pipes[way].busy_until;
+    return busy_until > sim->now + ahead_ns ? busy_until - ahead_ns : sim->now;
 }
 
 static struct sim_segment *append(struct sim *sim, struct sim_conn *c, enum sim_way way,

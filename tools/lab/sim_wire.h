@@ -18,6 +18,8 @@ void sim_wire_connect(struct sim *sim, struct sim_conn *c);
 /* sim_wire_send() - false: the peer has reset the connection. */
 MUST_CHECK bool sim_wire_send(struct sim *sim, struct sim_conn *c, enum sim_way way,
                               struct slice bytes);
+/* sim_wire_taken_at() - when no more of what was sent is left than the sender's system takes. */
+clock_ns sim_wire_taken_at(const struct sim *sim, const struct sim_conn *c, enum sim_way way);
 /* sim_wire_finish() - no more will be sent this way; only the first call does something. */
 void sim_wire_finish(struct sim *sim, struct sim_conn *c, enum sim_way way);
 /* sim_wire_deliver() - the next segment has arrived: its mark, and NONE for octets that can be

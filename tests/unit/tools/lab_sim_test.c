@@ -4,6 +4,7 @@
  * cell by cell, the sweep, random cuts within their bounds, and what else must hold.
  */
 #include "lab/sim.h"
+#include <errno.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -301,11 +302,573 @@ static void test_scan_once(void **state)
     }
 }
 
+static void test_sweep(void **state)
+{
+    static const struct {
+        uint64_t limit_s, copies, tries;
+        bool is_livelock;
+    } points[] = {{300, 2, 2, false},  {299, 3, 2, false},  {200, 8, 3, false},
+                  {120, 20, 5, false}, {95, 45, 10, false}, {89, 110, 12, true}};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(points); i++) {
+        struct lab_point p = classic(LAB_LMTP, LAB_TIMER_TOTAL);
+        p.client.limit_ns = S(points[i].limit_s);
+        p.client.tries_max = 12;
+        struct lab_measure m = run(&p);
+        assert_int_equal(m.copies_excess, points[i].copies);
+        assert_int_equal(m.tries, points[i].tries);
+        assert_int_equal(m.livelocks, points[i].is_livelock);
+        assert_int_equal(m.accepted, points[i].is_livelock ? 0 : 10);
+        /* All copies are of tries that the client gave up. */
+        assert_int_equal(m.causes[LEDGER_CAUSE_GAVE_UP], m.copies_excess);
+    }
+}
+
+/* C = 600 s: every row is 0. C = 30 s: every row fails, but for Holzer B (section 4, DUP-14). */
+static void test_long_and_short_limit(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        for (unsigned column = 0; column < 2; column++) {
+            const struct row *row = &rows[i];
+            struct lab_point p = classic(row->dialect, column == 0 ? row->reset : LAB_TIMER_TOTAL);
+            p.server.pacing = row->pacing;
+            p.server.opener_ns = row->opener_ns;
+            p.server.refused_count = row->refused_count;
+            p.client.limit_ns = S(600);
+            struct lab_measure m = run(&p);
+            assert_int_equal(m.copies_first_try, 0);
+            assert_int_equal(m.accepted, 10 - row->refused_count);
+            p.client.limit_ns = S(30);
+            m = run(&p);
+            assert_int_equal(m.livelocks, row->dialect != LAB_WRAPPED_B);
+        }
+    }
+}
+
+/* HOL-10: signs of life carry a client with a limit of 30 s over a gap of 90 s. */
+static void test_progress(void **state)
+{
+    const struct cell want = {0, 0, 1, 10};
+    struct lab_point p = classic(LAB_WRAPPED_A, LAB_TIMER_LINE);
+    (void)state;
+    p.client.limit_ns = S(30);
+    p.server.progress_ns = S(30);
+    check_cell(&p, &want, "wrapped with signs of life");
+    p.server.progress_ns = S(31);
+    assert_int_equal(run(&p).livelocks, 1);
+}
+
+/* ---- cuts ---- */
+
+static void check_mean(const char *name, const struct lab_measure *m, double want)
+{
+    double n = (double)m->messages;
+    double mean = (double)m->copies_first_try / n;
+    double variance = (double)m->copies_first_try_sq / n - mean * mean;
+    double bound = 5 * sqrt(variance / n);
+    if (!(fabs(mean - want) <= bound))
+        fail_msg("%s: %f copies a message instead of %f, which is more than %f off", name, mean,
+                 want, bound);
+}
+
+/* DUP-11 */
+static void test_random_cuts(void **state)
+{
+    const double t0 = 60, tr = 30, n = 10, delta = 2;
+    (void)state;
+    for (double lambda = 1e-4; lambda < 2e-2; lambda *= 10) {
+        struct lab_point p = classic(LAB_SMTP, LAB_TIMER_REPLY);
+        p.message_count = 10000;
+        p.client.limit_ns = CLOCK_NEVER;
+        p.client.tries_max = 3;
+        p.faults = (struct lab_faults){
+            .cut = LAB_CUT_HAZARD, .hazard_per_s = lambda, .one_way_ns = S(delta)};
+        struct lab_measure m = run(&p);
+        check_mean("SMTP", &m, -n * expm1(-lambda * (t0 + n * tr + delta)));
+
+        p.server.dialect = LAB_LMTP;
+        m = run(&p);
+        double first = exp(-lambda * (t0 + tr + delta));
+        check_mean("LMTP", &m, n - first * expm1(-lambda * n * tr) / expm1(-lambda * tr));
+
+        /* Looks, then commits; who is there at the look. */
+        const double tc = 100;
+        p.server.dialect = LAB_PRDR;
+        p.server.vanished = LAB_VANISHED_STOP;
+        p.server.commit = constant(S(tc));
+        m = run(&p);
+        double alive = exp(-lambda * (t0 + n * tr));
+        check_mean("PRDR", &m, -n * alive * expm1(-lambda * (tc + delta)));
+
+        p.server.dialect = LAB_WRAPPED_B;
+        m = run(&p);
+        check_mean("Holzer B", &m, -n * expm1(-lambda * (tc + delta)));
+    }
+}
+
+/* Section 2, "cut after k of n replies". */
+static void test_cut_after_replies(void **state)
+{
+    (void)state;
+    for (uint32_t k = 0; k <= 10; k++) {
+        struct lab_point p = classic(LAB_LMTP, LAB_TIMER_REPLY);
+        p.faults = (struct lab_faults){
+            .cut = LAB_CUT_AFTER_REPLIES, .cut_replies = k, .is_first_try_only = true};
+        struct lab_measure m = run(&p);
+        assert_int_equal(m.copies_first_try, 10 - k);
+        assert_int_equal(m.copies_excess, 10 - k);
+        assert_int_equal(m.causes[LEDGER_CAUSE_LOST], 10 - k);
+        assert_int_equal(m.tries, k == 10 ? 1 : 2);
+        p.server.vanished = LAB_VANISHED_STOP;
+        assert_int_equal(run(&p).copies_excess, 0);
+
+        p = classic(LAB_PRDR, LAB_TIMER_REPLY);
+        p.faults = (struct lab_faults){
+            .cut = LAB_CUT_AFTER_REPLIES, .cut_replies = k, .is_first_try_only = true};
+        p.server.final_ns = S(1);
+        m = run(&p);
+        assert_int_equal(m.copies_excess, 10); /* the final rules */
+        p.server.vanished = LAB_VANISHED_STOP;
+        m = run(&p);
+        assert_int_equal(m.copies_excess, 0);
+        assert_int_equal(m.accepted, 10);
+    }
+}
+
+/* A peer that vanishes silently cannot be seen (DUP-17): looking does not help. */
+static void test_black_hole(void **state)
+{
+    (void)state;
+    for (unsigned v = 0; v < LAB_VANISHED_COUNT; v++) {
+        struct lab_point p = classic(LAB_SMTP, LAB_TIMER_REPLY);
+        p.client.limit_ns = S(600);
+        p.server.vanished = (enum lab_vanished)v;
+        p.faults = (struct lab_faults){.cut = LAB_CUT_BLACK_HOLE, .black_hole_share = 1};
+        struct lab_measure m = run(&p);
+        assert_int_equal(m.copies_first_try, 10);
+        assert_int_equal(m.copies_excess, 40);
+        assert_int_equal(m.livelocks, 1);
+        p.faults.is_first_try_only = true;
+        m = run(&p);
+        assert_int_equal(m.copies_excess, 10);
+        assert_int_equal(m.accepted, 10);
+        p.faults.is_first_try_only = false;
+        p.faults.black_hole_share = 0;
+        assert_int_equal(run(&p).copies_excess, 0);
+    }
+}
+
+/* ---- ends of connections ---- */
+
+/* DUP-3: who credits before the server has committed loses mail. */
+static void test_early_credit(void **state)
+{
+    struct lab_point p = classic(LAB_PRDR, LAB_TIMER_TOTAL);
+    (void)state;
+    p.client.credits_early = true;
+    p.server.vanished = LAB_VANISHED_STOP;
+    p.client.tries_max = 1;
+    struct lab_measure m = run(&p);
+    assert_int_equal(m.accepted, 8);
+    assert_int_equal(m.lost, 8);
+    p.server.vanished = LAB_VANISHED_RUN;
+    m = run(&p);
+    assert_int_equal(m.accepted, 8);
+    assert_int_equal(m.lost, 0);
+    /* With the patience to wait for the final reply it is no fault. */
+    p.client.limit_ns = S(600);
+    p.server.vanished = LAB_VANISHED_STOP;
+    m = run(&p);
+    assert_int_equal(m.accepted, 10);
+    assert_int_equal(m.lost, 0);
+}
+
+/* DUP-17: QUIT and the end of input behind the content are no farewell ... */
+static void test_half_close(void **state)
+{
+    (void)state;
+    for (unsigned d = 0; d < LAB_DIALECT_COUNT; d++) {
+        struct lab_point p = classic((enum lab_dialect)d, LAB_TIMER_REPLY);
+        p.server.opener_ns = S(60);
+        p.client.limit_ns = S(600);
+        p.client.half_closes = true;
+        for (unsigned v = 0; v < LAB_VANISHED_COUNT; v++) {
+            p.server.vanished = (enum lab_vanished)v;
+            struct lab_measure m = run(&p);
+            assert_int_equal(m.accepted, 10);
+            assert_int_equal(m.tries, 1);
+        }
+    }
+    /* ... so that the true one cannot be told from it. */
+    struct lab_point p = classic(LAB_SMTP, LAB_TIMER_REPLY);
+    p.client.half_closes = true;
+    p.server.vanished = LAB_VANISHED_STOP;
+    assert_int_equal(run(&p).copies_first_try, 10);
+}
+
+/* ---- what helps ---- */
+
+/* DUP-22: the copy is known again, and the retry is answered at once. */
+static void test_retry_ledger(void **state)
+{
+    (void)state;
+    for (unsigned d = 0; d < LAB_DIALECT_COUNT; d++) {
+        struct lab_point p = classic((enum lab_dialect)d, LAB_TIMER_TOTAL);
+        p.server.opener_ns = S(60);
+        p.server.suppresses_copies = true;
+        struct lab_measure m = run(&p);
+        assert_int_equal(m.copies_excess, 0);
+        if (d == LAB_ADAT) /* nothing is committed that could be known again */
+            continue;
+        assert_int_equal(m.accepted, 10);
+        assert_int_equal(m.delivered, 10);
+        assert_int_equal(m.tries, d == LAB_WRAPPED_B ? 1 : 2);
+    }
+}
+
+/* DUP-21: it is the scan that is too slow, and the second try needs none. */
+static void test_remembered_scan(void **state)
+{
+    struct lab_point p = classic(LAB_SMTP, LAB_TIMER_REPLY);
+    (void)state;
+    p.server.before = constant(S(290));
+    p.server.per_rcpt = constant(S(2));
+    assert_int_equal(run(&p).livelocks, 1);
+    p.server.remembers_scan = true;
+    struct lab_measure m = run(&p);
+    assert_int_equal(m.tries, 2);
+    assert_int_equal(m.copies_excess, 10);
+    assert_int_equal(m.accepted, 10);
+}
+
+/* DUP-15: who is not decided in time is told so, in his place. */
+static void test_reply_budget(void **state)
+{
+    struct lab_point p = classic(LAB_LMTP, LAB_TIMER_TOTAL);
+    (void)state;
+    p.server.reply_budget_ns = S(240);
+    struct lab_measure m = run(&p);
+    assert_int_equal(m.copies_excess, 0);
+    assert_int_equal(m.accepted, 10);
+    assert_int_equal(m.tries, 2); /* 6, then 4 */
+    p.server.dialect = LAB_PRDR;
+    m = run(&p);
+    assert_int_equal(m.copies_excess, 0);
+    assert_int_equal(m.accepted, 10);
+    assert_int_equal(m.tries, 2);
+    p.server.dialect = LAB_SMTP; /* one for all: nothing is committed */
+    m = run(&p);
+    assert_int_equal(m.copies_first_try, 0);
+    assert_int_equal(m.deferred, 10);
+    assert_int_equal(m.tries_failed, 0);
+    p.server.dialect = LAB_ADAT;
+    p.client.limit_ns = S(300);
+    m = run(&p);
+    assert_int_equal(m.accepted, 10);
+    assert_int_equal(m.tries, 2);
+}
+
+/* ---- chance ---- */
+
+/* Everything at once: verdicts, distributions, cuts, a mix of clients, few places at work. */
+static struct lab_point wild(enum lab_dialect dialect)
+{
+    struct lab_point p = classic(dialect, LAB_TIMER_REPLY);
+    p.server.before = (struct dist){.kind = DIST_EXP, .a = 40e9, .high = S(1000)};
+    p.server.per_rcpt = (struct dist){.kind = DIST_UNIFORM, .low = S(1), .high = S(40)};
+    p.server.commit = constant(S(2));
+    p.server.opener_ns = S(1);
+    p.server.final_ns = S(3);
+    p.server.refused_share = 0.2;
+    p.server.deferred_share = 0.1;
+    p.server.capacity = 20;
+    p.server.slowdown = 0.5;
+    p.server.reply_budget_ns = S(900);
+    p.faults = (struct lab_faults){
+        .cut = LAB_CUT_HAZARD, .hazard_per_s = 1e-3, .one_way_ns = 20 * NS_PER_MS};
+    p.mix = (struct lab_mix){.count = 2,
+                             .rows = {{"patient", 0.75, p.client}, {"hasty", 0.25, p.client}}};
+    p.mix.rows[0].client.limit_ns = S(600);
+    p.mix.rows[1].client.timer = LAB_TIMER_TOTAL;
+    p.mix.rows[1].client.half_closes = true;
+    p.rcpt_count = 5;
+    p.message_count = 300;
+    p.message_bytes = 10000;
+    p.rate_per_s = 0.5;
+    p.client_count = 40;
+    return p;
+}
+
+struct files {
+    char *attempts, *arrivals;
+    size_t attempts_len, arrivals_len;
+};
+
+static struct lab_measure run_to_files(const struct lab_point *p, uint64_t seed, struct files *f)
+{
+    struct lab_sim_options o = {.attempts = open_memstream(&f->attempts, &f->attempts_len),
+                                .arrivals = open_memstream(&f->arrivals, &f->arrivals_len)};
+    assert_non_null(o.attempts);
+    assert_non_null(o.arrivals);
+    struct lab_measure m = run_with(p, seed, &o);
+    fclose(o.attempts);
+    fclose(o.arrivals);
+    return m;
+}
+
+static void files_free(struct files *f)
+{
+    free(f->attempts);
+    free(f->arrivals);
+}
+
+static bool is_same(const struct files *a, const struct files *b)
+{
+    return a->attempts_len == b->attempts_len && a->arrivals_len == b->arrivals_len &&
+           memcmp(a->attempts, b->attempts, a->attempts_len) == 0 &&
+           memcmp(a->arrivals, b->arrivals, a->arrivals_len) == 0;
+}
+
+static void add_line(struct ledger *l, struct slice line, bool is_arrival, uint64_t run_id)
+{
+    struct attempt attempt;
+    struct arrival arrival;
+    if (is_arrival) {
+        assert_true(arrivals_parse(line, &arrival));
+        assert_int_equal(ledger_add_arrival(l, &arrival, true), 0);
+    } else {
+        assert_true(attempts_parse(line, run_id, &attempt));
+        assert_int_equal(ledger_add_attempt(l, &attempt), 0);
+    }
+}
+
+/* The files, read again, say the same as what was counted on the way. */
+static void check_files(const struct files *f, const struct lab_measure *m)
+{
+    struct ledger *l;
+    struct ledger_result r;
+    uint64_t run_id = 0;
+    assert_int_equal(ledger_new(LEDGER_COPY_RCPT, &l), 0);
+    for (unsigned pass = 0; pass < 2; pass++) {
+        struct slice text = pass == 0 ? slice_of(f->attempts, f->attempts_len)
+                                      : slice_of(f->arrivals, f->arrivals_len);
+        for (uint32_t number = 0; text.len > 0; number++) {
+            size_t end = slice_find(text, '\n');
+            struct slice line = slice_first(text, end);
+            if (number == 0 && pass == 0)
+                assert_true(attempts_parse_head(line, &run_id));
+            else if (number == 0)
+                assert_true(arrivals_parse_head(line));
+            else if (number > 1)
+                add_line(l, line, pass == 1, run_id);
+            text = slice_from(text, end + 1);
+        }
+    }
+    ledger_join(l, &r);
+    ledger_free(l);
+    assert_int_equal(r.messages, m->messages);
+    assert_int_equal(r.clients[LEDGER_ACCEPTED], m->accepted);
+    assert_int_equal(r.clients[LEDGER_REFUSED], m->refused);
+    assert_int_equal(r.delivered, m->delivered);
+    assert_int_equal(r.lost, m->lost);
+    assert_int_equal(r.copies_excess, m->copies_excess);
+    assert_int_equal(r.duplicated, m->duplicated_pairs);
+    assert_memory_equal(r.causes, m->causes, sizeof(r.causes));
+}
+
+static void test_same_seed(void **state)
+{
+    (void)state;
+    for (unsigned d = 0; d < LAB_DIALECT_COUNT; d++) {
+        struct lab_point p = wild((enum lab_dialect)d);
+        struct files a, b, c;
+        struct lab_measure m = run_to_files(&p, 7, &a);
+        assert_int_equal(run_to_files(&p, 7, &b).events, m.events);
+        (void)run_to_files(&p, 8, &c);
+        assert_true(is_same(&a, &b));
+        assert_false(is_same(&a, &c));
+        check_files(&a, &m);
+        assert_int_equal(m.messages, p.message_count);
+        assert_int_equal(m.lost, 0); /* nobody credits early */
+        assert_true(m.accepted > 0);
+        assert_true(m.refused > 0 || d == LAB_SMTP); /* one for all: seldom 5xx */
+        files_free(&a);
+        files_free(&b);
+        files_free(&c);
+    }
+}
+
+/* A run that is ended early: what is under way counts as not known. */
+static void test_early_end(void **state)
+{
+    (void)state;
+    for (unsigned d = 0; d < LAB_DIALECT_COUNT; d++) {
+        struct lab_point p = wild((enum lab_dialect)d);
+        struct files f;
+        p.model_ns_max = S(300);
+        struct lab_measure m = run_to_files(&p, 7, &f);
+        assert_int_equal(m.model_ns, S(300));
+        assert_true(m.messages > 0 && m.messages < p.message_count);
+        assert_true(m.gave_up > 0 || d == LAB_WRAPPED_B); /* read the opening line */
+        check_files(&f, &m);
+        files_free(&f);
+    }
+}
+
+/* Reading B: what was refused behind the opening line and not read is told by a notice, not lost.
+ */
+static void test_notices(void **state)
+{
+    struct lab_point p = classic(LAB_WRAPPED_B, LAB_TIMER_TOTAL);
+    (void)state;
+    p.message_count = 100;
+    p.server.refused_share = 0.5;
+    p.client.limit_ns = S(200);
+    struct lab_measure m = run(&p);
+    assert_true(m.refused > 100 && m.refused < 300); /* half of the 4 whose lines were read */
+    assert_int_equal(m.accepted + m.refused, 1000);
+    assert_int_equal(m.lost, 0);
+    assert_int_equal(m.copies_excess, 0);
+}
+
+/* ---- time ---- */
+
+static void test_series(void **state)
+{
+    struct lab_point p = wild(LAB_LMTP);
+    const struct lab_sim_options o = {.series_width_ns = NS_PER_MS}; /* too narrow: it doubles */
+    struct lab_measure m;
+    struct lab_bucket sum = {0};
+    (void)state;
+    assert_int_equal(lab_measure_init(&m), 0);
+    assert_int_equal(lab_sim(&p, 3, &o, &m), 0);
+    assert_true(m.series.count > 0 && m.series.count <= SIM_SERIES_BUCKETS_MAX);
+    assert_true(m.series.width_ns * m.series.count >= m.model_ns);
+    for (uint32_t i = 0; i < m.series.count; i++) {
+        const struct lab_bucket *b = &m.series.at[i];
+        sum.started += b->started;
+        sum.retries += b->retries;
+        sum.settled += b->settled;
+        sum.copies += b->copies;
+        sum.in_work = u64_max(sum.in_work, b->in_work);
+    }
+    assert_int_equal(sum.started, m.messages);
+    assert_int_equal(sum.settled, m.messages);
+    assert_int_equal(sum.started + sum.retries, m.tries);
+    assert_in_range(sum.copies, m.copies_excess, m.copies_excess + m.pairs);
+    assert_in_range(sum.in_work, p.server.capacity + 1, m.tries);
+    assert_int_equal(m.settled.total, m.messages);
+    lab_measure_deinit(&m);
+}
+
+/* 100 KiB at 1 KiB a second take 100 s, and the replies their own time behind it. */
+static void test_slow_link(void **state)
+{
+    static const struct lab_sim_options none;
+    struct lab_point p = classic(LAB_LMTP, LAB_TIMER_REPLY);
+    struct lab_measure m;
+    (void)state;
+    p.message_bytes = 100 * KIB;
+    p.faults = (struct lab_faults){.cut = LAB_CUT_SLOW, .bytes_per_s = KIB, .one_way_ns = S(1)};
+    assert_int_equal(lab_measure_init(&m), 0);
+    assert_int_equal(lab_sim(&p, 1, &none, &m), 0);
+    assert_int_equal(m.accepted, 10);
+    assert_in_range(m.settled.max, S(360 + 100), S(360 + 120));
+    assert_in_range(m.dot_to_last.max, S(360), S(360 + 70)); /* what is in the socket buffer */
+    lab_measure_deinit(&m);
+}
+
+/* Centuries of messages one after another. */
+static void test_long_time(void **state)
+{
+    struct lab_point p = classic(LAB_SMTP, LAB_TIMER_REPLY);
+    (void)state;
+    p.client.retry_ns = S(10 * 365 * 86400u);
+    p.client.tries_max = 10;
+    p.message_count = 4;
+    struct lab_measure m = run(&p);
+    assert_int_equal(m.tries, 40);
+    assert_true(m.model_ns > S((uint64_t)350 * 365 * 86400));
+}
+
+/* ---- the ladder ---- */
+
+static uint32_t count_rungs(const struct ladder *l, enum ladder_who who, const char *text)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < l->count; i++)
+        count += l->rungs[i].who == who && strncmp(l->rungs[i].text, text, strlen(text)) == 0;
+    return count;
+}
+
+static void test_ladder(void **state)
+{
+    struct lab_point p = classic(LAB_PRDR, LAB_TIMER_TOTAL);
+    struct ladder l = {0};
+    const struct lab_sim_options o = {.ladder = &l, .ladder_seq = 1};
+    (void)state;
+    p.message_count = 3;
+    p.client.tries_max = 2;
+    p.faults.one_way_ns = S(1);
+    (void)run_with(&p, 1, &o);
+    for (uint32_t i = 1; i < l.count; i++)
+        assert_true(l.rungs[i].at >= l.rungs[i - 1].at);
+    assert_int_equal(count_rungs(&l, LADDER_CLIENT, "connects"), 2);
+    assert_int_equal(count_rungs(&l, LADDER_CLIENT, "gives up"), 2);
+    assert_int_equal(count_rungs(&l, LADDER_CLIENT, "waits for its next try"), 1);
+    assert_int_equal(count_rungs(&l, LADDER_SERVER, "work on the content"), 2);
+    assert_int_equal(count_rungs(&l, LADDER_SERVER, "work on recipient"), 20);
+    assert_int_equal(count_rungs(&l, LADDER_SERVER, "commits 10 recipients"), 2);
+    assert_int_equal(count_rungs(&l, LADDER_WIRE, "content and the dot"), 2);
+    assert_int_equal(count_rungs(&l, LADDER_WIRE, "353"), 2);
+    assert_int_equal(count_rungs(&l, LADDER_WIRE, "MAIL FROM:<sender@client.example> "), 2);
+    for (uint32_t i = 0; i < l.count; i++)
+        if (l.rungs[i].who == LADDER_WIRE)
+            assert_int_equal(l.rungs[i].until, l.rungs[i].at + S(1));
+    ladder_deinit(&l);
+    assert_null(l.rungs);
+}
+
+static void test_nonsense(void **state)
+{
+    static const struct lab_sim_options none;
+    struct lab_point p = classic(LAB_LMTP, LAB_TIMER_REPLY);
+    struct lab_measure m;
+    (void)state;
+    assert_int_equal(lab_measure_init(&m), 0);
+    p.rcpt_count = 0;
+    assert_int_equal(lab_sim(&p, 1, &none, &m), -EINVAL);
+    p = wild(LAB_LMTP);
+    p.mix.rows[0].share = 0.5;
+    assert_int_equal(lab_sim(&p, 1, &none, &m), -EINVAL);
+    lab_measure_deinit(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table),
         cmocka_unit_test(test_scan_once),
+        cmocka_unit_test(test_sweep),
+        cmocka_unit_test(test_long_and_short_limit),
+        cmocka_unit_test(test_progress),
+        cmocka_unit_test(test_random_cuts),
+        cmocka_unit_test(test_cut_after_replies),
+        cmocka_unit_test(test_black_hole),
+        cmocka_unit_test(test_early_credit),
+        cmocka_unit_test(test_half_close),
+        cmocka_unit_test(test_retry_ledger),
+        cmocka_unit_test(test_remembered_scan),
+        cmocka_unit_test(test_reply_budget),
+        cmocka_unit_test(test_same_seed),
+        cmocka_unit_test(test_early_end),
+        cmocka_unit_test(test_notices),
+        cmocka_unit_test(test_series),
+        cmocka_unit_test(test_slow_link),
+        cmocka_unit_test(test_long_time),
+        cmocka_unit_test(test_ladder),
+        cmocka_unit_test(test_nonsense),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
