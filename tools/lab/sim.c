@@ -108,12 +108,6 @@ static void make_content(const struct sim *sim, struct sim_conn *c)
     c->content[1] = slice_of(sim->body, sim->body_bytes);
 }
 
-/* LMTP has no other form; ADAT's is no list. */
-static uint32_t list_rcpt_min(enum lab_dialect d)
-{
-    return d == LAB_LMTP || d == LAB_ADAT ? 1 : LAB_LIST_RCPT_MIN;
-}
-
 static void make_envelope(struct sim *sim, struct sim_conn *c)
 {
     const struct sim_message *m = c->message;
@@ -126,9 +120,6 @@ static void make_envelope(struct sim *sim, struct sim_conn *c)
         c->idxs[c->rcpt_count++] = idx;
     }
     ASSERT(c->rcpt_count == m->open_count && c->rcpt_count > 0);
-    c->dialect = sim->point->server.dialect;
-    if (c->rcpt_count < list_rcpt_min(c->dialect))
-        c->dialect = LAB_SMTP;
     make_content(sim, c);
     c->envelope = (struct client_message){
         .sender = SLICE_LIT("sender@client.example"),
@@ -433,26 +424,24 @@ static void choose_scan(void)
     ASSERT(result == 0);
 }
 
-static uint32_t offer_of(enum lab_dialect d)
-{
-    static const uint32_t offers[LAB_DIALECT_COUNT] = {
-        [LAB_PRDR] = SESSION_OFFER_PRDR,
-        [LAB_DEFERRALS] = SESSION_OFFER_DEFERRALS,
-        [LAB_INLINE_DSN] = SESSION_OFFER_INLINE_DSN,
-        [LAB_XPRDR1] = SESSION_OFFER_XPRDR1,
-        [LAB_EXDATA] = SESSION_OFFER_EXDATA,
-        [LAB_WRAPPED_A] = SESSION_OFFER_XRCPT250,
-        [LAB_WRAPPED_B] = SESSION_OFFER_XRCPT250B,
-        [LAB_ADAT] = SESSION_OFFER_ADAT,
-    };
-    return offers[d];
-}
+static const enum dialect dialects[LAB_DIALECT_COUNT] = {
+    [LAB_SMTP] = DIALECT_SMTP,
+    [LAB_LMTP] = DIALECT_LMTP,
+    [LAB_PRDR] = DIALECT_PRDR,
+    [LAB_DEFERRALS] = DIALECT_DEFERRALS,
+    [LAB_INLINE_DSN] = DIALECT_INLINE_DSN,
+    [LAB_XPRDR1] = DIALECT_XPRDR1,
+    [LAB_EXDATA] = DIALECT_EXDATA,
+    [LAB_WRAPPED_A] = DIALECT_XRCPT250,
+    [LAB_WRAPPED_B] = DIALECT_XRCPT250B,
+    [LAB_ADAT] = DIALECT_ADAT,
+};
 
 static void configure(struct sim *sim)
 {
     const struct lab_point *p = sim->point;
     bool is_lmtp = p->server.dialect == LAB_LMTP;
-    uint32_t offer = offer_of(p->server.dialect);
+    uint32_t offer = dialect_offer(dialects[p->server.dialect]);
     sim->session_config = (struct session_config){
         .protocol = is_lmtp ? SESSION_LMTP : SESSION_SMTP,
         .offers = SESSION_OFFER_PIPELINING | SESSION_OFFER_8BITMIME | SESSION_OFFER_ENHANCED |
@@ -469,7 +458,7 @@ static void configure(struct sim *sim)
             .pipelining = client->half_closes ? CLIENT_PIPELINE_FULL : CLIENT_PIPELINE_ENVELOPE,
             .hostname = slice_str(hostname),
             .dialects = offer,
-            .dialect_rcpt_min = list_rcpt_min(p->server.dialect),
+            .dialect_rcpt_min = p->server.dialect == LAB_ADAT ? 1 : LAB_LIST_RCPT_MIN,
         };
     }
 }

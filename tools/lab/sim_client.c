@@ -13,15 +13,6 @@
 #include "lab/sim_ladder.h"
 #include "lab/sim_wire.h"
 
-#define CODE_LIST_OPEN 353
-#define CODE_NAME_RCPTS 355
-
-static bool is_wrapped(const struct sim_conn *c)
-{
-    enum lab_dialect d = c->dialect;
-    return d == LAB_EXDATA || d == LAB_WRAPPED_A || d == LAB_WRAPPED_B;
-}
-
 /* ---- the limit ---- */
 
 static clock_ns limit_since(const struct sim_conn *c)
@@ -32,8 +23,8 @@ static clock_ns limit_since(const struct sim_conn *c)
         return e->dot_at;
     case LAB_TIMER_LINE:
         return u64_max(u64_max(e->dot_at, e->sent_at), e->line_at);
-    case LAB_TIMER_REPLY: /* a list inside one reply is one reply (DUP-13) */
-        return is_wrapped(c) ? e->dot_at : u64_max(u64_max(e->dot_at, e->sent_at), e->reply_at);
+    case LAB_TIMER_REPLY:
+        return u64_max(u64_max(e->dot_at, e->sent_at), e->reply_at);
     case LAB_TIMER_COUNT:
         break;
     }
@@ -94,19 +85,10 @@ static enum attempt_fate fate_of_code(uint16_t code)
 static enum attempt_fate fate_of(const struct sim_conn *c, const struct client_result *r,
                                  uint16_t *ret_code)
 {
-    bool is_early =
-        c->client.config->credits_early && r->individual_code != 0 && c->dialect != LAB_ADAT;
+    bool is_early = c->client.config->credits_early && r->individual_code != 0 &&
+                    client_dialect(&c->client.machine) != DIALECT_ADAT;
     *ret_code = is_early ? r->individual_code : r->code;
     return fate_of_code(*ret_code);
-}
-
-static uint32_t replies_due(const struct sim_conn *c)
-{
-    if (!c->client.is_dot_sent)
-        return 0;
-    if (c->dialect == LAB_LMTP || (is_wrapped(c) && c->client.is_block))
-        return c->rcpt_count;
-    return 1 + (c->client.is_block ? c->rcpt_count : 0);
 }
 
 static const char *fate_text(enum attempt_fate fate)
@@ -130,7 +112,7 @@ static void finish_try(struct sim *sim, struct sim_conn *c)
     struct sim_client_end *e = &c->client;
     struct sim_message *m = c->message;
     enum attempt_cause cause = cause_of(e);
-    uint32_t due = replies_due(c);
+    uint32_t due = e->is_dot_sent ? client_replies_due(&e->machine) : 0;
     bool is_last = c->attempt + 1 >= e->config->tries_max;
     bool has_failed = false;
     e->is_done = true;
@@ -189,12 +171,6 @@ static void close_end(struct sim *sim, struct sim_conn *c)
     sim_client_gone(sim, c);
 }
 
-static bool is_opener(const struct client_event *ev)
-{
-    return ev->code == CODE_LIST_OPEN || ev->code == CODE_NAME_RCPTS ||
-           slice_has_prefix_nocase(ev->text, SLICE_LIT("+RCPT "));
-}
-
 /* A reply after the content: what it starts anew, and whether the connection breaks behind it. */
 static void on_reply(struct sim *sim, struct sim_conn *c, const struct client_event *ev)
 {
@@ -205,12 +181,12 @@ static void on_reply(struct sim *sim, struct sim_conn *c, const struct client_ev
     if (!e->has_reply)
         hist_record(&sim->measure->dot_to_first, sim->now - e->dot_at);
     e->has_reply = true;
-    e->reply_at = sim->now;
-    bool is_opening = is_opener(ev);
+    if (!ev->is_part) /* a list inside one reply is one reply (DUP-13) */
+        e->reply_at = sim->now;
     bool is_about_rcpt = ev->rcpt_idx != CLIENT_NO_RCPT;
-    e->is_block |= is_opening || is_about_rcpt;
-    e->replies_seen += !is_opening;
-    if (!is_about_rcpt && (is_opening || e->is_block))
+    e->is_block |= ev->is_opening || is_about_rcpt;
+    e->replies_seen += !ev->is_opening;
+    if (!is_about_rcpt && e->is_block)
         return;
     e->answers++;
     bool is_hit = faults->cut == LAB_CUT_AFTER_REPLIES && e->answers == faults->cut_replies &&

@@ -36,21 +36,13 @@ static void step(struct sim *sim, struct sim_conn *c);
 /* The recipients are told one by one. */
 static bool has_list(const struct sim_conn *c)
 {
-    enum lab_dialect d = c->dialect;
-    return d != LAB_SMTP && d != LAB_ADAT;
+    enum dialect d = (enum dialect)c->server.dialect;
+    return d != DIALECT_SMTP && d != DIALECT_ADAT;
 }
 
-/* A recipient is ours with his own reply (DUP section 2). */
-static bool owns_by_reply(const struct sim *sim, const struct sim_conn *c)
+static bool is_adat(const struct sim_conn *c)
 {
-    enum lab_dialect d = c->dialect;
-    return sim->point->server.pacing == LAB_STREAM &&
-           (d == LAB_LMTP || d == LAB_EXDATA || d == LAB_WRAPPED_A);
-}
-
-static bool owns_by_opener(const struct sim *sim, const struct sim_conn *c)
-{
-    return sim->point->server.pacing == LAB_STREAM && c->dialect == LAB_WRAPPED_B;
+    return c->server.dialect == DIALECT_ADAT;
 }
 
 static bool is_streamed(const struct sim *sim, const struct sim_conn *c)
@@ -58,18 +50,24 @@ static bool is_streamed(const struct sim *sim, const struct sim_conn *c)
     return has_list(c) && sim->point->server.pacing == LAB_STREAM;
 }
 
+/* A recipient is ours with his own reply (DUP section 2). */
+static bool owns_by_reply(const struct sim *sim, const struct sim_conn *c)
+{
+    return is_streamed(sim, c) &&
+           dialect_owner_of((enum dialect)c->server.dialect) == DIALECT_OWNER_REPLY;
+}
+
+static bool owns_by_opener(const struct sim *sim, const struct sim_conn *c)
+{
+    return is_streamed(sim, c) &&
+           dialect_owner_of((enum dialect)c->server.dialect) == DIALECT_OWNER_OPENER;
+}
+
 /* A 353 or opening line that may leave before the first reply is known. */
 static bool has_opener(const struct sim *sim, const struct sim_conn *c)
 {
-    enum lab_dialect d = c->dialect;
-    bool has_one = d != LAB_LMTP && d != LAB_XPRDR1 && d != LAB_EXDATA;
-    return is_streamed(sim, c) && has_one && sim->point->server.opener_ns != CLOCK_NEVER;
-}
-
-static bool is_list_from_start(const struct sim_conn *c)
-{
-    enum lab_dialect d = c->dialect;
-    return d == LAB_LMTP || d == LAB_XPRDR1;
+    return is_streamed(sim, c) && dialect_has_opener((enum dialect)c->server.dialect) &&
+           sim->point->server.opener_ns != CLOCK_NEVER;
 }
 
 /* ---- ends ---- */
@@ -97,7 +95,7 @@ static enum arrival_delivered fate_of_reply(const struct sim_conn *c, const stru
  * whole: who was refused behind it, and not told, gets a notice (HOL-12, HOL-13). */
 static void settle(struct sim *sim, struct sim_conn *c)
 {
-    const char *via = lab_dialect_name(c->dialect);
+    const char *via = dialect_name((enum dialect)c->server.dialect);
     uint64_t read = c->pipes[SIM_DOWN].delivered;
     bool is_taken = c->server.opener_end > 0 && c->server.opener_end <= read;
     for (uint32_t pos = 0; pos < c->server.rcpt_count; pos++) {
@@ -194,16 +192,21 @@ static void arm_gap(struct sim *sim, struct sim_conn *c)
     sim_push(sim, c, SIM_GAP, 0, SIM_RANK_LIMIT, c->server.answered_at + gap_ns - sim->now);
 }
 
-/* A list has begun, or can begin now. */
+/* A list begins, if it can. */
 static void open_block(struct sim *sim, struct sim_conn *c)
 {
     struct sim_server_end *e = &c->server;
-    session_open_block(&e->machine);
-    uint64_t before = c->pipes[SIM_DOWN].sent;
-    output(sim, c);
-    if (c->pipes[SIM_DOWN].sent == before)
+    if (e->is_block)
+        return;
+    if (owns_by_opener(sim, c))
+        session_force_block(&e->machine); /* it is ours, whatever will become of whom */
+    else
+        session_open_block(&e->machine);
+    if (!session_has_block(&e->machine))
         return;
     e->is_block = true;
+    e->answered_at = sim->now;
+    output(sim, c);
     if (owns_by_opener(sim, c))
         e->opener_end = c->pipes[SIM_DOWN].sent;
     arm_gap(sim, c);
@@ -234,8 +237,6 @@ static void tell(struct sim *sim, struct sim_conn *c, uint32_t pos)
     struct sim_rcpt *r = &c->rcpts[pos];
     struct answer answer = answer_of((enum sim_verdict)r->verdict);
     r->is_answered = true;
-    if (pos == c->server.opener_pos)
-        return;
     if (r->verdict != SIM_ACCEPT) {
         session_refuse_rcpt(&c->server.machine, pos, answer);
         return;
@@ -252,7 +253,7 @@ static void answer(struct sim *sim, struct sim_conn *c, uint32_t pos)
     ASSERT(r->work != SIM_WORK_DECIDED);
     r->work = SIM_WORK_DECIDED;
     e->decided_count++;
-    if (c->dialect == LAB_ADAT) {
+    if (is_adat(c)) {
         struct answer a = answer_of((enum sim_verdict)r->verdict);
         session_answer(&e->machine, r->slot, r->verdict == SIM_ACCEPT ? ANSWER(STATUS_RCPT_OK) : a);
         output(sim, c);
@@ -261,8 +262,7 @@ static void answer(struct sim *sim, struct sim_conn *c, uint32_t pos)
     if (!is_streamed(sim, c))
         return;
     tell(sim, c, pos);
-    if (!e->is_block && !is_list_from_start(c) &&
-        (!owns_by_opener(sim, c) || e->is_opener_committed))
+    if (!owns_by_opener(sim, c) || e->is_opener_committed)
         open_block(sim, c);
     output(sim, c);
     note_answered(c);
@@ -330,7 +330,7 @@ static void finish(struct sim *sim, struct sim_conn *c)
 {
     struct sim_server_end *e = &c->server;
     struct answer whole = ANSWER(STATUS_NONE);
-    if (c->dialect == LAB_ADAT) {
+    if (is_adat(c)) {
         uint32_t entry = 0;
         for (uint32_t pos = 0; pos < e->rcpt_count; pos++) {
             struct commit_proof proof = {.queue_id = ++sim->commit_count, .is_committed = true};
@@ -341,7 +341,7 @@ static void finish(struct sim *sim, struct sim_conn *c)
     for (uint32_t pos = 0; has_list(c) && pos < e->rcpt_count; pos++)
         if (!c->rcpts[pos].is_answered)
             tell(sim, c, pos);
-    if (c->dialect == LAB_SMTP) {
+    if (c->server.dialect == DIALECT_SMTP) {
         whole = answer_of((enum sim_verdict)c->rcpts[0].verdict);
         for (uint32_t pos = 0; pos < e->rcpt_count; pos++)
             tell(sim, c, pos);
@@ -389,10 +389,10 @@ static void all_decided(struct sim *sim, struct sim_conn *c)
 {
     const struct lab_server *server = &sim->point->server;
     struct sim_server_end *e = &c->server;
-    if (c->dialect == LAB_SMTP)
+    if (c->server.dialect == DIALECT_SMTP)
         level(c);
     e->stage = SIM_STAGE_FINAL;
-    bool has_closer = is_streamed(sim, c) && c->dialect != LAB_LMTP && c->dialect != LAB_EXDATA;
+    bool has_closer = e->is_block && dialect_has_closer((enum dialect)e->dialect);
     if (has_closer && server->final_ns > 0) {
         sim_ladder_note(sim, c, LADDER_SERVER, server->final_ns, "work before the final reply");
         sim_push(sim, c, SIM_FINAL, 0, SIM_RANK_WORK, server->final_ns);
@@ -458,7 +458,7 @@ static void go_on(struct sim *sim, struct sim_conn *c)
     }
     if (e->stage != SIM_STAGE_EACH || e->decided_count < e->rcpt_count)
         return;
-    if (c->dialect == LAB_ADAT)
+    if (is_adat(c))
         e->stage = SIM_STAGE_NAMED;
     else
         all_decided(sim, c);
@@ -468,7 +468,7 @@ static void on_before(struct sim *sim, struct sim_conn *c)
 {
     struct sim_server_end *e = &c->server;
     c->message->is_scanned = true;
-    if (c->dialect == LAB_ADAT) {
+    if (is_adat(c)) {
         e->stage = SIM_STAGE_NAMED;
         session_name_rcpts(&e->machine);
         output(sim, c);
@@ -603,19 +603,11 @@ static void on_committed_opener(struct sim *sim, struct sim_conn *c)
     e->is_opener_due = false;
     if (e->stage == SIM_STAGE_DONE)
         return;
-    for (uint32_t pos = 0; pos < e->rcpt_count; pos++)
-        if (c->rcpts[pos].verdict == SIM_ACCEPT)
-            e->opener_pos = pos;
-    if (e->opener_pos != UINT32_MAX) {
-        struct commit_proof proof = {.queue_id = ++sim->commit_count, .is_committed = true};
-        e->is_opener_committed = true;
-        commit_all(sim, c);
-        if (!c->rcpts[e->opener_pos].is_answered)
-            session_accept_rcpt(&e->machine, e->opener_pos, ANSWER(STATUS_STORED), &proof);
-        if (e->decided_count > 0 || (opener_ns != CLOCK_NEVER && sim->now - e->dot_at >= opener_ns))
-            open_block(sim, c);
-        note_answered(c);
-    }
+    e->is_opener_committed = true;
+    commit_all(sim, c);
+    if (e->decided_count > 0 || (opener_ns != CLOCK_NEVER && sim->now - e->dot_at >= opener_ns))
+        open_block(sim, c);
+    note_answered(c);
     if (e->is_drop_due)
         drop(sim, c);
     else if (e->is_final_due)
@@ -643,6 +635,7 @@ static void on_content(struct sim *sim, struct sim_conn *c, const struct session
     struct identity id;
     give_scan(sim, c);
     e->dot_at = e->answered_at = sim->now;
+    e->dialect = (uint8_t)session_dialect(&e->machine);
     ASSERT(identity_from_message_id(slice_of(ev->scan->message_id, ev->scan->message_id_len), &id));
     ASSERT(id.seq == c->message->seq);
     ASSERT(ev->answer.status == STATUS_NONE);
@@ -799,7 +792,7 @@ static void step(struct sim *sim, struct sim_conn *c)
 void sim_server_init(struct sim *sim, struct sim_conn *c)
 {
     (void)sim;
-    c->server = (struct sim_server_end){.opener_pos = UINT32_MAX};
+    c->server = (struct sim_server_end){0};
     list_init(&c->server.waiting);
 }
 
@@ -856,7 +849,7 @@ static void on_budget(struct sim *sim, struct sim_conn *c)
         return;
     sim_ladder_note(sim, c, LADDER_SERVER, 0, "the reply budget is over");
     e->is_budget_over = true;
-    if (c->dialect == LAB_ADAT && e->stage < SIM_STAGE_EACH) {
+    if (is_adat(c) && e->stage < SIM_STAGE_EACH) {
         e->stage = SIM_STAGE_DONE;
         session_finish(&e->machine, ANSWER(STATUS_DECISION_TIMEOUT));
         output(sim, c);
@@ -870,10 +863,10 @@ static void on_budget(struct sim *sim, struct sim_conn *c)
         r->verdict = (uint8_t)(r->is_committed ? SIM_ACCEPT : SIM_LATE); /* B: it is ours */
         answer(sim, c, pos);
     }
-    if (c->dialect != LAB_ADAT)
+    if (!is_adat(c))
         e->stage = SIM_STAGE_EACH;
     go_on(sim, c);
-    if (c->dialect == LAB_ADAT)
+    if (is_adat(c))
         step(sim, c);
 }
 
@@ -935,7 +928,7 @@ void sim_server_on_event(struct sim *sim, struct sim_conn *c, const struct sim_e
             return;
         decide(sim, c, e->arg);
         go_on(sim, c);
-        if (c->dialect == LAB_ADAT)
+        if (is_adat(c))
             step(sim, c); /* there is room for the next DRCP */
         return;
     case SIM_COMMITTED_RCPT:
@@ -952,8 +945,7 @@ void sim_server_on_event(struct sim *sim, struct sim_conn *c, const struct sim_e
         finish(sim, c);
         return;
     case SIM_OPENER:
-        if (!s->is_block && s->stage < SIM_STAGE_FINAL &&
-            (!owns_by_opener(sim, c) || s->is_opener_committed))
+        if (s->stage < SIM_STAGE_FINAL && (!owns_by_opener(sim, c) || s->is_opener_committed))
             open_block(sim, c);
         return;
     case SIM_PROGRESS:

@@ -157,8 +157,8 @@ struct sim_server_end {
     uint32_t decided_count, begun_count, committing_count;
     uint32_t answered_count; /* from the first one on without a gap */
     uint64_t opener_end;     /* reading B: octets of output up to the opening line */
-    uint32_t opener_pos;     /* reading B: accepted ahead of its time */
     uint8_t stage;           /* enum sim_stage */
+    uint8_t dialect;         /* enum dialect, from the end of the content on */
     bool is_open, was_open;
     bool is_at_hand, is_in_work;
     bool is_block, is_gap_armed;
@@ -178,10 +178,9 @@ struct sim_conn {
     uint64_t number;
     uint32_t generation;
     uint32_t attempt;
-    uint32_t rcpt_count;      /* of this try */
-    enum lab_dialect dialect; /* the same: nobody asks for a list of one (PRDR-39) */
-    bool is_cut;              /* no octet is delivered any more */
-    bool is_silent;           /* the same, and nobody is told */
+    uint32_t rcpt_count; /* of this try */
+    bool is_cut;         /* no octet is delivered any more */
+    bool is_silent;      /* the same, and nobody is told */
     clock_ns cut_at;
     struct rng rng;
     struct sim_pipe pipes[2]; /* by enum sim_way */
