@@ -477,6 +477,9 @@ static const struct error_row {
     {LISTENER DOMAIN "limits { drain = 30 }", "3: drain: '30' needs one of the units ms, s"},
     {LISTENER DOMAIN "limits { drain = 2h }", "3: drain: '2h' is outside of 0ms to 1h"},
     {LISTENER DOMAIN "limits {\n buffers = 100 }", "4: buffers: 100 is not a power of two"},
+    /* HOL-14: reading B is for a server that can queue and bounce */
+    {DOMAIN "listener a { address = \"smtp://127.0.0.1:1\"\n offer = [standard, xrcpt250b] }",
+     "3: offer: 'xrcpt250b' is not one of standard"},
     {DOMAIN "listener a { address = \"smtp://127.0.0.1:1\"\n offer = [all, -foo] }",
      "3: offer: '-foo' is not one of standard, pipelining, 8bitmime"},
     {DOMAIN "listener a { address = \"smtp://127.0.0.1:1\"\n unix_mode = 0999 }",

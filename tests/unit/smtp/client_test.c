@@ -953,6 +953,29 @@ static void test_settled_wrapped(void **state)
     check_fates(&r, &deferrals, "FDD");
 }
 
+/* DEF-18, DEF-20: 10 minutes for the opening reply, as for each that follows. */
+static void test_opener_deadline(void **state)
+{
+    static const struct row row = {
+        "", D, ENV, {"250 ok", "352 l", "352 l", "352 l", "354 go", "353 x", "250 a"}, "", 0};
+    struct rig r;
+    (void)state;
+    begin(&r, &row);
+    for (int n = 0; n < 5; n++)
+        reply(&r, row.replies[n]);
+    assert_int_equal(client_phase(&r.client), CLIENT_PHASE_DONE);
+    assert_true(client_deadline(&r.client) >= 600 * NS_PER_S);
+    for (int n = 5; row.replies[n] != NULL; n++) {
+        clock_ns now = 599 * NS_PER_S * (clock_ns)(n - 4);
+        struct client_event ev;
+        char line[64];
+        int len = snprintf(line, sizeof(line), "%s\r\n", row.replies[n]);
+        assert_int_equal(client_feed(&r.client, slice_of(line, (size_t)len), now, &ev), len);
+        assert_int_equal(ev.is_opening, n == 5);
+        assert_true(client_deadline(&r.client) >= now + 600 * NS_PER_S);
+    }
+}
+
 /* EXD-16: a fresh timer for each reply inside; HOL-15: for each line. */
 static void test_wrapped_deadlines(void **state)
 {
@@ -1024,6 +1047,7 @@ static void test_dialect_asked(void **state)
         {SESSION_OFFER_EXDATA | SESSION_OFFER_XRCPT250, "250-PRDR\r\n250-XRCPT250\r\n250 XEXDATA",
          " EXDATA"},
         {SESSION_OFFER_DEFERRALS, "250-PRDR\r\n250 EXDATA", ""},
+        {SESSION_OFFER_DIALECTS, "250-XRCPT250B\r\n250 XRCPT250", " XRCPT250"}, /* HOL-14 */
         {0, "250-PRDR\r\n250 DEFERRALS", ""},
     };
     struct rig r;
@@ -1427,6 +1451,7 @@ int main(void)
         cmocka_unit_test(test_dialect_asked),
         cmocka_unit_test(test_adat_bytes),
         cmocka_unit_test(test_wrapped_deadlines),
+        cmocka_unit_test(test_opener_deadline),
         cmocka_unit_test(test_quit_tells_what_was_read),
         cmocka_unit_test(test_trust),
     };

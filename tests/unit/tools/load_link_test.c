@@ -611,6 +611,75 @@ static void test_what_restarts_the_wait(void **state)
                              rows[i].stops[restart]);
 }
 
+/* duplicates.md 4, where the time lies with the client: work of 60 s, then 30 s for each of ten,
+ * and 300 s of patience. HOL-2: a list survives that on a timer that each line restarts. */
+static void test_reference_in_each(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *keyword;
+        const char *opener, *each, *last_each, *closer;
+        uint32_t credited[LINK_RESTART_COUNT]; /* reset, line, reply, total */
+    } rows[] = {
+        {"X", NULL, NULL, NULL, "250 all\r\n", {0, 0, 0, 0}},
+        {"PRDR", "353 x\r\n", "250 a\r\n", "250 a\r\n", "250 all\r\n", {10, 10, 10, 0}},
+        {"XPRDR1", NULL, "250 a\r\n", "250 a\r\n", "250 all\r\n", {10, 10, 10, 0}},
+        {"EXDATA", NULL, "558-250 a\r\n", "558 250 a\r\n", NULL, {10, 10, 8, 8}},
+        {"XRCPT250",
+         "250-2.0.0 +RCPT 10\r\n",
+         "250-250 a\r\n",
+         "250-250 a\r\n",
+         "250 2.0.0 +END\r\n",
+         {10, 10, 8, 8}},
+        {"XRCPT250B",
+         "250-2.0.0 +RCPT 10\r\n",
+         "250-250 a\r\n",
+         "250-250 a\r\n",
+         "250 2.0.0 +END\r\n",
+         {10, 10, 10, 10}},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
+        for (int restart = 0; restart < LINK_RESTART_COUNT; restart++) {
+            struct rig r;
+            char text[100];
+            setup(&r, "10", "500");
+            r.config.client.dialects = SESSION_OFFER_DIALECTS;
+            r.config.client.pipelining = CLIENT_PIPELINE_ENVELOPE;
+            r.config.client.timeouts_ns[CLIENT_PHASE_DONE] = 300 * SECOND;
+            r.config.timeouts.restarts[CLIENT_PHASE_DONE] = (enum link_restart)restart;
+            dial(&r, make_job(&r, 0));
+            snprintf(text, sizeof(text), "250-mx\r\n250-PIPELINING\r\n250 %s\r\n", rows[i].keyword);
+            say(&r, text);
+            hand_out(&r);
+            link_sent(&r.link, r.now, r.now);
+            for (int n = 0; n < 11; n++)
+                say(&r, "250 ok\r\n");
+            say(&r, "354 go\r\n");
+            sends_content(&r);
+            clock_ns dot_at = r.now;
+            if (rows[i].opener != NULL)
+                say(&r, rows[i].opener);
+            for (uint32_t k = 1; k <= 10 && r.events[0] == '\0'; k++) {
+                clock_ns at = dot_at + (60 + 30 * k) * SECOND;
+                bool is_late = link_deadline(&r.link) < at;
+                r.now = is_late ? link_deadline(&r.link) : at;
+                if (is_late)
+                    link_expire(&r.link, r.now);
+                if (!is_late && rows[i].each != NULL)
+                    say(&r, k < 10 ? rows[i].each : rows[i].last_each);
+                if (!is_late && k == 10 && rows[i].closer != NULL)
+                    say(&r, rows[i].closer);
+                pump(&r);
+            }
+            uint32_t credited = 0;
+            for (uint32_t k = 0; k < 10; k++)
+                credited += job_fate(r.job, k) == ATTEMPT_ACCEPTED;
+            if (credited != rows[i].credited[restart])
+                fail_msg("%s, %d: %u", rows[i].keyword, restart, credited);
+            teardown(&r);
+        }
+}
+
 /* --- what goes wrong -------------------------------------------------------------------------- */
 
 static void test_timeouts(void **state)
@@ -1000,6 +1069,7 @@ int main(void)
         cmocka_unit_test(test_prdr),
         cmocka_unit_test(test_dialects),
         cmocka_unit_test(test_what_restarts_the_wait),
+        cmocka_unit_test(test_reference_in_each),
         cmocka_unit_test(test_timeouts),
         cmocka_unit_test(test_blocked_sending),
         cmocka_unit_test(test_refusals),
