@@ -580,6 +580,7 @@ static void paced_replies(void **state)
     pass(w, 1);
     expect_codes("250");
     assert_true(fake.is_shut);
+    end_of_input(w, 0); /* what waits to be settled is given back */
     world_free(w);
 }
 
