@@ -112,7 +112,7 @@ static void refused_group_last(struct trial *t)
     (void)(trial_start(t) && trial_send(t, "MAIL", slice_of(group, (size_t)len)) &&
            trial_need(t, "250") && trial_expect_for(t, "RCPT", "4xx|5xx") &&
            trial_expect_for(t, "BDAT LAST", "4xx|5xx") && trial_expect_for(t, "NOOP", "250") &&
-           trial_mail(t, "") && trial_quit(t));
+           trial_ask(t, "250", "RSET") && trial_mail(t, "") && trial_quit(t));
 }
 
 static void group(struct trial *t)

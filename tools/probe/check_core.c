@@ -166,7 +166,7 @@ static void vanished(struct trial *t)
     talk_abort(t->talk);
     t->is_open = false;
     transcript_note(&t->transcript, "reset by the probe");
-    (void)(trial_start(t) && trial_quit(t));
+    (void)(trial_restart(t) && trial_quit(t));
 }
 
 static void half_close(struct trial *t)

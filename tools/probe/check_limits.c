@@ -46,7 +46,7 @@ static void command_endless(struct trial *t)
     if (t->reply->code != 0 && !trial_code_is(t->reply->code, "4xx|5xx"))
         trial_fail(t, "a line of 524290 octets gets %d", t->reply->code);
     trial_close(t);
-    (void)(trial_start(t) && trial_quit(t));
+    (void)(trial_restart(t) && trial_quit(t));
 }
 
 static void local_part_64(struct trial *t)

@@ -132,7 +132,7 @@ static const struct check rows[] = {
     {"OTH-11/accepted", CHECK_MUST, NEED_RCPT, "XPRDR1", "two replies and a final one", plain},
     {"OTH-11/mixed", CHECK_MUST, NEED_RCPT | NEED_CONTENT_REFUSED, "XPRDR1",
      "the same when the second refuses", plain_mixed},
-    {"OTH-C/two", CHECK_SHOULD, NEED_SMTP, "", "two dialects on one MAIL: 501", two_at_once},
+    {"OTH-S6/two", CHECK_SHOULD, NEED_SMTP, "", "two dialects on one MAIL: 501", two_at_once},
 };
 
 const struct check_sheet check_others = {"others", "ADAT, XPRDR1, and two at once", rows,

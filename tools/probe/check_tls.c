@@ -88,6 +88,11 @@ static void injection_part(struct trial *t)
     inject(t, "STARTTLS\r\nXPROBE INJECTED "); /* EHLO would become its end */
 }
 
+static void requiretls(struct trial *t)
+{
+    trial_fail(t, "REQUIRETLS is offered on a connection in clear");
+}
+
 static void handshake_fails(struct trial *t)
 {
     if (!trial_start(t) || !trial_must(t, "220", "STARTTLS") ||
@@ -98,7 +103,7 @@ static void handshake_fails(struct trial *t)
         memcmp(line.ptr, "250", 3) == 0)
         trial_fail(t, "commands in clear are run behind 220");
     trial_close(t);
-    (void)(trial_start(t) && trial_quit(t));
+    (void)(trial_restart(t) && trial_quit(t));
 }
 
 static const struct check rows[] = {
@@ -112,6 +117,8 @@ static const struct check rows[] = {
      "a command behind STARTTLS is not run inside", injection},
     {"CORE-28/injection-part", CHECK_MUST, NEED_CLEAR, "STARTTLS",
      "half a command behind STARTTLS is not run inside", injection_part},
+    {"CORE-29/clear", CHECK_MUST, NEED_CLEAR, "REQUIRETLS", "REQUIRETLS is offered inside only",
+     requiretls},
     {"CORE-28/clear", CHECK_MUST, NEED_CLEAR, "STARTTLS", "no command in clear behind 220",
      handshake_fails},
 };

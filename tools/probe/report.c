@@ -37,14 +37,26 @@ static const char *color_end(bool has_color)
     return has_color ? "\x1b[0m" : "";
 }
 
+/* What a server says, without what would do something to a terminal. */
+static void put_plain(FILE *out, const char *text)
+{
+    for (; *text != '\0' && *text != '\n'; text++)
+        fputc(*text < ' ' || *text > '~' ? '?' : *text, out);
+}
+
 void report_text_begin(FILE *out, const struct run *r, bool has_color)
 {
     const struct found *f = &r->probe->found;
     fprintf(out, "%s%s%s\n", has_color ? "\x1b[1m" : "", r->options->target.url,
             color_end(has_color));
-    if (f->greeting[0] != '\0')
-        fprintf(out, "  greeting  %.*s\n", (int)strcspn(f->greeting, "\n"), f->greeting);
-    fprintf(out, "  name      %s\n  offers   ", f->domain);
+    if (f->greeting[0] != '\0') {
+        fputs("  greeting  ", out);
+        put_plain(out, f->greeting);
+        fputc('\n', out);
+    }
+    fputs("  name      ", out);
+    put_plain(out, f->domain);
+    fputs("\n  offers   ", out);
     int column = 12;
     for (uint32_t i = 0; i < f->count; i++) {
         int len = (int)(strlen(f->at[i].name) + strlen(f->at[i].params)) + 2;
@@ -53,8 +65,10 @@ void report_text_begin(FILE *out, const struct run *r, bool has_color)
             column = 12;
         }
         column += len;
-        fprintf(out, " %s%s%s", f->at[i].name, *f->at[i].params != '\0' ? "=" : "",
-                f->at[i].params);
+        fputc(' ', out);
+        put_plain(out, f->at[i].name);
+        fputs(*f->at[i].params != '\0' ? "=" : "", out);
+        put_plain(out, f->at[i].params);
     }
     fputs(f->count == 0 ? " nothing\n" : "\n", out);
     fflush(out);
@@ -144,8 +158,9 @@ void report_text_end(FILE *out, const struct run *r, bool has_color)
     const uint32_t *c = r->counts;
     if (r->row_count > 0)
         put_skips(out, r, r->row_count, has_color);
-    fprintf(out, "\n%zu rules: %s%u passed%s, %s%u failed%s, %s%u warned%s, %u skipped; %.1f s\n",
-            r->row_count, color_of(TRIAL_PASS, has_color), c[TRIAL_PASS], color_end(has_color),
+    fprintf(out, "\n%zu rule%s: %s%u passed%s, %s%u failed%s, %s%u warned%s, %u skipped; %.1f s\n",
+            r->row_count, r->row_count == 1 ? "" : "s", color_of(TRIAL_PASS, has_color),
+            c[TRIAL_PASS], color_end(has_color),
             c[TRIAL_FAIL] > 0 ? color_of(TRIAL_FAIL, has_color) : "", c[TRIAL_FAIL],
             c[TRIAL_FAIL] > 0 ? color_end(has_color) : "",
             c[TRIAL_WARN] > 0 ? color_of(TRIAL_WARN, has_color) : "", c[TRIAL_WARN],

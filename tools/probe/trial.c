@@ -33,12 +33,21 @@ bool trial_is_lmtp(const struct trial *t)
     return t->options->target.is_lmtp;
 }
 
+/* What a server says may hold anything; a reason is one line of printable ASCII. */
+static void make_plain(char *text)
+{
+    for (; *text != '\0'; text++)
+        if (*text < ' ' || *text > '~')
+            *text = *text == '\n' ? '/' : '?';
+}
+
 static void end_with(struct trial *t, enum trial_outcome outcome, const char *fmt, va_list args)
 {
     if (!trial_goes_on(t))
         return;
     t->outcome = outcome;
     vsnprintf(t->reason, sizeof(t->reason), fmt, args);
+    make_plain(t->reason);
 }
 
 bool trial_fail(struct trial *t, const char *fmt, ...)
@@ -78,18 +87,15 @@ static clock_ns reply_deadline(const struct trial *t)
 
 static void set_due(struct trial *t, const char *due)
 {
-    snprintf(t->due, sizeof(t->due), "%s", due);
+    snprintf(t->due, sizeof(t->due), "%s", *due != '\0' ? due : "an empty line");
+    make_plain(t->due);
 }
 
-/* The last reply in one line, for a reason. */
-static const char *quoted(const struct trial *t, char *memory, size_t cap)
+/* What is missing when nothing comes. */
+static const char *due_text(const struct trial *t, char *memory, size_t cap)
 {
-    size_t len = size_min(t->reply->len, cap - 1);
-    for (size_t i = 0; i < len; i++) {
-        char c = t->reply->text[i];
-        memory[i] = (char)(c == '\n' ? '/' : c < ' ' || c > '~' ? '?' : c);
-    }
-    memory[len] = '\0';
+    snprintf(memory, cap, "%s%s", t->state.is_greeting ? "the greeting" : "a reply to ",
+             t->state.is_greeting ? "" : t->due);
     return memory;
 }
 
@@ -140,22 +146,26 @@ static bool lost(struct trial *t, enum talk_result result, bool may_end)
         [TALK_LONG] = "the server sent a line without end",
         [TALK_TLS] = "TLS failed",
     };
+    char due[128];
     bool is_end = result == TALK_CLOSED || result == TALK_RESET;
+    due_text(t, due, sizeof(due));
     note(t, "%s", words[result]);
     if (is_end && may_end)
         return trial_goes_on(t);
     if (is_end && !trial_code_is(t->reply->code, "221|421|521|554"))
         watch_note(&t->probe->watch, WATCH_CLOSE, t->check->id, &t->transcript,
-                   "%s where a reply to %s was due", words[result], t->due);
-    return trial_fail(t, "%s where a reply to %s was due", words[result], t->due);
+                   "%s where %s was due", words[result], due);
+    return trial_fail(t, "%s where %s was due", words[result], due);
 }
 
 static bool add_line(struct trial *t, struct slice line, int *ret_code, bool *ret_last)
 {
+    char due[128];
     struct trial_reply *r = t->reply;
     transcript_put(&t->transcript, "S:", line);
     if (r->raw_len + line.len > sizeof(r->raw) || r->line_count == TRIAL_REPLY_LINES_MAX)
-        return trial_fail(t, "a reply to %s without end: %u lines and more", t->due, r->line_count);
+        return trial_fail(t, "%s does not end: %u lines and more", due_text(t, due, sizeof(due)),
+                          r->line_count);
     memcpy(r->raw + r->raw_len, line.ptr, line.len);
     r->raw_len += line.len;
     while (line.len > 0 && (line.ptr[line.len - 1] == '\n' || line.ptr[line.len - 1] == '\r'))
@@ -164,7 +174,8 @@ static bool add_line(struct trial *t, struct slice line, int *ret_code, bool *re
     bool is_code = line.len >= 3 && p[0] >= '2' && p[0] <= '5' && p[1] >= '0' && p[1] <= '9' &&
                    p[2] >= '0' && p[2] <= '9';
     if (!is_code || (line.len > 3 && p[3] != ' ' && p[3] != '-'))
-        return trial_fail(t, "garbage where a reply to %s was due: no line of a reply", t->due);
+        return trial_fail(t, "garbage where %s was due: no line of a reply",
+                          due_text(t, due, sizeof(due)));
     *ret_code = (p[0] - '0') * 100 + (p[1] - '0') * 10 + (p[2] - '0');
     *ret_last = line.len == 3 || p[3] == ' ';
     if (r->line_count > 0)
@@ -219,13 +230,13 @@ bool trial_read_or_end(struct trial *t)
 
 static bool check_code(struct trial *t, const char *codes, bool is_preparation)
 {
-    char said[200], wanted[96];
+    char wanted[96];
     if (!trial_goes_on(t) || trial_code_is(t->reply->code, codes))
         return trial_goes_on(t);
     if (is_preparation)
-        return trial_skip(t, "the server answers %s: %s", t->due, quoted(t, said, sizeof(said)));
-    return trial_fail(t, "%s: expected %s, got \"%s\"", t->due,
-                      codes_text(codes, wanted, sizeof(wanted)), quoted(t, said, sizeof(said)));
+        return trial_skip(t, "the server answers %s: %.200s", t->due, t->reply->text);
+    return trial_fail(t, "%s: expected %s, got \"%.200s\"", t->due,
+                      codes_text(codes, wanted, sizeof(wanted)), t->reply->text);
 }
 
 bool trial_expect(struct trial *t, const char *codes)
@@ -361,7 +372,7 @@ bool trial_connect(struct trial *t)
     if (t->options->target.is_tls && !trial_handshake(t))
         return false;
     t->state.is_greeting = true;
-    set_due(t, "the connection (its greeting)");
+    set_due(t, "the connection");
     if (!trial_read(t))
         return false;
     t->state.is_greeting = false;
@@ -393,14 +404,27 @@ bool trial_start(struct trial *t)
     return trial_connect(t) && trial_hello(t);
 }
 
+bool trial_restart(struct trial *t)
+{
+    bool was_good = trial_goes_on(t);
+    if (trial_start(t))
+        return true;
+    if (was_good && t->outcome == TRIAL_SKIP) {
+        char why[TRIAL_REASON_BYTES];
+        memcpy(why, t->reason, sizeof(why));
+        t->outcome = TRIAL_PASS;
+        return trial_fail(t, "the server does not answer any more: %s", why);
+    }
+    return false;
+}
+
 bool trial_quit(struct trial *t)
 {
-    char said[200];
     if (!trial_say(t, "QUIT") || !trial_read(t))
         return false;
     if (t->reply->code != 221)
-        return trial_fail(t, "replies and commands are out of step: QUIT gets \"%s\"",
-                          quoted(t, said, sizeof(said)));
+        return trial_fail(t, "replies and commands are out of step: QUIT gets \"%.200s\"",
+                          t->reply->text);
     trial_close(t);
     return true;
 }

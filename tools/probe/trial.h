@@ -84,6 +84,8 @@ bool trial_goes_on(const struct trial *t);
 bool trial_connect(struct trial *t);
 /* trial_start() - and EHLO or LHLO. */
 bool trial_start(struct trial *t);
+/* trial_restart() - the same as a part of the test: that the server still answers. */
+bool trial_restart(struct trial *t);
 bool trial_hello(struct trial *t);
 /* trial_handshake() - TLS from here on. */
 bool trial_handshake(struct trial *t);
