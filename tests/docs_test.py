@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Manual pages and completions say what the programs, the configuration and the script language say.
 
-The programs are those that POSTERND, POSTERNCTL, POSTERN_LOAD, POSTERN_SINK and POSTERN_LAB name.
+The programs are those that POSTERND, POSTERNCTL, POSTERN_LOAD, POSTERN_SINK, POSTERN_LAB and
+POSTERN_PROBE name.
 What is not installed here (man, mandoc, zsh) is not asked.
 """
 
@@ -20,13 +21,16 @@ MAN = ROOT / "tools/man"
 BASH = ROOT / "tools/completion/postern.bash"
 ZSH = ROOT / "tools/completion/_postern"
 PROGRAMS = {name: os.environ.get(name.upper().replace("-", "_"), name)
-            for name in ("posternd", "posternctl", "postern-load", "postern-sink", "postern-lab")}
+            for name in ("posternd", "posternctl", "postern-load", "postern-sink", "postern-lab",
+                         "postern-probe")}
 PAGES = {"posternd": "posternd.8", "posternctl": "posternctl.1", "postern-load": "postern-load.1",
-         "postern-sink": "postern-sink.1", "postern-lab": "postern-lab.1"}
+         "postern-sink": "postern-sink.1", "postern-lab": "postern-lab.1",
+         "postern-probe": "postern-probe.1"}
 SPOOL_VERBS = ("list", "show", "verify", "export", "delete", "requeue")
 MAP_VERBS = ("build", "query", "dump")
 COMMANDS = ([("posternd",), ("posternctl",), ("posternctl", "spool"), ("posternctl", "map"),
-             ("postern-load",), ("postern-sink",), ("postern-lab",), ("postern-lab", "ledger")] +
+             ("postern-load",), ("postern-sink",), ("postern-lab",), ("postern-lab", "ledger"),
+             ("postern-probe",)] +
             [("posternctl", "spool", verb) for verb in SPOOL_VERBS] +
             [("posternctl", "map", verb) for verb in MAP_VERBS])
 COLUMNS, LINES = 80, 50
@@ -136,6 +140,10 @@ class Options(unittest.TestCase):
         self.assertEqual(help_options("postern-lab") - own, {"--version"})
         self.assertEqual(bash_offers("postern-lab -"), {"--help", "--version"})
 
+    def test_of_probe(self):
+        self.compare(("postern-probe",), page_options(page("postern-probe.1")),
+                     bash_offers("postern-probe -"), zsh_options(r"_postern_probe\(\)"))
+
     def test_of_spool_verbs(self):
         text = page("posternctl.1")
         self.assertIn(".Fl -spool Ar DIR\n", text)
@@ -160,7 +168,7 @@ class Options(unittest.TestCase):
 
     def test_defaults(self):
         pattern = re.compile(r"(--[a-z-]+) \S+ +(?:(?!--)[^\[(\n])*?[\[(](\w+)[\])](?:  |$)", re.M)
-        for program, least in (("postern-load", 14), ("postern-sink", 5)):
+        for program, least in (("postern-load", 14), ("postern-sink", 5), ("postern-probe", 5)):
             found = pattern.findall(help_of(program))
             self.assertGreaterEqual(len(found), least)
             text = page(PAGES[program])
@@ -185,6 +193,8 @@ class Completion(unittest.TestCase):
                 ("postern-load --shape p", {"poisson"}),
                 ("postern-load --rate ", set()),
                 ("postern-sink --no-offer P", {"PIPELINING", "PRDR"}),
+                ("postern-probe --only L", {"LMTP"}),
+                ("postern-probe lm", {"lmtp://", "lmtp+unix:"}),
                 ("postern-lab ledger --list ", {"lost", "duplicated", "ghost"}),
                 ("postern-lab ledger --arrived sink:a s", {"sink:", "spool:"})):
             with self.subTest(line=line):

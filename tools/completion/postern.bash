@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
-# Completion for bash of posternd, posternctl, postern-load, postern-sink and postern-lab. It is
-# installed once under the name of each of them, and needs nothing but bash.
+# Completion for bash of posternd, posternctl, postern-load, postern-sink, postern-lab and
+# postern-probe. It is installed once under the name of each of them, and needs nothing but bash.
 #
 # Each table has one option a line, and what follows it: "-" nothing, "value" something that cannot
 # be guessed, "file", "dir", or the words that there are. A word that ends in ":" or "=" is not
@@ -11,6 +11,7 @@ _postern_dist='uniform: exp: lognormal: normal: file:'
 _postern_keywords='PIPELINING 8BITMIME CHUNKING BINARYMIME ENHANCEDSTATUSCODES DSN SMTPUTF8'
 _postern_keywords+=' SIZE LIMITS PRDR DEFERRALS INLINE-DSN EXDATA XRCPT250 XRCPT250B XPRDR1 ADAT'
 _postern_addresses='smtp:// lmtp:// smtp+unix: lmtp+unix:'
+_postern_rules='CORE LMTP PRDR DEF INL EXD HOL OTH'
 _postern_targets='smtp:// smtps:// lmtp:// smtp+unix: lmtp+unix:'
 
 _postern_posternd="
@@ -121,6 +122,32 @@ _postern_sink="
 --drop-dot value
 --version -
 --help -"
+
+_postern_probe="
+--rcpt value
+--refused-rcpt value
+--content-refused-rcpt value
+--content-delayed-rcpt value
+--gtube -
+--from value
+--helo value
+--only $_postern_rules
+--skip $_postern_rules
+--list -
+--intrusive -
+--strict -
+--timeout value
+--limit value
+--upload value
+--rcpt-bound value
+--starttls -
+--tls-ca file
+--color auto always never
+--json file
+--junit file
+--quiet -
+--help -
+--version -"
 
 _postern_lab_ledger='
 --attempts file
@@ -316,7 +343,8 @@ _postern() {
         ;;
     postern-sink) _postern_from "$_postern_sink" value ;;
     postern-lab) _postern_lab ;;
+    postern-probe) _postern_from "$_postern_probe" "$_postern_targets" ;;
     esac
 }
 
-complete -F _postern posternd posternctl postern-load postern-sink postern-lab
+complete -F _postern posternd posternctl postern-load postern-sink postern-lab postern-probe
