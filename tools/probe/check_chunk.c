@@ -136,7 +136,7 @@ static void bad_count(struct trial *t)
     static const char *const lines[] = {"BDAT", "BDAT x", "BDAT 5 FIRST", "BDAT -1",
                                         "BDAT 99999999999999999999999"};
     for (size_t i = 0; i < ARRAY_COUNT(lines) && trial_goes_on(t); i++) {
-        if (!trial_start(t) || !trial_envelope(t, "", 1) || !trial_say(t, "%s", lines[i]) ||
+        if (!trial_start(t) || !trial_envelope(t, "", 1) || !trial_say(t, "%s\r\nabc", lines[i]) ||
             !trial_read_or_end(t))
             return;
         if (t->reply->code != 0 && !trial_code_is(t->reply->code, "4xx|5xx"))

@@ -40,8 +40,10 @@ static void hello_syntax(struct trial *t)
         trial_fail(t, "the first line does not begin with the server's name");
     for (uint32_t i = 0; i < found.count; i++) {
         const char *name = found.at[i].name;
-        for (const char *c = name; *c != '\0'; c++)
-            if (!isalnum((unsigned char)*c) && (*c != '-' || c == name) && *c != '=')
+        bool is_old_auth =
+            strncasecmp(name, "AUTH=", 5) == 0; /* said beside AUTH for old clients */
+        for (const char *c = name; *c != '\0' && !is_old_auth; c++)
+            if (!isalnum((unsigned char)*c) && (*c != '-' || c == name))
                 trial_fail(t, "the keyword \"%s\" has a character that may not be in it", name);
         for (const char *c = found.at[i].params; *c != '\0'; c++)
             if (*c < ' ' || *c > '~')
@@ -130,22 +132,27 @@ static void rset(struct trial *t)
 static void noop(struct trial *t)
 {
     (void)(trial_start(t) && trial_mail(t, "") && trial_ask(t, "250", "NOOP") &&
-           trial_ask(t, "250", "NOOP an argument that is ignored") &&
            trial_rcpt_accepted(t, trial_rcpt(t, 0)) && trial_ask(t, "250", "RSET") &&
            trial_quit(t));
+}
+
+static void noop_argument(struct trial *t)
+{
+    (void)(trial_start(t) && trial_ask(t, "250", "NOOP ignored") && trial_quit(t));
 }
 
 static void vrfy(struct trial *t)
 {
     (void)(trial_start(t) &&
-           trial_ask(t, "250|251|252|450|500|502|504|55x", "VRFY %s", trial_rcpt(t, 0)) &&
+           trial_ask(t, "25x|450|50x|55x", "VRFY %.*s", (int)strcspn(trial_rcpt(t, 0), "@"),
+                     trial_rcpt(t, 0)) &&
            trial_quit(t));
 }
 
 static void help_expn(struct trial *t)
 {
-    (void)(trial_start(t) && trial_ask(t, "211|214|500|502|504", "HELP") &&
-           trial_ask(t, "250|252|500|502|504|55x", "EXPN postern-probe") && trial_quit(t));
+    (void)(trial_start(t) && trial_ask(t, "211|214|50x", "HELP") &&
+           trial_ask(t, "25x|50x|55x", "EXPN postern-probe") && trial_quit(t));
 }
 
 static void quit(struct trial *t)
@@ -191,7 +198,7 @@ static void second_message(struct trial *t)
 static void unknown(struct trial *t)
 {
     (void)(trial_start(t) && trial_ask(t, "500|502", "XPROBE") &&
-           trial_ask(t, "500|501|502", "\001\002\003") && trial_quit(t));
+           trial_ask(t, "500|502", "XPROBE with arguments") && trial_quit(t));
 }
 
 static void empty_line(struct trial *t)
@@ -206,11 +213,17 @@ static void letters(struct trial *t)
            trial_ask(t, "250", "rset") && trial_quit(t));
 }
 
-static void bad_syntax(struct trial *t)
+/* Few bad commands in a session: servers end one with too many of them. */
+static void mail_syntax(struct trial *t)
 {
     (void)(trial_start(t) && trial_ask(t, "5xx", "MAIL") &&
            trial_ask(t, "5xx", "MAIL TO:<a@b.example>") && trial_ask(t, "5xx", "MAIL FROM:<") &&
-           trial_mail(t, "") && trial_ask(t, "5xx", "RCPT TO:") &&
+           trial_quit(t));
+}
+
+static void rcpt_syntax(struct trial *t)
+{
+    (void)(trial_start(t) && trial_mail(t, "") && trial_ask(t, "5xx", "RCPT TO:") &&
            trial_ask(t, "5xx", "RCPT TO:<>") &&
            trial_ask(t, "5xx", "RCPT TO:<%s", trial_rcpt(t, 0)) && trial_quit(t));
 }
@@ -384,7 +397,9 @@ static const struct check rows[] = {
     {"CORE-4/data-refused", CHECK_MUST, NEED_REFUSED, "",
      "DATA when every recipient was refused: 503 or 554", data_all_refused},
     {"CORE-4/rset", CHECK_MUST, NEED_RCPT, "", "RSET: 250, the transaction is gone", rset},
-    {"CORE-4/noop", CHECK_MUST, NEED_RCPT, "", "NOOP, with argument too, disturbs nothing", noop},
+    {"CORE-4/noop", CHECK_MUST, NEED_RCPT, "", "NOOP disturbs nothing", noop},
+    {"CORE-4/noop-argument", CHECK_SHOULD, 0, "", "NOOP with an argument is the same",
+     noop_argument},
     {"CORE-4/vrfy", CHECK_MUST, NEED_RCPT, "", "VRFY has one of its codes", vrfy},
     {"CORE-4/help", CHECK_MUST, 0, "", "HELP and EXPN have one of their codes", help_expn},
     {"CORE-4/quit", CHECK_MUST, 0, "", "QUIT: 221, then the server closes", quit},
@@ -393,8 +408,9 @@ static const struct check rows[] = {
     {"CORE-4/unknown", CHECK_MUST, 0, "", "an unknown command: 500", unknown},
     {"CORE-4/empty", CHECK_MUST, 0, "", "an empty line is a bad command", empty_line},
     {"CORE-4/case", CHECK_MUST, 0, "", "commands in letters of any case", letters},
-    {"CORE-4/syntax", CHECK_MUST, NEED_RCPT, "", "bad syntax is refused, one reply each",
-     bad_syntax},
+    {"CORE-4/mail-syntax", CHECK_MUST, 0, "", "bad MAIL is refused, one reply each", mail_syntax},
+    {"CORE-4/rcpt-syntax", CHECK_MUST, NEED_RCPT, "", "bad RCPT is refused, one reply each",
+     rcpt_syntax},
     {"CORE-4/parameter", CHECK_MUST, NEED_RCPT, "", "unknown parameters are refused",
      unknown_parameter},
     {"CORE-4/parameter-555", CHECK_SHOULD, NEED_RCPT, "", "unknown parameters: 555",

@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <stdio.h>
 
+#define RSET_COUNT 50     /* servers count commands that do nothing */
 #define COMMAND_BYTES 512 /* with CRLF: RFC 5321 4.5.3.1.4 */
 
 /* NOOP with an argument, @count octets with CRLF. */
@@ -20,7 +21,13 @@ static bool say_noop(struct trial *t, size_t count)
 
 static void command_512(struct trial *t)
 {
-    (void)(trial_start(t) && say_noop(t, COMMAND_BYTES) && trial_expect(t, "250") && trial_quit(t));
+    if (!trial_start(t) || !trial_say(t, "NOOP x") || !trial_read(t))
+        return;
+    if (!trial_code_is(t->reply->code, "250")) {
+        trial_skip(t, "NOOP with an argument is refused, and no other command can be so long");
+        return;
+    }
+    (void)(say_noop(t, COMMAND_BYTES) && trial_expect(t, "250") && trial_quit(t));
 }
 
 /* 500 and on, or the end of the session; never two replies for one line. */
@@ -32,7 +39,10 @@ static void command_long(struct trial *t)
         return;
     if (!trial_code_is(t->reply->code, "250|5xx"))
         trial_fail(t, "a line of 8192 octets gets %d", t->reply->code);
-    (void)(trial_ask(t, "250", "NOOP") && trial_quit(t));
+    if (!trial_say(t, "QUIT") || !trial_read_or_end(t))
+        return;
+    if (t->reply->code != 0 && t->reply->code != 221)
+        trial_fail(t, "one line gets two replies: %.60s", t->reply->text);
 }
 
 static void command_endless(struct trial *t)
@@ -173,18 +183,19 @@ static void size_content(struct trial *t)
 
 /* --- PIPELINING ------------------------------------------------------------------------------- */
 
+/* EHLO, DATA, VRFY, EXPN, QUIT and NOOP may only end a group (RFC 2920 3.1). */
 static void group(struct trial *t)
 {
     char text[4096];
     int len = snprintf(text, sizeof(text),
-                       "RSET\r\nMAIL FROM:<%s>\r\nRCPT TO:<%s>\r\nRCPT TO:<%s>\r\nXPROBE\r\n"
+                       "RSET\r\nMAIL FROM:<%s>\r\nRCPT TO:<%s>\r\nRCPT TO:<%s>\r\n"
                        "RSET\r\nNOOP\r\n",
                        t->options->sender, trial_rcpt(t, 0), trial_rcpt(t, 1));
     (void)(trial_start(t) && trial_send(t, "RSET", slice_of(text, (size_t)len)) &&
            trial_expect(t, "250") && trial_expect_for(t, "MAIL", "250") &&
            trial_expect_for(t, "RCPT", "2xx") && trial_expect_for(t, "RCPT", "2xx") &&
-           trial_expect_for(t, "XPROBE", "500|502") && trial_expect_for(t, "RSET", "250") &&
-           trial_expect_for(t, "NOOP", "250") && trial_quit(t));
+           trial_expect_for(t, "RSET", "250") && trial_expect_for(t, "NOOP", "250") &&
+           trial_quit(t));
 }
 
 static void group_data(struct trial *t)
@@ -197,9 +208,9 @@ static void group_data(struct trial *t)
         !trial_expect_for(t, "DATA", "354"))
         return;
     struct slice message = trial_message(
-        t, "The next transaction is in the same segment.\r\n.\r\nNOOP\r\nMAIL FROM:<>\r\nQUIT\r\n");
+        t, "The next transaction is in the same segment.\r\n.\r\nRSET\r\nMAIL FROM:<>\r\nQUIT\r\n");
     (void)(trial_send(t, "the content", message) && trial_stored(t, 1) &&
-           trial_expect_for(t, "NOOP", "250") && trial_expect_for(t, "MAIL", "250") &&
+           trial_expect_for(t, "RSET", "250") && trial_expect_for(t, "MAIL", "250") &&
            trial_expect_for(t, "QUIT", "221"));
 }
 
@@ -229,11 +240,11 @@ static void octets(struct trial *t)
 
 static void many(struct trial *t)
 {
-    char text[6 * 200];
+    char text[6 * RSET_COUNT];
     for (size_t i = 0; i < sizeof(text); i += 6)
-        memcpy(text + i, "NOOP\r\n", 6);
-    bool goes_on = trial_start(t) && trial_send(t, "NOOP", slice_of(text, sizeof(text)));
-    for (int i = 0; i < 200 && goes_on; i++)
+        memcpy(text + i, "RSET\r\n", 6);
+    bool goes_on = trial_start(t) && trial_send(t, "RSET", slice_of(text, sizeof(text)));
+    for (int i = 0; i < RSET_COUNT && goes_on; i++)
         goes_on = trial_expect(t, "250");
     (void)(goes_on && trial_quit(t));
 }
@@ -253,16 +264,16 @@ static const struct check rows[] = {
     {"CORE-B/rcpts-max", CHECK_SHOULD, NEED_RCPT, "", "one recipient too many: 452", rcpts_bound},
     {"CORE-20/keyword", CHECK_MUST, 0, "SIZE", "SIZE with a number, or alone", size_keyword},
     {"CORE-20/small", CHECK_MUST, 0, "SIZE", "MAIL takes SIZE=1000 and SIZE=0", size_small},
-    {"CORE-20/bad", CHECK_MUST, 0, "SIZE", "SIZE=many is refused", size_bad},
-    {"CORE-20/declared", CHECK_MUST, NEED_RCPT, "SIZE", "more than SIZE is declared: refused early",
-     size_declared},
+    {"CORE-20/bad", CHECK_SHOULD, 0, "SIZE", "SIZE=many is refused", size_bad},
+    {"CORE-20/declared", CHECK_SHOULD, NEED_RCPT, "SIZE",
+     "more than SIZE is declared: refused early", size_declared},
     {"CORE-20/wrong", CHECK_SHOULD, NEED_RCPT, "SIZE", "a wrong declaration is no error",
      size_wrong},
     {"CORE-20/content", CHECK_MUST, NEED_RCPT, "SIZE",
      "more than SIZE is sent: refused at its end, in step", size_content},
     {"CORE-21/octets", CHECK_MUST, 0, "", "a command octet by octet", octets},
-    {"CORE-21/group", CHECK_MUST, NEED_RCPT, "PIPELINING", "seven commands in one segment", group},
-    {"CORE-21/many", CHECK_MUST, 0, "PIPELINING", "200 commands in one segment", many},
+    {"CORE-21/group", CHECK_MUST, NEED_RCPT, "PIPELINING", "six commands in one segment", group},
+    {"CORE-21/many", CHECK_MUST, 0, "PIPELINING", "50 commands in one segment", many},
     {"CORE-21/data", CHECK_MUST, NEED_RCPT, "PIPELINING", "commands up to DATA, and behind the dot",
      group_data},
     {"CORE-21/refused", CHECK_MUST, NEED_REFUSED, "PIPELINING",

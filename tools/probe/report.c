@@ -74,11 +74,23 @@ void report_text_begin(FILE *out, const struct run *r, bool has_color)
     fflush(out);
 }
 
+#define HEAD_LINES 24 /* of a transcript that are shown, when it is longer than both together */
+#define TAIL_LINES 40
+
 static void put_indented(FILE *out, const char *text)
 {
-    while (*text != '\0') {
+    uint32_t count = 0, at = 0;
+    for (const char *c = text; *c != '\0'; c++)
+        count += *c == '\n';
+    for (; *text != '\0'; at++) {
         size_t len = strcspn(text, "\n");
-        fprintf(out, "          | %.*s\n", (int)len, text);
+        bool is_hidden =
+            count > HEAD_LINES + TAIL_LINES && at >= HEAD_LINES && at < count - TAIL_LINES;
+        if (!is_hidden)
+            fprintf(out, "          | %.*s\n", (int)len, text);
+        else if (at == HEAD_LINES)
+            fprintf(out, "          | ... (%u lines, see --json)\n",
+                    count - HEAD_LINES - TAIL_LINES);
         text += len + (text[len] == '\n');
     }
 }

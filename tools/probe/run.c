@@ -117,10 +117,10 @@ static bool discover(struct run *r, char *ret_text, size_t text_cap)
             t.outcome = TRIAL_PASS;
     }
     bool is_good = trial_goes_on(&t);
+    trial_end(&t);
     if (!is_good)
         snprintf(ret_text, text_cap, "%s: cannot be tested: %s\n%s", r->options->target.url,
                  t.reason, transcript_text(&t.transcript));
-    trial_end(&t);
     transcript_deinit(&t.transcript);
     return is_good;
 }

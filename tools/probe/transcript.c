@@ -6,7 +6,7 @@
 
 #define BODY_LINES_MAX 24 /* of what is sent at a time */
 
-static void append(struct transcript *t, const char *line)
+static void append_line(struct transcript *t, const char *line)
 {
     size_t len = strlen(line);
     if (t->len + len + 2 > TRANSCRIPT_BYTES_MAX) {
@@ -23,10 +23,37 @@ static void append(struct transcript *t, const char *line)
         t->text = text;
         t->cap = cap;
     }
+    t->last = t->len;
     memcpy(t->text + t->len, line, len);
     t->len += len;
     t->text[t->len++] = '\n';
     t->text[t->len] = '\0';
+}
+
+void transcript_finish(struct transcript *t)
+{
+    char line[64];
+    uint32_t hidden = t->same > TRANSCRIPT_SAME_MAX ? t->same - TRANSCRIPT_SAME_MAX : 0;
+    t->same = 0;
+    if (hidden == 0)
+        return;
+    snprintf(line, sizeof(line), "-- (and %u times more)", hidden);
+    append_line(t, line);
+}
+
+static void append(struct transcript *t, const char *line)
+{
+    size_t len = strlen(line);
+    bool is_same =
+        t->same > 0 && t->len - t->last == len + 1 && memcmp(t->text + t->last, line, len) == 0;
+    if (is_same && t->same >= TRANSCRIPT_SAME_MAX) {
+        t->same++;
+        return;
+    }
+    if (!is_same)
+        transcript_finish(t);
+    append_line(t, line);
+    t->same = t->text != NULL ? t->same + 1 : 0;
 }
 
 /* One line without its end, escaped; @had_cr, @had_lf: what ended it. */
@@ -91,9 +118,14 @@ bool transcript_copy(const struct transcript *t, struct transcript *ret_copy)
     if (t->text == NULL)
         return true;
     ret_copy->text = strdup(t->text);
+    if (ret_copy->text == NULL)
+        return false;
     ret_copy->len = t->len;
     ret_copy->cap = t->len + 1;
-    return ret_copy->text != NULL;
+    ret_copy->last = t->last;
+    ret_copy->same = t->same;
+    transcript_finish(ret_copy);
+    return true;
 }
 
 void transcript_deinit(struct transcript *t)

@@ -21,6 +21,7 @@ void trial_begin(struct trial *t, struct probe *probe, const struct check *check
 void trial_end(struct trial *t)
 {
     trial_close(t);
+    transcript_finish(&t->transcript);
 }
 
 bool trial_goes_on(const struct trial *t)
@@ -152,6 +153,8 @@ static bool lost(struct trial *t, enum talk_result result, bool may_end)
     note(t, "%s", words[result]);
     if (is_end && may_end)
         return trial_goes_on(t);
+    if (result == TALK_LATE && talk_now() >= t->probe->deadline)
+        return trial_skip(t, "the time of --limit is over");
     if (is_end && !trial_code_is(t->reply->code, "221|421|521|554"))
         watch_note(&t->probe->watch, WATCH_CLOSE, t->check->id, &t->transcript,
                    "%s where %s was due", words[result], due);
