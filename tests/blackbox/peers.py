@@ -79,7 +79,7 @@ def version(name, package):
 
 
 def reply_code(text):
-    found = re.search(r"(?:^|said: )([2-5]\d\d)[ -]", text)
+    found = re.search(r"(?:^|said: |error: )([2-5]\d\d)[ -]", text)
     return int(found.group(1)) if found else None
 
 
@@ -321,7 +321,8 @@ class Syslog:
 
 class Postfix(Peer):
     """Takes mail by SMTP on its port. target: None (everything is discarded behind the queue),
-    ("smtp", PORT) or ("lmtp", PORT or PATH of a socket below this peer's folder).
+    ("smtp", PORT) or ("lmtp", PORT or PATH of a socket below this peer's folder). routes: {domain:
+    target} for those that go another way.
 
     settings: more lines of main.cf, {name: value}; for instance smtp_data_done_timeout,
     lmtp_destination_recipient_limit. A deferred recipient is tried again about each second.
@@ -392,17 +393,22 @@ postlog unix-dgram n - n - 1 postlogd
 /^busy[^@]*@/ 450 4.2.1 Busy, come back later
 """
 
-    def __init__(self, case, target=None, settings=None, processes="100", name=None):
+    def __init__(self, case, target=None, settings=None, processes="100", name=None, routes=None):
         super().__init__(case, name)
-        transport = "discard:"
-        if target is not None:
-            kind, where = target
-            inet = f"inet:127.0.0.1:{where}" if kind == "lmtp" else f"[127.0.0.1]:{where}"
-            transport = f"{kind}:" + (inet if isinstance(where, int) else f"unix:/peer/{where}")
+        transport = "discard:" if target is None else self.transport(*target)
         main = dict(self.MAIN, default_transport=transport, **(settings or {}))
+        if routes:
+            main["transport_maps"] = "regexp:/peer/etc/transport"
+            self.write("etc/transport", "/@client\\.example$/ discard:\n" + "".join(
+                f"/@{re.escape(domain)}$/ {self.transport(*to)}\n" for domain, to in routes.items()))
         self.write("etc/main.cf", "".join(f"{k} = {v}\n" for k, v in main.items()))
         self.write("etc/master.cf", self.MASTER.format(port=self.port, processes=processes))
         self.write("etc/access", self.ACCESS)
+
+    @staticmethod
+    def transport(kind, where):
+        inet = f"inet:127.0.0.1:{where}" if kind == "lmtp" else f"[127.0.0.1]:{where}"
+        return f"{kind}:" + (inet if isinstance(where, int) else f"unix:/peer/{where}")
 
     def command_line(self):
         return ("mkdir queue data; chown postfix data;"
@@ -443,7 +449,8 @@ class Exim(Peer):
     busy* at RCPT, refused* and later* after the content where the client asked for PRDR.
 
     target: None (what it took is discarded, but local parts in kept have a Maildir each below
-    mail/), ("smtp", PORT), ("prdr", PORT) or ("lmtp", PORT): what it took is sent there.
+    mail/), ("smtp", PORT), ("prdr", PORT) or ("lmtp", PORT): what it took is sent there. routes:
+    {domain: port} for those that go to another one, in the same way.
     transport: more lines of the transport (final_timeout, max_rcpt, hosts_try_chunking); settings:
     more lines of the main part. A deferred recipient is tried again about each two seconds."""
 
@@ -506,18 +513,20 @@ begin retry
 """
     DISCARD = "  driver = redirect\n  data = :blackhole:\n"
     KEEP = "  driver = accept\n  local_parts = {kept}\n  transport = peer\n"
-    SEND = ("  driver = manualroute\n  route_list = * 127.0.0.1\n  self = send\n"
+    SEND = ("  driver = manualroute\n  route_list = {routes}\n  self = send\n"
             "  transport = peer\n")
     MAILDIR = ("  driver = appendfile\n  maildir_format\n  user = mail\n  group = mail\n"
                "  directory = /peer/mail/$local_part_data\n  create_directory\n")
 
-    def __init__(self, case, target=None, kept=(), settings="", transport="", name=None):
+    def __init__(self, case, target=None, kept=(), settings="", transport="", name=None,
+                 routes=None):
         super().__init__(case, name)
         self.is_client = target is not None
         last, lines = self.DISCARD, self.MAILDIR
         if self.is_client:
             kind, port = target
-            last = self.SEND
+            ways = [f"{domain} 127.0.0.1::{to}" for domain, to in (routes or {}).items()]
+            last = self.SEND.format(routes="; ".join([*ways, "* 127.0.0.1"]))
             lines = (f"  driver = smtp\n  port = {port}\n  allow_localhost\n  hosts_avoid_tls = *\n"
                      f"  protocol = {'lmtp' if kind == 'lmtp' else 'smtp'}\n"
                      f"  hosts_try_prdr = {'*' if kind == 'prdr' else ''}\n{transport}\n")
@@ -683,7 +692,11 @@ userdb passwd-file {{
 
 class OpenSmtpd(Peer):
     """Takes mail by SMTP for mx.test.example and forgets it, or keeps a Maildir for each local part
-    below mail/. unknown* is 550 at RCPT."""
+    below mail/. unknown* is 550 at RCPT.
+
+    target: ("smtp", PORT) or ("lmtp", PORT): what it took is sent there, all recipients together;
+    ("mail.lmtp", PORT): by its delivery agent, one at a time. It gives up after 300 seconds of
+    silence, which cannot be configured, and tries again after minutes, or at once after retry()."""
 
     NAME = PACKAGE = "opensmtpd"
     LOG = "output"  # its standard error
@@ -692,14 +705,36 @@ smtp max-message-size 1G
 listen on 127.0.0.1 port {port} hostname opensmtpd.test.example
 table users {{ "@" = "mail" }}
 action "take" {action} virtual <users>
+action "forget" mda "/bin/cat >/dev/null" virtual <users>
+match from any for domain "client.example" action "forget"
+{matches}
+"""
+    SERVER = """
 match from any for domain "mx.test.example" rcpt-to regex "^unknown" reject
 match from any for domain "mx.test.example" action "take"
 """
 
-    def __init__(self, case, is_kept=False, name=None):
+    def __init__(self, case, target=None, is_kept=False, routes=None, name=None):
+        """routes: {domain: target} where each goes another way."""
         super().__init__(case, name)
         action = 'maildir "/peer/mail/%{rcpt.user}"' if is_kept else 'mda "/bin/cat >/dev/null"'
-        self.write("etc/smtpd.conf", self.CONFIG.format(port=self.port, action=action))
+        matches = self.SERVER
+        if target is not None:
+            routes = {DOMAIN: target}
+        if routes is not None:
+            matches = "".join(self.route(i, *item) for i, item in enumerate(routes.items()))
+        self.write("etc/smtpd.conf", self.CONFIG.format(port=self.port, action=action,
+                                                        matches=matches))
+
+    @staticmethod
+    def route(i, domain, target):
+        kind, port = target
+        action = (f'lmtp "127.0.0.1:{port}" rcpt-to virtual <users>' if kind == "mail.lmtp" else
+                  f'relay host "{kind}://127.0.0.1:{port}"')
+        return f'action "to{i}" {action}\nmatch from any for domain "{domain}" action "to{i}"\n'
+
+    def retry(self):
+        self.inside("smtpctl", "schedule", "all", status=None)
 
     def command_line(self):
         return "mkdir mail; chown mail:mail mail; exec smtpd -d -f etc/smtpd.conf"
@@ -720,6 +755,17 @@ match from any for domain "mx.test.example" action "take"
                 refused += found.group(1) == "5"
                 deferred += found.group(1) == "4"
         return Counts(messages, recipients, refused, deferred)
+
+    def deliveries(self):
+        found = []
+        words = {"Ok": "sent", "TempFail": "deferred", "PermFail": "failed"}
+        for line in self.lines():
+            match = re.search(r' m[td]a delivery evpid=(\w+) from=<([^>]*)> to=<([^>]*)> (.*) '
+                              r'result="?(\w+)"? stat="?(.*?)"?$', line)
+            if match and match.group(2) != "":
+                queue_id, _, recipient, _, result, text = match.groups()
+                found.append(Delivery(recipient, words[result], reply_code(text), text, queue_id))
+        return found
 
 
 # --- Cyrus ------------------------------------------------------------------------------------

@@ -459,7 +459,9 @@ static void send_next(struct worker *w, struct conn *c, bool is_quiet)
 {
     struct conn_out *o = c->out;
     struct slice rest = slice_of(o->bytes + o->sent, o->len - o->sent);
-    if (c->pace_ns > 0)
+    if (c->pace_ns > 0 && c->sent < c->pace_from)
+        rest = slice_first(rest, (size_t)u64_min(c->pace_from - c->sent, rest.len));
+    else if (c->pace_ns > 0)
         rest = slice_first(rest, (size_t)u64_min(slice_find(rest, (uint8_t)'\n') + 1, rest.len));
     o->submitted = o->sent + (uint32_t)rest.len;
     struct ring_token token = token_of(w, c, RING_SEND);
@@ -515,6 +517,8 @@ void conn_flush(struct worker *w, struct conn *c)
 /* A line has left. The next one has to wait, unless it belongs to what comes afterwards. */
 static void keep_pace(struct worker *w, struct conn *c, bool is_all)
 {
+    if (c->sent <= c->pace_from)
+        return;
     if (is_all && c->phase == CONN_PHASE_INPUT) {
         c->pace_ns = 0;
         return;
@@ -591,8 +595,10 @@ void conn_apply(struct worker *w, struct conn *c, const struct script_effect *e)
         c->stall_until = now + e->stall_read_ns;
     if (e->stall_write_ns > 0)
         c->mute_until = now + e->stall_write_ns;
-    if (e->pace_ns > 0)
+    if (e->pace_ns > 0) {
         c->pace_ns = e->pace_ns;
+        c->pace_from = c->formatted;
+    }
     if (e->tweak != SCRIPT_TWEAK_NONE) {
         c->tweak = e->tweak;
         c->tweak_number = e->tweak_number;

@@ -57,6 +57,7 @@ struct conn {
     uint64_t number;
     uint64_t formatted; /* octets of replies that were formatted, and that have left */
     uint64_t sent;
+    uint64_t pace_from;    /* of them, what had been answered before is not held up */
     uint64_t acked;        /* what had arrived when it was closed */
     uint64_t endless_left; /* octets of a line that does not end */
     uint64_t content_left; /* before the next thing happens */

@@ -558,8 +558,11 @@ static void paced(void **state)
     expect_text("250 c\r\n");
     pass(w, 2 * NS_PER_S);
     expect_codes("250");
-    receive(w, "NOOP\r\n");
-    expect_codes("250");
+    receive(w, "MAIL FROM:<a@b.c>\r\nRCPT TO:<r1@x>\r\nBDAT 49 LAST\r\n"
+               "Message-ID: <pl.00000000000000ab.1@x.example>\r\n\r\n");
+    expect_text("250 2.1.0 sender ok\r\n250 2.1.5 recipient ok\r\n250-a\r\n");
+    pass(w, 2 * NS_PER_S);
+    expect_text("250-b\r\n");
     world_free(w);
 }
 
