@@ -417,7 +417,7 @@ static void cut_after_k_of_n(void **state)
         const char *ledger;
         bool is_lmtp;
     } rows[] = {
-        {"dot -> drop-after 1 reset", "250", "1:r1@x:250:no 1:r2@x:250:no 1:r3@x:250:no", true},
+        {"dot -> drop-after 1 reset", "250", "1:r1@x:250:- 1:r2@x:250:no 1:r3@x:250:no", true},
         {"dot -> drop-after 1; gone stop", "250", "1:r1@x:250:-", true},
         {"dot -> drop-after 0", "", "1:r1@x:250:no 1:r2@x:250:no 1:r3@x:250:no", true},
         {"dot -> drop-after 3", "250 250 250", "1:r1@x:250:- 1:r2@x:250:- 1:r3@x:250:-", true},
