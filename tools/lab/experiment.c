@@ -8,6 +8,7 @@
  * comes before what is said beside it, what holds for all clients before what holds for one.
  */
 #include "lab/experiment.h"
+#include "base/buf.h"
 #include "base/err.h"
 #include "knob.h"
 #include <fcntl.h>
@@ -88,14 +89,33 @@ static void *take(struct parse *p, size_t size)
 /* --- settings that are no part of a point ------------------------------------------------------
  */
 
+/* A text, or a list of texts that are lines of one. */
 static int text_set(struct parse *p, const struct conftree_node *n, const char **ret_text)
 {
-    if (n->kind != CONFTREE_WORD && n->kind != CONFTREE_STRING)
-        return fail(p, n->line, "'%.*s' is one text", SHOWN(n->key));
+    bool is_list = n->kind == CONFTREE_LIST;
+    size_t len = 1;
     if (*ret_text != NULL)
         return fail(p, n->line, "'%.*s' is given again", SHOWN(n->key));
-    *ret_text = region_text(&p->file->memory, n->text);
-    return *ret_text == NULL ? fail_memory(p) : 0;
+    if (n->kind == CONFTREE_SECTION)
+        return fail(p, n->line, "'%.*s' is a text and not a section", SHOWN(n->key));
+    for (const struct conftree_node *v = is_list ? n->first : n; v != NULL;
+         v = is_list ? v->next : NULL) {
+        if (v->kind != CONFTREE_WORD && v->kind != CONFTREE_STRING)
+            return fail(p, v->line, "'%.*s' is a text, or a list of texts", SHOWN(n->key));
+        len += v->text.len + 1;
+    }
+    char *text = take(p, len);
+    if (text == NULL)
+        return fail_memory(p);
+    struct buf joined = buf_over(text, len - 1); /* taken memory is zeroed */
+    for (const struct conftree_node *v = is_list ? n->first : n; v != NULL;
+         v = is_list ? v->next : NULL) {
+        if (joined.len > 0)
+            buf_put_byte(&joined, ' ');
+        buf_put(&joined, v->text);
+    }
+    *ret_text = text;
+    return 0;
 }
 
 static int modes_set(struct parse *p, const struct conftree_node *n)

@@ -7,9 +7,11 @@
 
 enum lab_exit {
     LAB_OK = 0,
-    LAB_WRONG = 1, /* something was lost, or is there although it was refused */
+    LAB_WRONG = 1, /* ledger: something was lost, or is there although it was refused; run, show:
+                      something contradicts the theory */
     LAB_USAGE = 2,
-    LAB_UNREADABLE = 3, /* an input cannot be read, or (when nothing was lost) lines are damaged */
+    LAB_UNREADABLE = 3, /* an input cannot be read, or (when nothing was lost) lines are damaged; a
+                           run or an output failed */
 };
 
 /* lab_run() - @argv[1] is the verb; an enum lab_exit. */
@@ -17,5 +19,11 @@ int lab_run(int argc, char **argv, FILE *out, FILE *err);
 
 /* lab_ledger() - @argv[0] is "ledger". */
 int lab_ledger(int argc, char **argv, FILE *out, FILE *err);
+
+/* lab_run_experiments() - @argv[0] is "run". */
+int lab_run_experiments(int argc, char **argv, FILE *out, FILE *err);
+
+/* lab_show() - @argv[0] is "show"; the order of @argv changes. */
+int lab_show(int argc, char **argv, FILE *out, FILE *err);
 
 #endif

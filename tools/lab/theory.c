@@ -97,7 +97,8 @@ static clock_ns gap_of(const struct try *t, enum lab_dialect d)
 static void shape(struct try *t, const struct lab_server *s)
 {
     enum lab_dialect d = s->dialect;
-    t->is_buffered = s->pacing == LAB_BUFFER;
+    t->is_buffered =
+        s->pacing == LAB_BUFFER && d != LAB_ADAT; /* its commands are answered singly */
     t->settles = settles_of(d);
     t->commits_each = t->settles == SETTLES_EACH && !t->is_buffered;
     t->names_later = d == LAB_ADAT;
@@ -484,7 +485,9 @@ static const char *rule_of(const struct lab_point *p)
             return "DUP-6, DUP-13";
         return is_total ? "DUP-6" : "DUP-5";
     case SETTLES_FINAL:
-        return p->server.dialect == LAB_DEFERRALS ? "DUP-7, DEF-18" : "DUP-7";
+        return p->server.dialect == LAB_DEFERRALS && p->server.pacing == LAB_STREAM
+                   ? "DUP-7, DEF-18"
+                   : "DUP-7";
     case SETTLES_OPENER:
         return p->server.pacing == LAB_BUFFER ? "DUP-8" : "DUP-9";
     }

@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* lab_run.c - owns "postern-lab run": its options, its order of work, its exit status. */
+#include "base/err.h"
+#include "lab/lab.h"
+#include "lab/output.h"
+#include "lab/runner.h"
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char usage[] =
+    "usage: postern-lab run FILE... [OPTION...]\n"
+    "\n"
+    "Runs the experiments of files (postern-lab-experiment(5)): under which dialect,\n"
+    "pacing and client is mail duplicated or lost, by theory and by measurement.\n"
+    "\n"
+    "  --mode LIST         how: ";
+static const char usage_rest[] =
+    "\n"
+    "                      (default: what the file says, else the first one)\n"
+    "  --only NAME         this experiment; repeatable\n"
+    "  --seed N            the first seed; others follow (default: the file's)\n"
+    "  --messages N        of each run (default: the file's)\n"
+    "  --jobs N            runs at a time, where the mode allows it (default: one a core)\n"
+    "  --ledger DIR        attempts and arrivals of each run, for \"postern-lab ledger\"\n"
+    "  --tolerate          what contradicts the theory is no failure\n"
+    "  --check             read the files, say how many points there are, run nothing\n"
+    "  --settings          print what may stand in a file\n";
+static const char usage_end[] =
+    "\n"
+    "Exit status: 0 nothing contradicts the theory; 1 something does; 2 wrong usage or\n"
+    "an experiment that is not understood; 3 a run or an output failed.\n";
+
+#define ONLY_MAX LAB_EXPERIMENTS_MAX
+#define JOBS_MAX 64
+
+struct call {
+    FILE *out, *err;
+    int argc;
+    char **argv;
+    struct lab_output output;
+    const char *files[LAB_EXPERIMENTS_MAX];
+    uint32_t file_count;
+    const char *only[ONLY_MAX];
+    uint32_t only_count;
+    const char *mode_list, *ledger_dir;
+    uint64_t seed, messages, jobs;
+    bool tolerates, checks;
+};
+
+static int wrong(const struct call *c, const char *what, const char *why)
+{
+    fprintf(c->err, "postern-lab: run: %s %s\n", what, why);
+    return LAB_USAGE;
+}
+
+/* --- options -----------------------------------------------------------------------------------
+ */
+
+static int number_parse(const struct call *c, const char *name, const char *value, uint64_t max,
+                        uint64_t *ret_number)
+{
+    uint64_t number;
+    if (!dist_number_parse(slice_str(value), DIST_NUMBER, &number) || number == 0 || number > max) {
+        fprintf(c->err, "postern-lab: run: %s %s is no number from 1 to %llu\n", name, value,
+                (unsigned long long)max);
+        return LAB_USAGE;
+    }
+    *ret_number = number;
+    return 0;
+}
+
+static int option_parse(struct call *c, const char *name, const char *value)
+{
+    if (lab_output_parse(&c->output, name, value))
+        return 0;
+    if (strcmp(name, "--mode") == 0) {
+        c->mode_list = value;
+    } else if (strcmp(name, "--ledger") == 0) {
+        c->ledger_dir = value;
+    } else if (strcmp(name, "--only") == 0) {
+        if (c->only_count == ONLY_MAX)
+            return wrong(c, name, "is given too often");
+        c->only[c->only_count++] = value;
+    } else if (strcmp(name, "--seed") == 0) {
+        return number_parse(c, name, value, INT64_MAX - LAB_SEEDS_MAX, &c->seed);
+    } else if (strcmp(name, "--messages") == 0) {
+        return number_parse(c, name, value, 1000000000, &c->messages);
+    } else if (strcmp(name, "--jobs") == 0) {
+        return number_parse(c, name, value, JOBS_MAX, &c->jobs);
+    } else {
+        return wrong(c, name, "is not understood");
+    }
+    return 0;
+}
+
+static int call_parse(struct call *c)
+{
+    for (int at = 1; at < c->argc; at++) {
+        const char *word = c->argv[at];
+        if (strcmp(word, "--tolerate") == 0) {
+            c->tolerates = true;
+        } else if (strcmp(word, "--check") == 0) {
+            c->checks = true;
+        } else if (strncmp(word, "--", 2) == 0) {
+            if (at + 1 == c->argc)
+                return wrong(c, word, "needs a value, or is not understood");
+            int status = option_parse(c, word, c->argv[++at]);
+            if (status != 0)
+                return status;
+        } else {
+            if (c->file_count == ARRAY_COUNT(c->files))
+                return wrong(c, word, "is one file too many");
+            c->files[c->file_count++] = word;
+        }
+    }
+    return c->file_count > 0 ? 0 : wrong(c, "FILE", "is needed");
+}
+
+static bool is_wanted(const struct call *c, const char *name)
+{
+    for (uint32_t i = 0; i < c->only_count; i++)
+        if (strcmp(c->only[i], name) == 0)
+            return true;
+    return c->only_count == 0;
+}
+
+/* --- modes -------------------------------------------------------------------------------------
+ */
+
+/* The bit of the mode @name, which the result and the runner know from now on. */
+static int mode_bit(struct lab_runner *r, const char *name, clock_ns time_scale_ns,
+                    uint32_t *ret_bits)
+{
+    const struct lab_mode *mode = lab_mode_find(name);
+    struct lab_result *to = r->result;
+    if (mode == NULL)
+        return -ENOENT;
+    clock_ns precision = mode->precision != NULL ? mode->precision(time_scale_ns) : 0;
+    for (uint32_t m = 0; m < to->mode_count; m++) {
+        if (r->modes[m] != mode)
+            continue;
+        to->modes[m].precision_ns = u64_max(to->modes[m].precision_ns, precision);
+        *ret_bits |= 1u << m;
+        return 0;
+    }
+    ASSERT(to->mode_count < LAB_RESULT_MODES_MAX);
+    struct lab_result_mode *m = &to->modes[to->mode_count];
+    snprintf(m->name, sizeof(m->name), "%s", mode->name);
+    snprintf(m->note, sizeof(m->note), "%s", mode->note);
+    m->precision_ns = precision;
+    r->modes[to->mode_count] = mode;
+    *ret_bits |= 1u << to->mode_count++;
+    return 0;
+}
+
+static int modes_from_option(const struct call *c, struct lab_runner *r,
+                             const struct lab_experiment *e, uint32_t *ret_bits)
+{
+    const char *at = c->mode_list;
+    while (*at != '\0') {
+        char name[LAB_WORD_BYTES_MAX];
+        size_t len = strcspn(at, ",");
+        snprintf(name, sizeof(name), "%.*s", (int)len, at);
+        if (mode_bit(r, name, e->time_scale_ns, ret_bits) < 0) {
+            fprintf(c->err, "postern-lab: run: --mode %s is not one of ", name);
+            lab_modes_print(c->err);
+            fputc('\n', c->err);
+            return LAB_USAGE;
+        }
+        at += len;
+        at += *at == ',';
+    }
+    return *ret_bits != 0 ? 0 : wrong(c, "--mode", "needs a mode");
+}
+
+static int modes_of(const struct call *c, struct lab_runner *r, const struct lab_file *f,
+                    const struct lab_experiment *e, uint32_t *ret_bits)
+{
+    *ret_bits = 0;
+    if (c->mode_list != NULL)
+        return modes_from_option(c, r, e, ret_bits);
+    for (uint32_t i = 0; i < e->mode_count; i++) {
+        if (mode_bit(r, e->modes[i], e->time_scale_ns, ret_bits) == 0)
+            continue;
+        fprintf(c->err, "%s:%u: modes: '%s' is not one of ", f->path, e->modes_line, e->modes[i]);
+        lab_modes_print(c->err);
+        fputc('\n', c->err);
+        return LAB_USAGE;
+    }
+    if (e->mode_count == 0 && mode_bit(r, lab_modes[0].name, e->time_scale_ns, ret_bits) < 0)
+        return LAB_USAGE;
+    return 0;
+}
+
+/* --- work --------------------------------------------------------------------------------------
+ */
+
+static int files_read(const struct call *c, struct lab_file *files, uint32_t *ret_experiments)
+{
+    struct lab_file_error error;
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < c->file_count; i++) {
+        if (lab_file_read(c->files[i], &files[i], &error) < 0) {
+            fprintf(c->err, "%s\n", error.text);
+            return LAB_USAGE;
+        }
+        for (uint32_t k = 0; k < files[i].count; k++)
+            found += is_wanted(c, files[i].experiments[k].name);
+    }
+    if (found == 0)
+        return wrong(c, "--only", "names no experiment of these files");
+    *ret_experiments = found;
+    return 0;
+}
+
+/* The names of experiments are those of ledgers and results, so they are unique over all files. */
+static int names_check(const struct call *c, const struct lab_file *files)
+{
+    for (uint32_t i = 0; i < c->file_count; i++)
+        for (uint32_t k = 0; k < files[i].count; k++)
+            for (uint32_t j = 0; j < i; j++)
+                for (uint32_t m = 0; m < files[j].count; m++)
+                    if (strcmp(files[i].experiments[k].name, files[j].experiments[m].name) == 0)
+                        return wrong(c, files[i].experiments[k].name, "stands in two files");
+    return 0;
+}
+
+static void check_print(const struct call *c, const struct lab_file *files)
+{
+    for (uint32_t i = 0; i < c->file_count; i++) {
+        for (uint32_t k = 0; k < files[i].count; k++) {
+            const struct lab_experiment *e = &files[i].experiments[k];
+            if (is_wanted(c, e->name))
+                fprintf(c->out, "%s: %u point%s, %u seed%s\n", e->name, e->point_count,
+                        e->point_count == 1 ? "" : "s", e->seed_count,
+                        e->seed_count == 1 ? "" : "s");
+        }
+    }
+}
+
+static int texts_join(const struct call *c, const struct lab_file *files, struct lab_result *r)
+{
+    size_t paths_len = 1, texts_len = 1;
+    for (uint32_t i = 0; i < c->file_count; i++) {
+        paths_len += strlen(files[i].path) + 1;
+        texts_len += strlen(files[i].text) + 1;
+    }
+    char *paths = region_take(&r->memory, paths_len), *texts = region_take(&r->memory, texts_len);
+    if (paths == NULL || texts == NULL)
+        return -ENOMEM;
+    struct buf path = buf_over(paths, paths_len - 1), text = buf_over(texts, texts_len - 1);
+    for (uint32_t i = 0; i < c->file_count; i++) {
+        if (i > 0)
+            buf_put_byte(&path, ' ');
+        buf_put(&path, slice_str(files[i].path));
+        buf_put(&text, slice_str(files[i].text));
+    }
+    r->path = paths;
+    r->text = texts;
+    return 0;
+}
+
+/* First all modes are looked up, so that a word that is none ends it before anything has run. */
+static int experiments_run(const struct call *c, const struct lab_file *files, struct lab_runner *r)
+{
+    for (int is_run = 0; is_run < 2; is_run++) {
+        for (uint32_t i = 0; i < c->file_count; i++) {
+            for (uint32_t k = 0; k < files[i].count; k++) {
+                const struct lab_experiment *e = &files[i].experiments[k];
+                uint32_t bits;
+                if (!is_wanted(c, e->name))
+                    continue;
+                int status = modes_of(c, r, &files[i], e, &bits);
+                if (status != 0)
+                    return status;
+                if (is_run == 0)
+                    continue;
+                struct lab_result *to = r->result;
+                if (lab_runner_run(r, e, bits, &to->experiments[to->experiment_count]) < 0) {
+                    fprintf(c->err, "postern-lab: run: %s\n", r->reason);
+                    return LAB_UNREADABLE;
+                }
+                to->experiment_count++;
+            }
+        }
+    }
+    return 0;
+}
+
+static int run(const struct call *c, const struct lab_file *files, uint32_t count)
+{
+    struct lab_result result = {.version = NULL};
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    struct lab_runner r = {
+        .result = &result,
+        .jobs = c->jobs > 0 ? (uint32_t)c->jobs : (uint32_t)(cores > 0 ? cores : 1),
+        .ledger_dir = c->ledger_dir,
+        .seed = c->seed,
+        .messages = c->messages,
+        .progress = c->err == stderr && isatty(STDERR_FILENO) ? stderr : NULL,
+    };
+    int status = LAB_UNREADABLE;
+    result.experiments = region_take(&result.memory, count * sizeof(*result.experiments));
+    if (result.experiments == NULL || lab_result_about(&result, c->argc, c->argv) < 0 ||
+        texts_join(c, files, &result) < 0) {
+        fputs("postern-lab: run: out of memory\n", c->err);
+    } else if (c->ledger_dir != NULL && mkdir(c->ledger_dir, 0777) < 0 && errno != EEXIST) {
+        fprintf(c->err, "postern-lab: %s: %s\n", c->ledger_dir, err_text(-errno));
+    } else {
+        status = experiments_run(c, files, &r);
+        if (status == 0 && lab_output_write(&c->output, &result, c->out, c->err) < 0)
+            status = LAB_UNREADABLE;
+        if (status == 0 && !c->tolerates && lab_result_deviations(&result) > 0)
+            status = LAB_WRONG;
+    }
+    lab_result_free(&result);
+    return status;
+}
+
+static int files_run(const struct call *c)
+{
+    struct lab_file files[LAB_EXPERIMENTS_MAX] = {{.path = NULL}};
+    uint32_t count = 0;
+    int status = files_read(c, files, &count);
+    if (status == 0)
+        status = names_check(c, files);
+    if (status == 0 && c->checks)
+        check_print(c, files);
+    else if (status == 0)
+        status = run(c, files, count);
+    for (uint32_t i = 0; i < c->file_count; i++)
+        lab_file_free(&files[i]);
+    return status;
+}
+
+int lab_run_experiments(int argc, char **argv, FILE *out, FILE *err)
+{
+    struct call c = {.out = out, .err = err, .argc = argc, .argv = argv};
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            fputs(usage, out);
+            lab_modes_print(out);
+            fputs(usage_rest, out);
+            fputs(lab_output_usage, out);
+            fputs(usage_end, out);
+            return LAB_OK;
+        }
+        if (strcmp(argv[i], "--settings") == 0) {
+            lab_settings_print(out);
+            return LAB_OK;
+        }
+    }
+    int status = call_parse(&c);
+    if (status == 0)
+        return files_run(&c);
+    fputs("\"postern-lab run --help\" tells more\n", err);
+    return status;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* mode.c - owns the table of the ways to run a point. */
+#include "lab/mode.h"
+#include "lab/sim.h"
+#include <string.h>
+
+static int run_sim(const struct lab_job *job, struct lab_measure *ret_measure)
+{
+    const struct lab_sim_options options = {
+        .attempts = job->attempts,
+        .arrivals = job->arrivals,
+        .ladder = job->ladder,
+        .ladder_seq = job->ladder_seq,
+        .series_width_ns = job->series_width_ns,
+    };
+    return lab_sim(job->point, job->seed, &options, ret_measure);
+}
+
+const struct lab_mode lab_modes[] = {
+    {.name = "sim",
+     .doc = "server and client machines on a simulated network and clock",
+     .is_parallel = true,
+     .run = run_sim,
+     .note = ""},
+    {.name = NULL},
+};
+
+const struct lab_mode *lab_mode_find(const char *name)
+{
+    for (const struct lab_mode *m = lab_modes; m->name != NULL; m++)
+        if (strcmp(m->name, name) == 0)
+            return m;
+    return NULL;
+}
+
+void lab_modes_print(FILE *out)
+{
+    for (const struct lab_mode *m = lab_modes; m->name != NULL; m++)
+        fprintf(out, "%s%s", m == lab_modes ? "" : ", ", m->name);
+}

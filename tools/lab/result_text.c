@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * result_text.c - owns the tables that a person reads at the end of a run.
+ *
+ * One table an experiment, one row a point. Copies are per message: "first try" is what its failure
+ * costs (DUP-4..11), "all tries" what there is too much in the end. Theory and each mode stand side
+ * by side; a value that the theory does not allow has a "!" behind it and a line below.
+ */
+#include "lab/result.h"
+#include "load/show.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COLUMNS_MAX (LAB_AXES_MAX + 4 + 4 * LAB_RESULT_MODES_MAX)
+#define CELL_BYTES_MAX 40
+#define TEXT_COLUMNS 100
+
+struct table {
+    uint32_t column_count;
+    size_t widths[COLUMNS_MAX];
+    bool is_left[COLUMNS_MAX];
+    char groups[COLUMNS_MAX][CELL_BYTES_MAX]; /* above the heads; "": as the one before */
+    char heads[COLUMNS_MAX][CELL_BYTES_MAX];
+    uint32_t row_count;
+    char (*cells)[CELL_BYTES_MAX]; /* row by row */
+};
+
+/* --- numbers -----------------------------------------------------------------------------------
+ */
+
+static void put_value(char *to, double value)
+{
+    if (value == 0)
+        snprintf(to, CELL_BYTES_MAX, "0");
+    else if (fabs(value - round(value)) < 5e-7 && fabs(value) < 1e6)
+        snprintf(to, CELL_BYTES_MAX, "%.0f", value);
+    else if (fabs(value) < 0.001)
+        snprintf(to, CELL_BYTES_MAX, "%.2e", value);
+    else
+        snprintf(to, CELL_BYTES_MAX, "%.*f", fabs(value) < 10 ? 3 : 1, value);
+}
+
+/* "0.354 +-0.012 !" */
+static void put_estimate(char *to, const struct lab_estimate *e, bool is_off)
+{
+    char value[CELL_BYTES_MAX], half[CELL_BYTES_MAX] = "";
+    put_value(value, e->mean);
+    if (e->has_interval && e->high > e->low)
+        put_value(half, (e->high - e->low) / 2);
+    snprintf(to, CELL_BYTES_MAX, "%.12s%s%.12s%s", value, half[0] != '\0' ? " +-" : "", half,
+             is_off ? " !" : "");
+}
+
+static void put_seconds(char *to, double s)
+{
+    struct shown shown = show_ns((uint64_t)(s * 1e9 + 0.5));
+    snprintf(to, CELL_BYTES_MAX, "%s", s > 0 ? shown.text : "-");
+}
+
+/* --- the table ---------------------------------------------------------------------------------
+ */
+
+static uint32_t column_add(struct table *t, const char *group, const char *head, bool is_left)
+{
+    uint32_t idx = t->column_count++;
+    ASSERT(idx < COLUMNS_MAX);
+    snprintf(t->groups[idx], CELL_BYTES_MAX, "%s", group);
+    snprintf(t->heads[idx], CELL_BYTES_MAX, "%s", head);
+    t->is_left[idx] = is_left;
+    t->widths[idx] = strlen(t->heads[idx]);
+    return idx;
+}
+
+static char *cell(const struct table *t, uint32_t row, uint32_t column)
+{
+    return t->cells[(size_t)row * t->column_count + column];
+}
+
+/* Octets are columns: axis values are words of the file, mostly ASCII. */
+static void widths_set(struct table *t)
+{
+    for (uint32_t row = 0; row < t->row_count; row++)
+        for (uint32_t c = 0; c < t->column_count; c++)
+            t->widths[c] = size_max(t->widths[c], strlen(cell(t, row, c)));
+    for (uint32_t c = 0; c < t->column_count; c++) {
+        if (t->groups[c][0] == '\0')
+            continue;
+        size_t span = t->widths[c];
+        uint32_t last = c;
+        while (last + 1 < t->column_count && strcmp(t->groups[last + 1], "\"") == 0)
+            span += 2 + t->widths[++last];
+        if (strlen(t->groups[c]) > span)
+            t->widths[last] += strlen(t->groups[c]) - span;
+    }
+}
+
+static void print_groups(const struct table *t, FILE *out)
+{
+    bool has_any = false;
+    for (uint32_t c = 0; c < t->column_count; c++)
+        has_any |= t->groups[c][0] != '\0';
+    if (!has_any)
+        return;
+    for (uint32_t c = 0; c < t->column_count;) {
+        size_t span = t->widths[c];
+        uint32_t first = c++;
+        while (c < t->column_count && strcmp(t->groups[c], "\"") == 0)
+            span += 2 + t->widths[c++];
+        fprintf(out, "%s%-*s", first > 0 ? "  " : "", (int)span, t->groups[first]);
+    }
+    fputc('\n', out);
+}
+
+static void print_row(const struct table *t, char (*cells)[CELL_BYTES_MAX], FILE *out)
+{
+    for (uint32_t c = 0; c < t->column_count; c++) {
+        bool is_last = c + 1 == t->column_count;
+        fputs(c > 0 ? "  " : "", out);
+        if (t->is_left[c])
+            fprintf(out, "%-*s", is_last ? 0 : (int)t->widths[c], cells[c]);
+        else
+            fprintf(out, "%*s", (int)t->widths[c], cells[c]);
+    }
+    fputc('\n', out);
+}
+
+/* --- of an experiment --------------------------------------------------------------------------
+ */
+
+/* The last part of an axis' name, if no other axis has the same. */
+static const char *short_name(const struct lab_result_experiment *e, uint32_t axis)
+{
+    const char *name = e->axes[axis].name;
+    const char *dot = strrchr(name, '.');
+    for (uint32_t a = 0; dot != NULL && a < e->axis_count; a++) {
+        const char *other = strrchr(e->axes[a].name, '.');
+        if (a != axis && strcmp(other != NULL ? other + 1 : e->axes[a].name, dot + 1) == 0)
+            return name;
+    }
+    return dot != NULL ? dot + 1 : name;
+}
+
+static bool has_mode(const struct lab_result_experiment *e, uint32_t mode)
+{
+    struct lab_summary s;
+    return e->point_count > 0 && lab_summary_make(&e->points[0], mode, &s);
+}
+
+/* Whether a column would say anything. */
+struct wanted {
+    bool theory, total_theory, lost, livelock;
+};
+
+static struct wanted wanted_of(const struct lab_result *r, const struct lab_result_experiment *e)
+{
+    struct wanted w = {false};
+    for (uint32_t i = 0; i < e->point_count; i++) {
+        const struct lab_result_point *p = &e->points[i];
+        w.theory |= p->theory.why_none == NULL;
+        w.total_theory |= p->theory.why_none == NULL && p->theory.has_total;
+        for (uint32_t m = 0; m < r->mode_count; m++) {
+            struct lab_summary s;
+            if (!lab_summary_make(p, m, &s))
+                continue;
+            w.lost |= s.lost.mean > 0;
+            w.livelock |= s.livelock.mean > 0;
+        }
+    }
+    return w;
+}
+
+static void columns_make(struct table *t, const struct lab_result *r,
+                         const struct lab_result_experiment *e, struct wanted w)
+{
+    static const struct {
+        const char *group;
+        bool per_mode_only;
+    } groups[] = {{"first try", false},
+                  {"all tries", false},
+                  {"livelock", true},
+                  {"lost", true},
+                  {"settled p50", true}};
+    for (uint32_t a = 0; a < e->axis_count; a++)
+        column_add(t, "", short_name(e, a), true);
+    for (unsigned g = 0; g < ARRAY_COUNT(groups); g++) {
+        bool is_first = true;
+        if ((g == 2 && !w.livelock) || (g == 3 && !w.lost))
+            continue;
+        if ((g == 0 && w.theory) || (g == 1 && w.total_theory)) {
+            column_add(t, groups[g].group, "theory", false);
+            is_first = false;
+        }
+        for (uint32_t m = 0; m < r->mode_count; m++) {
+            if (!has_mode(e, m))
+                continue;
+            column_add(t, is_first ? groups[g].group : "\"", r->modes[m].name, false);
+            is_first = false;
+        }
+    }
+    if (w.theory)
+        column_add(t, "", "rule", true);
+}
+
+static void theory_cells(const struct lab_theory *t, bool is_total, char *to)
+{
+    if (t->why_none != NULL || (is_total && !t->has_total))
+        snprintf(to, CELL_BYTES_MAX, "-");
+    else
+        put_value(to, is_total ? t->copies_total : t->copies_first);
+}
+
+static void row_fill(struct table *t, uint32_t row, const struct lab_result *r,
+                     const struct lab_result_experiment *e, struct wanted w)
+{
+    const struct lab_result_point *p = &e->points[row];
+    uint32_t c = 0;
+    for (uint32_t a = 0; a < e->axis_count; a++)
+        snprintf(cell(t, row, c++), CELL_BYTES_MAX, "%.39s", e->axes[a].values[p->at[a]].text);
+    for (unsigned g = 0; g < 5; g++) {
+        if ((g == 2 && !w.livelock) || (g == 3 && !w.lost))
+            continue;
+        if ((g == 0 && w.theory) || (g == 1 && w.total_theory))
+            theory_cells(&p->theory, g == 1, cell(t, row, c++));
+        for (uint32_t m = 0; m < r->mode_count; m++) {
+            struct lab_summary s;
+            if (!has_mode(e, m))
+                continue;
+            char *to = cell(t, row, c++);
+            if (!lab_summary_make(p, m, &s))
+                snprintf(to, CELL_BYTES_MAX, "-");
+            else if (g == 0)
+                put_estimate(to, &s.copies_first, s.is_off_first);
+            else if (g == 1)
+                put_estimate(to, &s.copies_total, s.is_off_total);
+            else if (g == 2)
+                put_estimate(to, &s.livelock, s.is_off_livelock);
+            else if (g == 3)
+                put_estimate(to, &s.lost, false);
+            else
+                put_seconds(to, s.settled_p50_s.mean);
+        }
+    }
+    if (w.theory)
+        snprintf(cell(t, row, c++), CELL_BYTES_MAX, "%s",
+                 p->theory.why_none != NULL ? "-" : p->theory.rule);
+    ASSERT(c == t->column_count);
+}
+
+static void print_wrapped(const char *text, FILE *out)
+{
+    size_t column = 0;
+    while (*text != '\0') {
+        text += strspn(text, " \n\t");
+        size_t len = strcspn(text, " \n\t");
+        if (len == 0)
+            break;
+        if (column > 0 && column + 1 + len > TEXT_COLUMNS) {
+            fputc('\n', out);
+            column = 0;
+        }
+        fprintf(out, "%s%.*s", column > 0 ? " " : "", (int)len, text);
+        column += len + (column > 0);
+        text += len;
+    }
+    if (column > 0)
+        fputc('\n', out);
+}
+
+static void print_point_name(const struct lab_result_experiment *e, uint32_t idx, FILE *out)
+{
+    fprintf(out, "point %u", idx);
+    for (uint32_t a = 0; a < e->axis_count; a++)
+        fprintf(out, "%s%s = %s", a == 0 ? " (" : ", ", e->axes[a].name,
+                e->axes[a].values[e->points[idx].at[a]].text);
+    fputs(e->axis_count > 0 ? ")" : "", out);
+}
+
+static void print_off(const struct lab_result *r, const struct lab_result_experiment *e,
+                      uint32_t idx, uint32_t mode, const struct lab_summary *s, FILE *out)
+{
+    const struct lab_result_point *p = &e->points[idx];
+    char measured[CELL_BYTES_MAX], theory[CELL_BYTES_MAX], bound[CELL_BYTES_MAX];
+    bool is_total = !s->is_off_first && s->is_off_total;
+    fputs("! ", out);
+    print_point_name(e, idx, out);
+    if (!s->is_off_first && !s->is_off_total) {
+        put_value(measured, s->livelock.mean);
+        fprintf(out, ": %s of the messages never got on by %s; by theory %s\n", measured,
+                r->modes[mode].name, p->theory.is_livelock ? "all" : "none");
+        return;
+    }
+    put_value(measured, is_total ? s->copies_total.mean : s->copies_first.mean);
+    put_value(theory, is_total ? p->theory.copies_total : p->theory.copies_first);
+    put_value(bound, is_total ? s->bound_total : s->bound_first);
+    fprintf(out, ": %s copies a message %s by %s, %s by theory (%s); chance explains %s\n",
+            measured, is_total ? "in all tries" : "of the first try", r->modes[mode].name, theory,
+            p->theory.rule, bound);
+}
+
+static uint32_t print_deviations(const struct lab_result *r, const struct lab_result_experiment *e,
+                                 FILE *out)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < e->point_count; i++) {
+        for (uint32_t m = 0; m < r->mode_count; m++) {
+            struct lab_summary s;
+            if (!lab_summary_make(&e->points[i], m, &s))
+                continue;
+            if (!s.is_off_first && !s.is_off_total && !s.is_off_livelock)
+                continue;
+            print_off(r, e, i, m, &s, out);
+            count++;
+        }
+    }
+    return count;
+}
+
+static void print_fixed(const struct lab_result_experiment *e, FILE *out)
+{
+    size_t column = 0;
+    for (uint32_t i = 0; i < e->fixed_count; i++) {
+        size_t len = strlen(e->fixed[i].name) + strlen(e->fixed[i].text) + 3;
+        if (column > 0 && column + 2 + len > TEXT_COLUMNS) {
+            fputs(",\n", out);
+            column = 0;
+        }
+        fprintf(out, "%s%s = %s", column > 0 ? ", " : "", e->fixed[i].name, e->fixed[i].text);
+        column += len + (column > 0 ? 2 : 0);
+    }
+    if (column > 0)
+        fputc('\n', out);
+}
+
+static void print_why_none(const struct lab_result_experiment *e, FILE *out)
+{
+    uint32_t count = 0;
+    const char *first = NULL;
+    for (uint32_t i = 0; i < e->point_count; i++) {
+        if (e->points[i].theory.why_none == NULL)
+            continue;
+        first = first == NULL ? e->points[i].theory.why_none : first;
+        count++;
+    }
+    if (count == e->point_count)
+        fprintf(out, "No closed form: %s.\n", first);
+    else if (count > 0)
+        fprintf(out, "No closed form for %u of %u points (%s).\n", count, e->point_count, first);
+}
+
+static void print_table(const struct lab_result *r, const struct lab_result_experiment *e,
+                        FILE *out)
+{
+    struct table t = {.row_count = e->point_count};
+    struct wanted w = wanted_of(r, e);
+    columns_make(&t, r, e, w);
+    t.cells = calloc((size_t)t.row_count * t.column_count + 1, sizeof(*t.cells));
+    if (t.cells == NULL) {
+        fputs("(no memory for the table)\n", out);
+        return;
+    }
+    for (uint32_t row = 0; row < t.row_count; row++)
+        row_fill(&t, row, r, e, w);
+    widths_set(&t);
+    print_groups(&t, out);
+    print_row(&t, t.heads, out);
+    for (uint32_t row = 0; row < t.row_count; row++)
+        print_row(&t, t.cells + (size_t)row * t.column_count, out);
+    free(t.cells);
+}
+
+static void print_experiment(const struct lab_result *r, const struct lab_result_experiment *e,
+                             FILE *out)
+{
+    fprintf(out, "\n== %s: ", e->name);
+    show_safe(out, e->title);
+    fputs(" ==\n", out);
+    print_wrapped(e->description, out);
+    print_fixed(e, out);
+    fputc('\n', out);
+    print_table(r, e, out);
+    fputc('\n', out);
+    print_why_none(e, out);
+    if (print_deviations(r, e, out) == 0)
+        fputs("Nothing contradicts the theory.\n", out);
+}
+
+void lab_result_text(const struct lab_result *r, FILE *out)
+{
+    fputs("Copies a message. First try: what its failure costs (committed, not credited). All "
+          "tries: what\nthere is too much in the end. +- is the 95 % confidence interval over the "
+          "seeds.\n",
+          out);
+    for (uint32_t m = 0; m < r->mode_count; m++)
+        if (r->modes[m].note[0] != '\0')
+            fprintf(out, "%s: %s\n", r->modes[m].name, r->modes[m].note);
+    for (uint32_t i = 0; i < r->experiment_count; i++)
+        print_experiment(r, &r->experiments[i], out);
+}
