@@ -18,6 +18,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define PROJECTED_MAX 1000000000000000ull
+
 enum phase {
     PHASE_LIKE,       /* client { like = ... } */
     PHASE_ALL,        /* everything outside of named clients */
@@ -173,6 +175,19 @@ static int seeds_set(struct parse *p, const struct conftree_node *n)
     return 0;
 }
 
+/* projected = 100000000: what the result would be for so many messages. */
+static int projected_set(struct parse *p, const struct conftree_node *n)
+{
+    if (p->at->projected != 0)
+        return fail(p, n->line, "'projected' is given again");
+    if ((n->kind != CONFTREE_WORD && n->kind != CONFTREE_STRING) ||
+        !dist_number_parse(n->text, DIST_NUMBER, &p->at->projected) || p->at->projected == 0 ||
+        p->at->projected > PROJECTED_MAX)
+        return fail(p, n->line, "'projected' is a number of messages, at most %llu",
+                    (unsigned long long)PROJECTED_MAX);
+    return 0;
+}
+
 static int time_scale_set(struct parse *p, const struct conftree_node *n)
 {
     const struct knob k = {
@@ -191,7 +206,8 @@ static int time_scale_set(struct parse *p, const struct conftree_node *n)
 /* --- settings of points ------------------------------------------------------------------------
  */
 
-static const char *const plain_names[] = {"title", "description", "modes", "seeds", "time_scale"};
+static const char *const plain_names[] = {"title", "description", "modes",
+                                          "seeds", "time_scale",  "projected"};
 
 static const char *nearest(enum lab_section section, struct slice key)
 {
@@ -539,6 +555,8 @@ static int top_parse(struct parse *p, const struct conftree_node *n)
         return seeds_set(p, n);
     if (slice_eq(key, SLICE_LIT("time_scale")))
         return time_scale_set(p, n);
+    if (slice_eq(key, SLICE_LIT("projected")))
+        return projected_set(p, n);
     const struct lab_setting *s = lab_setting_find(LAB_SECTION_TOP, key);
     if (s == NULL)
         return fail_unknown(p, LAB_SECTION_TOP, n);

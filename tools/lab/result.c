@@ -184,6 +184,7 @@ int lab_result_begin(struct lab_result *r, const struct lab_experiment *e,
         .title = keep(r, e->title),
         .description = keep(r, e->description),
         .time_scale_ns = e->time_scale_ns,
+        .projected = e->projected,
         .point_count = e->point_count,
     };
     int result = axes_copy(r, e, &to);
@@ -342,6 +343,7 @@ static int experiment_add(struct lab_result *to, const struct lab_result_experim
                                   .title = from->title,
                                   .description = from->description,
                                   .time_scale_ns = from->time_scale_ns,
+                                  .projected = from->projected,
                                   .axis_count = from->axis_count,
                                   .fixed_count = from->fixed_count,
                                   .fixed = from->fixed,

@@ -73,6 +73,7 @@ struct lab_result_mode {
 struct lab_result_experiment {
     const char *name, *title, *description;
     clock_ns time_scale_ns;
+    uint64_t projected; /* messages; 0: not projected */
     uint32_t axis_count;
     struct lab_axis axes[LAB_AXES_MAX];
     uint32_t fixed_count;

@@ -205,7 +205,8 @@ void lab_result_json(const struct lab_result *r, FILE *out)
         put_member(out, "name", e->name);
         put_member(out, "title", e->title);
         put_member(out, "description", e->description);
-        fprintf(out, "  \"time_scale_ns\": %" PRIu64 ",\n", e->time_scale_ns);
+        fprintf(out, "  \"time_scale_ns\": %" PRIu64 ",\n  \"projected\": %" PRIu64 ",\n",
+                e->time_scale_ns, e->projected);
         put_axes(e, out);
         fputs("  \"points\": [", out);
         for (uint32_t p = 0; p < e->point_count; p++) {

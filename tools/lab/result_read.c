@@ -284,6 +284,7 @@ static void get_experiment(struct reader *rd, struct json_object *from,
     e->title = get_text(rd, from, "title");
     e->description = get_text(rd, from, "description");
     e->time_scale_ns = get_u64(rd, from, "time_scale_ns", NS_PER_S);
+    e->projected = get_u64(rd, from, "projected", INT64_MAX);
     struct json_object *axes = get_array(rd, from, "axes", LAB_AXES_MAX, &count);
     uint64_t point_count = 1;
     for (uint32_t a = 0; a < count && rd->result == 0; a++) {

@@ -332,7 +332,8 @@ static void print_fixed(const struct lab_result_experiment *e, FILE *out)
         fputc('\n', out);
 }
 
-static void print_why_none(const struct lab_result_experiment *e, FILE *out)
+/* False: there is none at all. */
+static bool print_why_none(const struct lab_result_experiment *e, FILE *out)
 {
     uint32_t count = 0;
     const char *first = NULL;
@@ -346,6 +347,44 @@ static void print_why_none(const struct lab_result_experiment *e, FILE *out)
         fprintf(out, "No closed form: %s.\n", first);
     else if (count > 0)
         fprintf(out, "No closed form for %u of %u points (%s).\n", count, e->point_count, first);
+    return count < e->point_count;
+}
+
+/* Means times messages; the interval too, so a few seeds of a rare event tell that they do. */
+static void print_projection(const struct lab_result *r, const struct lab_result_experiment *e,
+                             FILE *out)
+{
+    static const struct {
+        const char *name;
+        size_t offset;
+    } figures[] = {
+        {"tries", offsetof(struct lab_summary, tries)},
+        {"copies too many", offsetof(struct lab_summary, copies_total)},
+        {"lost", offsetof(struct lab_summary, lost)},
+    };
+    if (e->projected == 0)
+        return;
+    fprintf(out, "Projected to %s messages:\n", show_count(e->projected).text);
+    for (uint32_t i = 0; i < e->point_count; i++) {
+        for (uint32_t m = 0; m < r->mode_count; m++) {
+            struct lab_summary s;
+            if (!lab_summary_make(&e->points[i], m, &s))
+                continue;
+            fputs("  ", out);
+            print_point_name(e, i, out);
+            fprintf(out, ", %s:", r->modes[m].name);
+            for (size_t f = 0; f < ARRAY_COUNT(figures); f++) {
+                const struct lab_estimate *v = (const void *)((const char *)&s + figures[f].offset);
+                double times = (double)e->projected;
+                fprintf(out, "%s %s %s", f > 0 ? "," : "",
+                        show_count((uint64_t)(v->mean * times + 0.5)).text, figures[f].name);
+                if (v->has_interval && v->high > v->low)
+                    fprintf(out, " (+- %s)",
+                            show_count((uint64_t)((v->high - v->low) / 2 * times + 0.5)).text);
+            }
+            fputc('\n', out);
+        }
+    }
 }
 
 static void print_table(const struct lab_result *r, const struct lab_result_experiment *e,
@@ -380,8 +419,9 @@ static void print_experiment(const struct lab_result *r, const struct lab_result
     fputc('\n', out);
     print_table(r, e, out);
     fputc('\n', out);
-    print_why_none(e, out);
-    if (print_deviations(r, e, out) == 0)
+    print_projection(r, e, out);
+    bool has_theory = print_why_none(e, out);
+    if (print_deviations(r, e, out) == 0 && has_theory)
         fputs("Nothing contradicts the theory.\n", out);
 }
 

@@ -15,6 +15,8 @@
 #include "base/limits.h"
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 /* When a recipient is credited, and when the server must have committed it (DUP section 2). */
 enum settles {
@@ -303,6 +305,8 @@ static void try_judge(const struct try *t, const struct lab_point *p, struct out
         if (is_cut && t->gives_up_at != CLOCK_NEVER && t->settles != SETTLES_OPENER)
             is_read = is_read && i < p->faults.cut_replies &&
                       (t->settles == SETTLES_EACH || p->client.credits_early);
+        if (is_cut && p->faults.cut_replies == 0)
+            is_read = false;
         ret->is_settled[i] = is_read;
         ret->is_committed[i] = commits(t, &p->server, i);
     }
@@ -388,45 +392,56 @@ static uint32_t kept_count(const struct try *t)
     return count;
 }
 
-/* DUP-11: the connection breaks with hazard lambda, and the client's own limit does not strike. */
+struct change { /* of the copies that a cut makes, as it comes later and later */
+    clock_ns at;
+    int by;
+};
+
+static int by_time(const void *a, const void *b)
+{
+    clock_ns x = ((const struct change *)a)->at, y = ((const struct change *)b)->at;
+    return x < y ? -1 : x > y;
+}
+
+/*
+ * DUP-11: the connection breaks with hazard lambda, from the content's arrival on, and the client's
+ * own limit does not strike. A cut makes a copy of a recipient when it comes after the server's
+ * last look (a server that never looks: at any time) and before his answer has been read.
+ */
 static void hazard(const struct lab_point *p, struct lab_theory *ret)
 {
     struct try t;
-    double lambda = p->faults.hazard_per_s, mean = 0, square = 0, before = 0;
+    struct change changes[2 * RCPT_COUNT_MAX];
+    double lambda = p->faults.hazard_per_s, mean = 0, square = 0;
+    uint32_t count = 0, kept = 0, copies = 0;
     try_make(&t, p, true, p->rcpt_count, p->server.refused_count);
     /* ADAT's last command is not sent on a broken connection: as good as a look. */
-    bool stops = p->server.vanished == LAB_VANISHED_STOP || t.names_later;
-    double delay_s = (double)t.delay / 1e9, commit_s = (double)t.commit / 1e9;
-    uint32_t kept = kept_count(&t);
-    bool is_each = t.settles == SETTLES_EACH && !t.is_buffered;
-    if (is_each && !stops) {
-        /* Cut between answers k and k + 1: the accepted ones behind k are copies. */
-        for (uint32_t i = 0, left = kept; i < t.count; i++) {
-            double cut = -expm1(-lambda * ((double)t.answer_at[i] / 1e9 + delay_s));
-            mean += left * (cut - before);
-            square += (double)left * left * (cut - before);
-            before = cut;
-            left -= t.is_kept[i];
-        }
-    } else if (is_each) {
-        for (uint32_t i = 0; i < t.count; i++) {
-            double alive = exp(-lambda * ((double)(t.answer_at[i] - t.commit) / 1e9));
-            double cut = alive * -expm1(-lambda * (commit_s + delay_s));
-            mean += t.is_kept[i] ? cut : 0;
-            square += t.is_kept[i] ? cut : 0; /* one at most: the next look sees it */
-        }
-    } else {
-        double end = (double)settled_at(&t, &p->client, t.count - 1) / 1e9;
-        double alive = stops ? exp(-lambda * (end - commit_s)) : 1;
-        double cut = alive * -expm1(-lambda * ((stops ? commit_s : end) + delay_s));
-        mean = kept * cut;
-        square = (double)kept * kept * cut;
-        ret->has_total = !stops && !p->faults.is_first_try_only && !p->server.remembers_scan &&
-                         p->server.refused_count == 0 && !p->server.suppresses_copies;
-        repeated(kept, cut, p->client.tries_max, ret);
+    bool looks = p->server.vanished == LAB_VANISHED_STOP || t.names_later;
+    for (uint32_t i = 0; i < t.count; i++) {
+        clock_ns read_at = add(settled_at(&t, &p->client, i), t.delay);
+        clock_ns look_at = looks ? commit_end(&t, i) - t.commit : 0;
+        if (!t.is_kept[i] || look_at >= read_at)
+            continue;
+        changes[count++] = (struct change){look_at, 1};
+        changes[count++] = (struct change){read_at, -1};
+        kept++;
+    }
+    qsort(changes, count, sizeof(*changes), by_time);
+    for (uint32_t i = 0; i + 1 < count; i++) {
+        copies = (uint32_t)((int)copies + changes[i].by);
+        double from = (double)changes[i].at / 1e9, to = (double)changes[i + 1].at / 1e9;
+        double share = exp(-lambda * from) * -expm1(-lambda * (to - from));
+        mean += copies * share;
+        square += (double)copies * copies * share;
     }
     ret->copies_first = mean;
     ret->copies_first_sd = sqrt(fmax(0, square - mean * mean));
+    /* Where all recipients share one fate and nothing changes from try to try. */
+    bool is_whole = t.settles != SETTLES_EACH || t.is_buffered;
+    ret->has_total = is_whole && !looks && !p->client.credits_early && kept == t.count &&
+                     !p->faults.is_first_try_only && !p->server.remembers_scan;
+    if (ret->has_total)
+        repeated(kept, kept > 0 ? mean / kept : 0, p->client.tries_max, ret);
     snprintf(ret->rule, sizeof(ret->rule), "DUP-11");
 }
 
@@ -439,15 +454,31 @@ static void black_hole(const struct lab_point *p, struct lab_theory *ret)
     double kept = t.names_later ? 0 : kept_count(&t);
     ret->copies_first = share * kept;
     ret->copies_first_sd = kept * sqrt(share * (1 - share));
-    ret->has_total = !p->faults.is_first_try_only && p->server.refused_count == 0 &&
-                     !p->server.remembers_scan && !p->server.suppresses_copies;
+    ret->has_total = !p->faults.is_first_try_only && p->server.refused_count == 0;
     repeated(kept, share, p->client.tries_max, ret);
     ret->is_livelock = share >= 1;
     snprintf(ret->rule, sizeof(ret->rule), "DUP-17");
 }
 
+/* DUP-22: what was committed, and whose reply nobody is known to have read, is not kept again. */
+static void suppressed(struct lab_theory *ret)
+{
+    char rule[LAB_RULE_BYTES_MAX];
+    snprintf(rule, sizeof(rule), "%.20s, DUP-22", ret->rule);
+    *ret = (struct lab_theory){.has_total = ret->has_total, .is_livelock = false};
+    memcpy(ret->rule, rule, sizeof(rule));
+}
+
 /* --- which -------------------------------------------------------------------------------------
  */
+
+/* How long a server can be at work that does not look up. */
+static clock_ns last_work(const struct lab_point *p)
+{
+    const struct lab_server *s = &p->server;
+    clock_ns each = constant(&s->per_rcpt) + constant(&s->commit);
+    return constant(&s->before) + p->rcpt_count * each + s->final_ns + constant(&s->commit);
+}
 
 /* Why there is no closed form, or NULL. */
 static const char *none(const struct lab_point *p)
@@ -464,6 +495,8 @@ static const char *none(const struct lab_point *p)
         return "the link is slow";
     if (s->refused_share > 0 || s->deferred_share > 0)
         return "verdicts are drawn";
+    if (s->suppresses_copies && p->client.retry_ns < last_work(p))
+        return "a try may begin before the work of the last one is over";
     if (s->progress_ns > 0)
         return "signs of life are sent";
     return NULL;
@@ -518,6 +551,8 @@ void lab_theory(const struct lab_point *p, struct lab_theory *ret_theory)
         ret_theory->is_livelock = sums.is_livelock;
         snprintf(ret_theory->rule, sizeof(ret_theory->rule), "%s", rule_of(p));
     }
+    if (p->server.suppresses_copies && p->client.tries_max > 1 && ret_theory->why_none == NULL)
+        suppressed(ret_theory);
     if (p->model_ns_max != CLOCK_NEVER)
         ret_theory->has_total = false; /* the run may end before the last try */
 }
