@@ -267,7 +267,8 @@ static int value_check(struct parse *p, const struct lab_setting *s, const struc
     const char *text = region_text(&p->file->memory, n->text);
     if (text == NULL)
         return fail_memory(p);
-    *ret_value = (struct lab_axis_value){text, v.has_number, v.number};
+    *ret_value =
+        (struct lab_axis_value){.text = text, .has_number = v.has_number, .number = v.number};
     return 0;
 }
 
@@ -338,6 +339,7 @@ static int list_add(struct parse *p, const struct place *place, struct lab_given
         result = value_check(p, g->setting, v, &a->values[i]);
         if (result < 0)
             return result;
+        a->values[i].idx = i;
         g->values[i] = slice_str(a->values[i].text);
         for (uint32_t k = 0; k < i; k++)
             if (slice_eq(g->values[k], g->values[i]))
@@ -480,6 +482,7 @@ static int named_client_parse(struct parse *p, const struct conftree_node *n,
         if (strcmp(a->values[i].text, name) == 0)
             return fail(p, n->line, "client \"%s\" stands here twice", name);
     a->values[a->count].text = name;
+    a->values[a->count].idx = a->count;
     const struct place place = {LAB_SECTION_CLIENT, prefix, offsetof(struct lab_point, client),
                                 (int32_t)a->count++, false};
     return section_parse(p, &place, n);
@@ -575,6 +578,19 @@ void lab_point_values(const struct lab_experiment *e, uint32_t idx, uint32_t ret
     }
 }
 
+void lab_experiment_only(struct lab_experiment *e, uint32_t axis, const bool *wanted)
+{
+    struct lab_axis *a = &e->axes[axis];
+    uint32_t kept = 0;
+    ASSERT(axis < e->axis_count);
+    for (uint32_t i = 0; i < a->count; i++)
+        if (wanted[i])
+            a->values[kept++] = a->values[i];
+    ASSERT(kept > 0);
+    e->point_count = e->point_count / a->count * kept;
+    a->count = kept;
+}
+
 static const size_t dist_offsets[] = {
     offsetof(struct lab_point, server.before),
     offsetof(struct lab_point, server.per_rcpt),
@@ -632,10 +648,12 @@ static void mix_begin(const struct lab_experiment *e, struct lab_point *p)
 static int given_set(const struct lab_experiment *e, const struct lab_given *g,
                      const uint32_t at[LAB_AXES_MAX], struct lab_point *p)
 {
-    if (g->client_idx >= 0 && at[e->client_axis] != (uint32_t)g->client_idx)
+    if (g->client_idx >= 0 &&
+        e->axes[e->client_axis].values[at[e->client_axis]].idx != (uint32_t)g->client_idx)
         return 0;
     void *record = (char *)p + g->base;
-    int result = value_set(g->setting, g->axis < 0 ? g->text : g->values[at[g->axis]], record);
+    struct slice text = g->axis < 0 ? g->text : g->values[e->axes[g->axis].values[at[g->axis]].idx];
+    int result = value_set(g->setting, text, record);
     bool is_like =
         g->phase == PHASE_LIKE || g->phase == PHASE_NAMED_LIKE || g->phase == PHASE_MIX_LIKE;
     if (result == 0 && is_like)

@@ -25,6 +25,7 @@
 #define LAB_FILE_BYTES_MAX ((size_t)1 * MIB)
 
 struct lab_axis_value {
+    uint32_t idx;     /* in the file's list; others may have been left out */
     const char *text; /* as in the file */
     bool has_number;
     double number; /* seconds, octets, shares, counts */
@@ -91,6 +92,13 @@ MUST_CHECK int lab_file_read(const char *path, struct lab_file *ret_file,
                              struct lab_file_error *ret_error);
 /* lab_file_free() - and all experiments; may be called twice. */
 void lab_file_free(struct lab_file *f);
+
+/*
+ * lab_experiment_only() - leaves those values of an axis of which @wanted says so, and the points
+ * that have them
+ * @wanted: one for each value of the axis; at least one is true
+ */
+void lab_experiment_only(struct lab_experiment *e, uint32_t axis, const bool *wanted);
 
 /* lab_point_values() - which value of each axis point @idx has. */
 void lab_point_values(const struct lab_experiment *e, uint32_t idx, uint32_t ret_at[LAB_AXES_MAX]);

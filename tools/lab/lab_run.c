@@ -20,9 +20,11 @@ static const char usage_rest[] =
     "\n"
     "                      (default: what the file says, else the first one)\n"
     "  --only NAME         this experiment; repeatable\n"
+    "  --where NAME=VALUE  only points with this value of a list; repeatable\n"
     "  --seed N            the first seed; others follow (default: the file's)\n"
     "  --messages N        of each run (default: the file's)\n"
     "  --jobs N            runs at a time, where the mode allows it (default: one a core)\n"
+    "  --ladder SEQ        tell what happened to this message (from 0), seed by seed one\n"
     "  --ledger DIR        attempts and arrivals of each run, for \"postern-lab ledger\"\n"
     "  --tolerate          what contradicts the theory is no failure\n"
     "  --check             read the files, say how many points there are, run nothing\n"
@@ -34,6 +36,7 @@ static const char usage_end[] =
 
 #define ONLY_MAX LAB_EXPERIMENTS_MAX
 #define JOBS_MAX 64
+#define WHERE_MAX 64
 
 struct call {
     FILE *out, *err;
@@ -44,7 +47,11 @@ struct call {
     uint32_t file_count;
     const char *only[ONLY_MAX];
     uint32_t only_count;
+    const char *where[WHERE_MAX]; /* "server.dialect=lmtp" */
+    uint32_t where_count;
     const char *mode_list, *ledger_dir;
+    bool has_ladder;
+    uint64_t ladder_seq;
     uint64_t seed, messages, jobs;
     bool tolerates, checks;
 };
@@ -58,13 +65,14 @@ static int wrong(const struct call *c, const char *what, const char *why)
 /* --- options -----------------------------------------------------------------------------------
  */
 
-static int number_parse(const struct call *c, const char *name, const char *value, uint64_t max,
-                        uint64_t *ret_number)
+static int number_parse(const struct call *c, const char *name, const char *value, uint64_t min,
+                        uint64_t max, uint64_t *ret_number)
 {
     uint64_t number;
-    if (!dist_number_parse(slice_str(value), DIST_NUMBER, &number) || number == 0 || number > max) {
-        fprintf(c->err, "postern-lab: run: %s %s is no number from 1 to %llu\n", name, value,
-                (unsigned long long)max);
+    if (!dist_number_parse(slice_str(value), DIST_NUMBER, &number) || number < min ||
+        number > max) {
+        fprintf(c->err, "postern-lab: run: %s %s is no number from %llu to %llu\n", name, value,
+                (unsigned long long)min, (unsigned long long)max);
         return LAB_USAGE;
     }
     *ret_number = number;
@@ -83,12 +91,19 @@ static int option_parse(struct call *c, const char *name, const char *value)
         if (c->only_count == ONLY_MAX)
             return wrong(c, name, "is given too often");
         c->only[c->only_count++] = value;
+    } else if (strcmp(name, "--where") == 0) {
+        if (c->where_count == WHERE_MAX || strchr(value, '=') == NULL)
+            return wrong(c, name, "needs NAME=VALUE, and not too often");
+        c->where[c->where_count++] = value;
+    } else if (strcmp(name, "--ladder") == 0) {
+        c->has_ladder = true;
+        return number_parse(c, name, value, 0, 1000000000, &c->ladder_seq);
     } else if (strcmp(name, "--seed") == 0) {
-        return number_parse(c, name, value, INT64_MAX - LAB_SEEDS_MAX, &c->seed);
+        return number_parse(c, name, value, 1, INT64_MAX - LAB_SEEDS_MAX, &c->seed);
     } else if (strcmp(name, "--messages") == 0) {
-        return number_parse(c, name, value, 1000000000, &c->messages);
+        return number_parse(c, name, value, 1, 1000000000, &c->messages);
     } else if (strcmp(name, "--jobs") == 0) {
-        return number_parse(c, name, value, JOBS_MAX, &c->jobs);
+        return number_parse(c, name, value, 1, JOBS_MAX, &c->jobs);
     } else {
         return wrong(c, name, "is not understood");
     }
@@ -215,6 +230,53 @@ static int files_read(const struct call *c, struct lab_file *files, uint32_t *re
     return 0;
 }
 
+/* --where: an axis keeps the values that are named, if any of them is. */
+static int where_apply(const struct call *c, struct lab_experiment *e, bool *is_used)
+{
+    for (uint32_t a = 0; a < e->axis_count; a++) {
+        struct lab_axis *axis = &e->axes[a];
+        bool wanted[LAB_AXIS_VALUES_MAX] = {false}, is_named = false, has_any = false;
+        size_t len = strlen(axis->name);
+        for (uint32_t w = 0; w < c->where_count; w++) {
+            if (strncmp(c->where[w], axis->name, len) != 0 || c->where[w][len] != '=')
+                continue;
+            is_named = true;
+            for (uint32_t i = 0; i < axis->count; i++) {
+                bool is_it = strcmp(axis->values[i].text, c->where[w] + len + 1) == 0;
+                wanted[i] |= is_it;
+                is_used[w] |= is_it;
+                has_any |= is_it;
+            }
+        }
+        if (is_named && !has_any) {
+            fprintf(c->err, "postern-lab: run: --where: no such value of %s in %s\n", axis->name,
+                    e->name);
+            return LAB_USAGE;
+        }
+        if (is_named)
+            lab_experiment_only(e, a, wanted);
+    }
+    return 0;
+}
+
+static int where_apply_all(const struct call *c, struct lab_file *files)
+{
+    bool is_used[WHERE_MAX] = {false};
+    for (uint32_t i = 0; i < c->file_count; i++) {
+        for (uint32_t k = 0; k < files[i].count; k++) {
+            if (!is_wanted(c, files[i].experiments[k].name))
+                continue;
+            int status = where_apply(c, &files[i].experiments[k], is_used);
+            if (status != 0)
+                return status;
+        }
+    }
+    for (uint32_t w = 0; w < c->where_count; w++)
+        if (!is_used[w])
+            return wrong(c, c->where[w], "names no list of these experiments");
+    return 0;
+}
+
 /* The names of experiments are those of ledgers and results, so they are unique over all files. */
 static int names_check(const struct call *c, const struct lab_file *files)
 {
@@ -299,6 +361,8 @@ static int run(const struct call *c, const struct lab_file *files, uint32_t coun
         .ledger_dir = c->ledger_dir,
         .seed = c->seed,
         .messages = c->messages,
+        .has_ladder = c->has_ladder,
+        .ladder_seq = c->ladder_seq,
         .progress = c->err == stderr && isatty(STDERR_FILENO) ? stderr : NULL,
     };
     int status = LAB_UNREADABLE;
@@ -326,6 +390,8 @@ static int files_run(const struct call *c)
     int status = files_read(c, files, &count);
     if (status == 0)
         status = names_check(c, files);
+    if (status == 0)
+        status = where_apply_all(c, files);
     if (status == 0 && c->checks)
         check_print(c, files);
     else if (status == 0)

@@ -272,6 +272,22 @@ int lab_run_take(struct lab_result *r, const struct lab_measure *m, struct lab_r
     return result;
 }
 
+int lab_run_take_ladder(struct lab_result *r, const struct ladder *l, uint64_t seq,
+                        struct lab_run *run)
+{
+    uint32_t count = (uint32_t)size_min(l->count, LAB_RESULT_RUNGS_MAX);
+    struct rung *rungs = region_take(&r->memory, (count + 1u) * sizeof(*rungs));
+    if (rungs == NULL)
+        return -ENOMEM;
+    if (count > 0)
+        memcpy(rungs, l->rungs, count * sizeof(*rungs));
+    run->rungs = rungs;
+    run->rung_count = count;
+    run->rungs_left_out = l->left_out + (l->count - count);
+    run->ladder_seq = seq;
+    return 0;
+}
+
 /* --- joining -----------------------------------------------------------------------------------
  */
 
@@ -326,7 +342,12 @@ static int runs_join(struct lab_result *to, struct lab_result_point *point,
             if (runs[k].mode == run.mode && runs[k].seed == run.seed)
                 return -EEXIST;
         point->expected[run.mode] = from->expected[from->runs[i].mode];
+        const struct ladder ladder = {.rungs = from->runs[i].rungs,
+                                      .count = from->runs[i].rung_count,
+                                      .left_out = from->runs[i].rungs_left_out};
         int result = series_copy(to, &from->runs[i].series, &run.series);
+        if (result == 0)
+            result = lab_run_take_ladder(to, &ladder, run.ladder_seq, &run);
         if (result < 0)
             return result;
         runs[point->run_count + i] = run;

@@ -8,12 +8,14 @@
 #define LAB_RESULT_H
 
 #include "lab/experiment.h"
+#include "lab/ladder.h"
 #include "lab/theory.h"
 
 #define LAB_RESULT_FORMAT "postern-lab result"
 #define LAB_RESULT_FORMAT_VERSION 1
 #define LAB_RESULT_MODES_MAX 8
 #define LAB_RESULT_BUCKETS_MAX 400 /* of a series; finer ones are put together */
+#define LAB_RESULT_RUNGS_MAX 5000  /* of a ladder; later ones are counted only */
 #define LAB_WORD_BYTES_MAX 32
 
 struct lab_spread { /* of times, model ns */
@@ -46,6 +48,10 @@ struct lab_run {   /* one mode, one seed */
     struct lab_numbers numbers;
     struct lab_spread dot_to_first, dot_to_last, settled;
     struct lab_series series; /* in the result's memory */
+    uint64_t ladder_seq;      /* of which message, when there are rungs */
+    uint32_t rung_count;      /* 0: no ladder was asked for */
+    struct rung *rungs;
+    uint64_t rungs_left_out;
 };
 
 /* What a mode may say without contradicting the theory: it is exact but for chance, and for times
@@ -107,6 +113,10 @@ MUST_CHECK int lab_result_begin(struct lab_result *r, const struct lab_experimen
 /* lab_run_take() - the numbers of @m; 0 or -ENOMEM. */
 MUST_CHECK int lab_run_take(struct lab_result *r, const struct lab_measure *m,
                             struct lab_run *ret_run);
+
+/* lab_run_take_ladder() - what happened to message @seq; 0 or -ENOMEM. */
+MUST_CHECK int lab_run_take_ladder(struct lab_result *r, const struct ladder *l, uint64_t seq,
+                                   struct lab_run *run);
 
 /*
  * lab_result_join() - the runs of @from beside those of @to

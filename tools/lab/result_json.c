@@ -142,6 +142,29 @@ static void put_spread(FILE *out, const char *name, const struct lab_spread *s)
             s->min, s->p50, s->p90, s->p99, s->max);
 }
 
+static void put_ladder(const struct lab_run *run, FILE *out)
+{
+    static const char *const whos[] = {"client", "wire", "server"};
+    static const char *const ways[] = {"none", "to-server", "to-client"};
+    if (run->rung_count == 0)
+        return;
+    fprintf(out,
+            ",\n        \"ladder\": {\"message\": %" PRIu64 ", \"left_out\": %" PRIu64
+            ", \"rungs\": [",
+            run->ladder_seq, run->rungs_left_out);
+    for (uint32_t i = 0; i < run->rung_count; i++) {
+        const struct rung *g = &run->rungs[i];
+        fprintf(out, "%s\n         {\"at\": %" PRIu64 ", ", i > 0 ? "," : "", g->at);
+        if (g->until != CLOCK_NEVER)
+            fprintf(out, "\"until\": %" PRIu64 ", ", g->until);
+        fprintf(out, "\"attempt\": %u, \"who\": \"%s\", \"way\": \"%s\", \"text\": ", g->attempt,
+                whos[g->who], ways[g->way]);
+        json_put_string(out, g->text);
+        fputc('}', out);
+    }
+    fputs("]}", out);
+}
+
 static void put_run(const struct lab_result *r, const struct lab_run *run, FILE *out)
 {
     fprintf(out, "\n       {\"mode\": \"%s\", \"seed\": %" PRIu64 ", \"real_s\": ",
@@ -166,7 +189,9 @@ static void put_run(const struct lab_result *r, const struct lab_run *run, FILE 
         fprintf(out, "%s[%" PRIu64 ", %" PRIu64 ", %" PRIu64 ", %" PRIu64 ", %" PRIu64 "]",
                 i > 0 ? ", " : "", b->started, b->retries, b->in_work, b->settled, b->copies);
     }
-    fputs("]}}", out);
+    fputs("]}", out);
+    put_ladder(run, out);
+    fputc('}', out);
 }
 
 static void put_point(const struct lab_result *r, const struct lab_result_experiment *e,

@@ -236,6 +236,47 @@ static void get_series(struct reader *rd, struct json_object *run, struct lab_se
     s->count = rd->result == 0 ? count : 0;
 }
 
+static uint32_t get_choice(struct reader *rd, struct json_object *from, const char *name,
+                           const char *const *words, uint32_t count)
+{
+    const char *text = get_text(rd, from, name);
+    for (uint32_t i = 0; i < count; i++)
+        if (strcmp(text, words[i]) == 0)
+            return i;
+    fail(rd, "not a result of postern-lab: \"%s\" is not known", name);
+    return 0;
+}
+
+static void get_rung(struct reader *rd, struct json_object *from, struct rung *g)
+{
+    static const char *const whos[] = {"client", "wire", "server"};
+    static const char *const ways[] = {"none", "to-server", "to-client"};
+    struct json_object *until = NULL;
+    g->at = get_u64(rd, from, "at", UINT64_MAX);
+    g->until = CLOCK_NEVER;
+    if (rd->result == 0 && json_object_object_get_ex(from, "until", &until))
+        g->until = get_u64(rd, from, "until", UINT64_MAX);
+    g->attempt = (uint32_t)get_u64(rd, from, "attempt", UINT32_MAX);
+    g->who = (enum ladder_who)get_choice(rd, from, "who", whos, ARRAY_COUNT(whos));
+    g->way = (enum ladder_way)get_choice(rd, from, "way", ways, ARRAY_COUNT(ways));
+    snprintf(g->text, sizeof(g->text), "%.79s", get_text(rd, from, "text"));
+}
+
+static void get_ladder(struct reader *rd, struct json_object *run, struct lab_run *to)
+{
+    uint32_t count;
+    struct json_object *from = NULL;
+    if (rd->result < 0 || !json_object_object_get_ex(run, "ladder", &from))
+        return;
+    to->ladder_seq = get_u64(rd, from, "message", UINT64_MAX);
+    to->rungs_left_out = get_u64(rd, from, "left_out", UINT64_MAX);
+    struct json_object *rungs = get_array(rd, from, "rungs", LAB_RESULT_RUNGS_MAX, &count);
+    to->rungs = take(rd, count * sizeof(*to->rungs));
+    for (uint32_t i = 0; i < count && rd->result == 0; i++)
+        get_rung(rd, json_object_array_get_idx(rungs, i), &to->rungs[i]);
+    to->rung_count = rd->result == 0 ? count : 0;
+}
+
 static void get_run(struct reader *rd, struct json_object *from, struct lab_run *run)
 {
     const char *mode = get_text(rd, from, "mode");
@@ -255,6 +296,7 @@ static void get_run(struct reader *rd, struct json_object *from, struct lab_run 
     get_spread(rd, from, "dot_to_last_ns", &run->dot_to_last);
     get_spread(rd, from, "settled_ns", &run->settled);
     get_series(rd, from, &run->series);
+    get_ladder(rd, from, run);
 }
 
 static void get_point(struct reader *rd, struct json_object *from,

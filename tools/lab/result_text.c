@@ -408,6 +408,53 @@ static void print_table(const struct lab_result *r, const struct lab_result_expe
     free(t.cells);
 }
 
+/* --- ladders -----------------------------------------------------------------------------------
+ */
+
+#define SIDE_COLUMNS 34
+
+static void print_rung(const struct rung *g, FILE *out)
+{
+    struct shown at = show_seconds((double)g->at / 1e9);
+    bool is_lost = g->until == CLOCK_NEVER;
+    fprintf(out, "%14s  ", at.text);
+    if (g->who == LADDER_CLIENT)
+        fprintf(out, "%s\n", g->text);
+    else if (g->who == LADDER_SERVER)
+        fprintf(out, "%*s  %s\n", 2 * SIDE_COLUMNS, "", g->text);
+    else if (g->way == LADDER_NONE)
+        fprintf(out, "%*s%s\n", SIDE_COLUMNS, "", g->text);
+    else
+        fprintf(out, "%*s%s %.60s %s\n", SIDE_COLUMNS / 2, "",
+                g->way == LADDER_TO_SERVER ? "--" : (is_lost ? "x-" : "<-"), g->text,
+                g->way == LADDER_TO_CLIENT ? "--" : (is_lost ? "-x" : "->"));
+}
+
+static void print_ladders(const struct lab_result *r, const struct lab_result_experiment *e,
+                          FILE *out)
+{
+    for (uint32_t i = 0; i < e->point_count; i++) {
+        for (uint32_t k = 0; k < e->points[i].run_count; k++) {
+            const struct lab_run *run = &e->points[i].runs[k];
+            if (run->rung_count == 0)
+                continue;
+            fprintf(out, "\nMessage %llu, ", (unsigned long long)run->ladder_seq);
+            print_point_name(e, i, out);
+            fprintf(out, ", %s, seed %llu\n%16s%-*s%-*s  server\n", r->modes[run->mode].name,
+                    (unsigned long long)run->seed, "", SIDE_COLUMNS, "client", SIDE_COLUMNS,
+                    "wire");
+            for (uint32_t g = 0; g < run->rung_count; g++) {
+                bool is_new_try = g > 0 && run->rungs[g].attempt != run->rungs[g - 1].attempt;
+                if (is_new_try && run->rungs[g].attempt > run->rungs[g - 1].attempt)
+                    fprintf(out, "%16stry %u\n", "", run->rungs[g].attempt + 1);
+                print_rung(&run->rungs[g], out);
+            }
+            if (run->rungs_left_out > 0)
+                fprintf(out, "(%llu more)\n", (unsigned long long)run->rungs_left_out);
+        }
+    }
+}
+
 static void print_experiment(const struct lab_result *r, const struct lab_result_experiment *e,
                              FILE *out)
 {
@@ -423,6 +470,7 @@ static void print_experiment(const struct lab_result *r, const struct lab_result
     bool has_theory = print_why_none(e, out);
     if (print_deviations(r, e, out) == 0 && has_theory)
         fputs("Nothing contradicts the theory.\n", out);
+    print_ladders(r, e, out);
 }
 
 void lab_result_text(const struct lab_result *r, FILE *out)

@@ -82,13 +82,22 @@ static int ledger_close(FILE *f)
     return result;
 }
 
+/* A ladder is drawn of a message of the first seed. */
+static bool wants_ladder(const struct work *w, const struct task *t)
+{
+    uint64_t first = w->runner->seed != 0 ? w->runner->seed : w->e->seeds[0];
+    return w->runner->has_ladder && t->run->seed == first;
+}
+
 static int run_into(const struct work *w, const struct task *t, const struct lab_point *p,
-                    struct lab_measure *m)
+                    struct ladder *ladder, struct lab_measure *m)
 {
     struct lab_job job = {
         .point = p,
         .seed = t->run->seed,
         .time_scale_ns = w->e->time_scale_ns,
+        .ladder = wants_ladder(w, t) ? ladder : NULL,
+        .ladder_seq = w->runner->ladder_seq,
         .series_width_ns = p->rate_per_s > 0 ? SERIES_WIDTH_NS : 0,
     };
     int result = 0;
@@ -113,6 +122,7 @@ static int task_run(struct work *w, const struct task *t)
 {
     struct lab_point p;
     struct lab_measure m;
+    struct ladder ladder = {.rungs = NULL};
     int result = lab_point_make(w->e, t->point, &p);
     if (result < 0)
         return result;
@@ -120,12 +130,15 @@ static int task_run(struct work *w, const struct task *t)
         p.message_count = w->runner->messages;
     result = lab_measure_init(&m);
     if (result == 0) {
-        result = run_into(w, t, &p, &m);
+        result = run_into(w, t, &p, &ladder, &m);
         pthread_mutex_lock(&w->lock);
         if (result == 0)
             result = lab_run_take(w->runner->result, &m, t->run);
+        if (result == 0 && ladder.count > 0)
+            result = lab_run_take_ladder(w->runner->result, &ladder, w->runner->ladder_seq, t->run);
         pthread_mutex_unlock(&w->lock);
         lab_measure_deinit(&m);
+        ladder_deinit(&ladder);
     }
     lab_point_deinit(&p);
     return result;
