@@ -450,6 +450,72 @@ def test_drop_after_replies(case):
         check(all(f[2] != "yes" for f in fates), fates)
 
 
+KEYWORDS = ["PRDR", "DEFERRALS", "INLINE-DSN", "XEXDATA", "EXDATA", "XRCPT250", "XRCPT250B", "XPRDR1",
+            "ADAT"]
+
+
+def test_offers(case):
+    sink = Sink(case, "--offer", "all")
+    said = sink.client(hello=None).hello().lines
+    check_equal([k for k in KEYWORDS if k not in said], [], said)
+    said = sink.client(sink.lmtp, hello=None).hello("LHLO").lines
+    check_equal([k for k in KEYWORDS if k in said], [], "LMTP has its own way")
+    sink = Sink(case, "--offer", "pipelining,xrcpt250,xprdr1", name="some")
+    said = sink.client(hello=None).hello().lines
+    check_equal(said[1:], ["PIPELINING", "XRCPT250"], "XPRDR1 needs ENHANCEDSTATUSCODES")
+
+
+def test_drop_replies(case):
+    """Behind so many octets, wherever that is; who was answered whole is not \"no\"."""
+    whole = (b"558-250 2.0.0 stored\r\n558-250 2.0.0 stored\r\n558 550 5.7.1 No\r\n")
+    for octets in (0, 10, 21, 22, 23, 50, len(whole)):
+        sink = Sink(case, rules=[f"dot -> drop-replies {octets}", "each index=3 -> reply 550 5.7.1 No"],
+                    name=str(octets))
+        client = sink.client()
+        client.envelope(rcpts(3), params="EXDATA")
+        client.command("DATA", 354)
+        client.send(harness.stuffed(mail(1)))
+        check_equal(client.rest(), whole[:octets])
+        client.close()
+        sink.stop()
+        done = min(whole[:octets].count(b"\r\n"), 2)
+        check_equal([f[2] == "no" for f in sink.fates()], [False] * done + [True] * (2 - done))
+
+
+def test_pacing_and_decide(case):
+    """All replies at the end, or each when its time has come; who is told at RCPT has none."""
+    sink = Sink(case, rules=["each -> delay 0.3s", "rcpt rcpt=r1* -> decide now",
+                             "dot seq=2 -> pacing buffer"])
+    for seq, least in ((1, 0.0), (2, 0.9)):
+        client = sink.client()
+        codes = client.envelope(rcpts(3), params="DEFERRALS", rcpt_codes=(250, 352))
+        check_equal([r.code for r in codes], [250, 352, 352])
+        client.command("DATA", 354)
+        client.send(harness.stuffed(mail(seq)))
+        took, reply = seconds_of(client.reply)
+        check(took >= least, took)
+        if seq == 1:  # all agree, so that buffered it is one reply
+            check_equal(reply.code, 353)
+            check_equal([client.reply().code for _ in range(3)], [250, 250, 250])
+        else:
+            check_equal(reply.code, 250)
+        client.quit()
+    sink.stop()
+    check_equal([f[2] for f in sink.fates()], ["yes"] * 6)
+
+
+def test_life(case):
+    sink = Sink(case, "--offer", "all", rules=["each -> delay 0.5s", "dot -> life 0.1s"])
+    client = sink.client()
+    client.envelope(rcpts(1), params="XRCPT250")
+    client.command("DATA", 354)
+    client.send(harness.stuffed(mail(1)))
+    lines = client.reply().lines
+    check_equal(lines[0], "2.0.0 +RCPT 1")
+    check(lines.count("000 working") >= 2, lines)
+    check_equal([l for l in lines[1:] if l != "000 working"], ["250 2.0.0 stored", "2.0.0 +END"])
+
+
 def test_drop_after_replies_prdr_and_smtp(case):
     sink = Sink(case, rules=["dot count=3 -> drop-after 1 reset",
                              "dot count=2 -> drop-after 2",

@@ -69,6 +69,8 @@ static clock_ns next_due(const struct worker *w, const struct conn *c)
         due = u64_min(due, c->stall_until);
     if (c->mute_until > now)
         due = u64_min(due, c->mute_until);
+    if (c->life_at > now)
+        due = u64_min(due, c->life_at);
     if (c->state == CONN_LINGERING)
         return u64_min(due, c->linger_until);
     if (c->state <= CONN_FLUSHING && due == CLOCK_NEVER)
@@ -133,6 +135,7 @@ static void conn_check_drained(struct worker *w, struct conn *c)
 static void part(struct worker *w, struct conn *c)
 {
     c->is_gone = true;
+    c->life_at = 0;
     c->input = SLICE_EMPTY;
     if (c->txn != NULL && (!is_deciding(c) || c->txn->dot.gone == SCRIPT_GONE_STOP))
         decide_end(w, c);
@@ -1169,6 +1172,8 @@ void conn_on_timer(struct worker *w, struct conn *c)
         else
             end_now(w, c, ANSWER(STATUS_TIMEOUT));
     }
+    if (c->state == CONN_OPEN && c->life_at != 0 && now >= c->life_at)
+        decide_on_life(w, c);
     conn_pump(w, c);
     if (c->state <= CONN_LINGERING) {
         if (c->state != CONN_OPEN)

@@ -52,6 +52,7 @@ struct conn {
     clock_ns stall_until; /* nothing is read */
     clock_ns mute_until;  /* nothing is sent */
     clock_ns pace_ns;     /* between the lines that are sent, until all has left; 0: as they come */
+    clock_ns life_at;     /* an open list says that it is alive; 0: it does not */
     clock_ns idle_since;
     clock_ns linger_until;
     uint64_t number;

@@ -16,6 +16,7 @@
  * the end of the connection.
  */
 #include "decide.h"
+#include "smtp/wrapped.h"
 #include "base/assert.h"
 #include <string.h>
 
@@ -196,7 +197,11 @@ void decide_on_reply(struct conn *c, struct slice bytes, bool has_block)
     if (t->lines_said == 0 && t->lines_max > 0)
         t->lines_max += has_block && dialect_has_opener(t->dialect);
     for (size_t at = 0; at < bytes.len;) {
+        bool is_life =
+            has_block && slice_has_prefix_nocase(slice_from(bytes, at), XRCPT250_WORKING);
         at += slice_find(slice_from(bytes, at), '\n') + 1; /* each reply of ours is one line */
+        if (is_life)
+            continue;
         note_line(t, t->lines_said++, c->formatted + at, has_block);
         if (t->lines_said != t->lines_max)
             continue;
@@ -255,6 +260,22 @@ void decide_begin(struct worker *w, struct conn *c, const struct session_event *
     c->phase = CONN_PHASE_ENDED;
 }
 
+static void restart_life(struct worker *w, struct conn *c)
+{
+    uint64_t life_ns = c->txn->dot.life_ns;
+    c->life_at = life_ns > 0 && session_has_block(&c->session) ? ring_now(w->ring) + life_ns : 0;
+}
+
+void decide_on_life(struct worker *w, struct conn *c)
+{
+    c->life_at = 0;
+    if (c->txn == NULL || !session_has_block(&c->session))
+        return;
+    session_show_life(&c->session);
+    (void)conn_format(w, c);
+    restart_life(w, c);
+}
+
 /* Its replies begin to leave before all is decided. */
 static void begin_stream(struct worker *w, struct conn *c)
 {
@@ -269,6 +290,7 @@ static void begin_stream(struct worker *w, struct conn *c)
         return;
     session_force_block(&c->session);
     (void)conn_format(w, c);
+    restart_life(w, c);
 }
 
 /* What was answered before it has been formatted: whatever is from now on is about this message. */
@@ -416,6 +438,7 @@ static void decide_one(struct worker *w, struct conn *c, const struct script_eff
     if (!c->is_gone && !has_one_reply(t)) {
         t->line_idx += r->has_line;
         (void)conn_format(w, c);
+        restart_life(w, c);
     }
     t->decide_idx++;
 }
@@ -437,6 +460,7 @@ static void end_session(struct worker *w, struct conn *c, struct answer answer)
         commit_now(w, t, r);
     }
     c->is_withheld = false;
+    c->life_at = 0;
     t->is_last_due = true;
     session_end_now(&c->session, answer);
     (void)conn_format(w, c);
@@ -479,6 +503,7 @@ static void finish_session(struct worker *w, struct conn *c)
         accept_all(w, c);
     t->is_last_due = true;
     c->is_withheld = false;
+    c->life_at = 0;
     session_finish(&c->session, whole);
     (void)conn_format(w, c);
 }

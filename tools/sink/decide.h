@@ -20,6 +20,8 @@ void decide_on_reply(struct conn *c, struct slice bytes, bool has_block);
  * Return:  octets that are to be cut off again, for the connection ends behind the rest (c->cut)
  */
 uint32_t decide_on_spoilt(struct conn *c, uint64_t start, int64_t growth, size_t len);
+/* decide_on_life() - it is time to say that the list goes on (HOL-10). */
+void decide_on_life(struct worker *w, struct conn *c);
 /* decide_step() - one step, CONN_PHASE_DOT and later; false: something must be waited for. */
 MUST_CHECK bool decide_step(struct worker *w, struct conn *c);
 /* decide_end() - the transaction is over; what is not committed by now is forgotten. */

@@ -252,6 +252,9 @@ static void apply(const struct script_action *a, struct rng *rng, struct script_
         e->drop_replies = a->drop;
         e->drop_replies_bytes = a->number;
         break;
+    case ACTION_LIFE:
+        e->life_ns = time_ns;
+        break;
     case ACTION_PACING:
         e->pacing = (enum script_pacing)a->number;
         break;

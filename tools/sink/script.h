@@ -90,6 +90,7 @@ struct script_effect {
     enum script_commit commit;
     enum script_gone gone;
     enum script_pacing pacing;
+    uint64_t life_ns; /* an open list says so often that it is alive; 0: never */
     enum script_decide decide;
     enum script_drop drop_replies; /* behind @drop_replies_bytes of the replies to the content */
     uint64_t drop_replies_bytes;

@@ -401,6 +401,7 @@ static const struct action_row {
     {"drop-content", ACTION_DROP_CONTENT, AT(DATA), SCRIPT_TWEAK_NONE},
     {"drop-replies", ACTION_DROP_REPLIES, AT(DOT), SCRIPT_TWEAK_NONE},
     {"pacing", ACTION_PACING, AT(DOT), SCRIPT_TWEAK_NONE},
+    {"life", ACTION_LIFE, AT(DOT), SCRIPT_TWEAK_NONE},
     {"decide", ACTION_DECIDE, AT(RCPT), SCRIPT_TWEAK_NONE},
     {"commit", ACTION_COMMIT, AT(DOT), SCRIPT_TWEAK_NONE},
     {"gone", ACTION_GONE, AT(DOT), SCRIPT_TWEAK_NONE},
@@ -429,6 +430,7 @@ static bool parse_arguments(const struct parser *p, struct script_action *a, cha
     case ACTION_REPLY:
         return parse_reply(p, a, *rest);
     case ACTION_DELAY:
+    case ACTION_LIFE:
     case ACTION_STALL_WRITE:
     case ACTION_PACE:
         return parse_time(p, a, next_word(rest));

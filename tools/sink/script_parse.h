@@ -43,6 +43,7 @@ enum script_action_kind {
     ACTION_DROP_CONTENT,
     ACTION_DROP_REPLIES,
     ACTION_PACING,
+    ACTION_LIFE,
     ACTION_DECIDE,
     ACTION_COMMIT,
     ACTION_GONE,

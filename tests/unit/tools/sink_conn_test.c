@@ -760,6 +760,36 @@ static void lmtp_in_one_burst(void **state)
     world_free(w);
 }
 
+/* HOL-10: no line for 25 s, and a sign of life; the recipients' replies are still theirs. */
+static void a_list_shows_life(void **state)
+{
+    (void)state;
+    static const char *const rules[] = {"dot -> delay 50s; life 25s; drop-after 2",
+                                        "each -> delay 30s"};
+    struct world *w = world_new(false, rules, ARRAY_COUNT(rules));
+    hello(w, false);
+    to_the_dot(w, "XRCPT250");
+    expect_lines("opener", "250-");
+    static const struct {
+        clock_ns seconds;
+        const char *lines;
+    } steps[] = {{24, ""}, {1, "250-"}, {25, "250-"},   {25, "250-"}, {5, "250-250"},
+                 {24, ""}, {1, "250-"}, {5, "250-250"}, {25, "250-"}};
+    for (size_t i = 0; i < ARRAY_COUNT(steps); i++) {
+        for (clock_ns second = 0; second < steps[i].seconds; second++)
+            pass(w, NS_PER_S);
+        if (i == 1)
+            assert_memory_equal(fake.out, "250-000 ", 8);
+        expect_lines("life", steps[i].lines);
+    }
+    pass(w, 5 * NS_PER_S);
+    expect_lines("cut", "");
+    assert_true(fake.is_shut);
+    end_of_input(w, 0);
+    expect_ledger(w, "1:r1@x:250:- 1:r2@x:250:- 1:r3@x:250:no");
+    world_free(w);
+}
+
 /* ADAT: what is known of the content comes first, then each recipient, then all (OTH-4..OTH-7). */
 static void recipients_after_the_content(void **state)
 {
@@ -1082,6 +1112,7 @@ static const char *const random_rules[] = {"mail p=0.1 -> delay exp:1s",
                                            "dot p=0.1 -> drop-after 1; gone stop",
                                            "dot p=0.2 -> commit after",
                                            "dot p=0.2 -> pacing buffer",
+                                           "dot p=0.2 -> life exp:300ms",
                                            "dot p=0.1 -> drop-replies 30",
                                            "rcpt p=0.3 -> decide now",
                                            "dot p=0.2 -> delay exp:2s",
@@ -1158,6 +1189,7 @@ int main(void)
         cmocka_unit_test(many_recipients),
         cmocka_unit_test(every_dialect_in_its_time),
         cmocka_unit_test(lmtp_in_one_burst),
+        cmocka_unit_test(a_list_shows_life),
         cmocka_unit_test(recipients_after_the_content),
         cmocka_unit_test(some_are_decided_later),
         cmocka_unit_test(client_and_ledger_agree),

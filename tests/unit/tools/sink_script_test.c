@@ -44,6 +44,8 @@ static const struct {
     {"dot via=xrcpt250b -> drop-replies 20 reset; pacing buffer", NULL},
     {"rcpt via=deferrals -> decide later; reply 251", NULL},
     {"dot -> pacing slow", "slow"},
+    {"dot -> life exp:20s", NULL},
+    {"each -> life 20s", "does not go"},
     {"dot -> drop-replies", "not a number"},
     {"rcpt -> decide never", "never"},
     {"rcpt -> pacing stream", "does not go"},
