@@ -43,26 +43,31 @@ RUN = 0x5ea1
 OPENSMTPD_LIMIT = 300
 
 # --- situations -----------------------------------------------------------------------------------
-# Rules of the sink for the first try; {a} chooses it, {NUMBER} is that part of C in seconds. A "half"
-# is a reply whose line has no end.
+# Rules of the sink for the first try; {a} chooses it, {NUMBER} is that part of C in seconds. Of each kind
+# of action the first one that is found counts. HALF is a reply whose line has no end.
 
 LINES = r"raw 250-one\r\n250-two\r\n250-three\r\n250 2.0.0 four\r\n"
 HALF = "raw 250 2.0"
 # "single" is LMTP with a connection for each recipient.
 ALL, EACH = ("smtp", "lmtp", "prdr", "single"), ("lmtp", "prdr")
+# Replies in a block are a little apart, in every try: what comes of them when they arrive together is a
+# situation of its own.
+APART = "each {s} -> delay {0.01}"
 
 
 class Situation:
     def __init__(self, name, dialects, text, *rules):
-        self.name, self.dialects, self.text, self.rules = name, dialects, text, rules
+        self.name, self.dialects, self.text = name, dialects, text
+        self.rules = (*rules, APART) if rules else ()
 
     def lines(self, seq, limit, dialect):
         """The rules as the sink wants them."""
         def fill(match):
             return f"{float(match.group(1)) * limit:g}s"
 
-        which = f"seq={seq} attempt={'-3' if dialect == 'single' else '1'}"
-        return [re.sub(r"\{([\d.]+)\}", fill, rule.replace("{a}", which)) for rule in self.rules]
+        first = f"seq={seq} attempt={'-3' if dialect == 'single' else '1'}"
+        return [re.sub(r"\{([\d.]+)\}", fill, rule.replace("{a}", first).replace("{s}", f"seq={seq}"))
+                for rule in self.rules]
 
 
 SITUATIONS = (
@@ -73,9 +78,10 @@ SITUATIONS = (
               "each {a} index=2 -> delay {1.2}"),
     Situation("one by one", EACH, "three replies, 0.4 C apart: the last after 1.2 C",
               "each {a} -> delay {0.4}"),
-    Situation("line by line", ALL, "a reply of four lines, 0.4 C apart: its last line after 1.2 C",
+    Situation("line by line", ALL, "the last reply has four lines, 0.4 C apart: it ends after 1.2 C",
               f"dot via=smtp {{a}} -> pace {{0.4}}; {LINES}",
-              f"each {{a}} index=1 -> pace {{0.4}}; {LINES}"),
+              f"each {{a}} count=1 -> pace {{0.4}}; {LINES}",
+              f"each {{a}} index=3 -> delay {{0.01}}; pace {{0.4}}; {LINES}"),
     Situation("cut before", ALL, "cut before the first reply", "dot {a} -> drop-after 0"),
     Situation("cut after two", EACH, "cut after two of three replies; the server commits all",
               "dot {a} -> drop-after 2"),
@@ -99,7 +105,8 @@ class Client:
 
     def __init__(self, name, dialect, how, start, limit=None):
         self.name, self.dialect, self.how, self.start = name, dialect, how, start
-        self.limit = limit
+        # OpenSMTPD has few connections to a host at a time, so each situation has its own OpenSMTPD.
+        self.limit, self.is_alone = limit, limit is not None
 
 
 def postfix(dialect, **settings):
@@ -150,13 +157,13 @@ CLIENTS = (
 class Sink:
     """postern-sink with a listener for each situation."""
 
-    def __init__(self, case, dialect, rules, count):
+    def __init__(self, case, dialect, rules, count, limit):
         self.ledger = os.path.join(case.dir, "arrivals")
         self.log = os.path.join(case.dir, "sink")
         scheme = "lmtp" if dialect in ("lmtp", "single") else "smtp"
         self.ports = [harness.free_port() for _ in range(count)]
-        command = [harness.own_program("POSTERN_SINK"), "--ledger", self.ledger, "--grace", "600s",
-                   "--idle", "3600s"]
+        command = [harness.own_program("POSTERN_SINK"), "--ledger", self.ledger, "--grace",
+                   f"{limit + 10:g}s", "--idle", "3600s"]
         if dialect != "prdr":
             command += ["--no-offer", "PRDR"]
         for port in self.ports:
@@ -175,7 +182,7 @@ class Sink:
 
     def end(self):
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(620)
+        self.process.wait(600)
 
     def kill(self):
         if self.process.poll() is None:
@@ -204,7 +211,7 @@ class Group:
         self.seen = {}  # (address, position in its outcomes): when it was in the log
         rules = [rule for seq, s in enumerate(situations)
                  for rule in s.lines(seq, limit, client.dialect)]
-        self.sink = Sink(case, client.dialect, rules, len(situations))
+        self.sink = Sink(case, client.dialect, rules, len(situations), limit)
         self.domains = [f"s{i}.example" for i in range(len(situations))]
         self.peer = client.start(case, dict(zip(self.domains, self.sink.ports)), limit).start()
 
@@ -225,24 +232,20 @@ class Group:
             self.peer.submit(self.addresses(i), harness.message(message_id=message_id))
             self.submitted.append(time.monotonic())
         everyone = [a for i in range(len(self.situations)) for a in self.addresses(i)]
-        # What a client has left behind goes on in the sink: a copy may still come.
-        least = began + 1.3 * self.limit
-        deadline = began + 1.6 * self.limit + 60
+        deadline = began + 1.35 * self.limit + 60
         while True:
             outcomes = self.outcomes()
             now = time.monotonic()
             for address, list_ in outcomes.items():
                 for at in range(len(list_)):
                     self.seen.setdefault((address, at), now)
-            if all(is_final(outcomes, a) for a in everyone) and now > least:
-                break
-            if now > deadline:
+            if all(is_final(outcomes, a) for a in everyone) or now > deadline:
                 break
             if hasattr(self.peer, "retry"):
                 self.peer.retry()
             time.sleep(0.2 if self.limit < 60 else 2)
         self.peer.stop()
-        self.sink.end()
+        self.sink.end()  # what a client has left behind goes on there: a copy may still come
         return [self.cell(i, outcomes) for i in range(len(self.situations))]
 
     def cell(self, i, outcomes):
@@ -285,16 +288,22 @@ def matrix(only=None, limit=6):
     for client in CLIENTS:
         chosen = [s for s in SITUATIONS if client.dialect in s.dialects and
                   (only is None or re.search(only, f"{client.name} / {s.name}"))]
-        if chosen:
-            found.append((client, chosen, client.limit or limit))
+        groups = [[s] for s in chosen] if client.is_alone else [chosen] if chosen else []
+        found += [(client, group, client.limit or limit) for group in groups]
     return found
 
 
-def run_group(client, situations, limit, keep=False):
+def run_group(client, situations, limit, slots, keep=False):
+    """slots: how many may work at a time; waiting for 300 seconds is no work."""
     case = harness.Case(tempfile.mkdtemp(prefix="postern-clients-"))
     try:
-        group = Group(case, client, situations, limit)
-        return group.run(), group.peer.PACKAGE, group.peer.version
+        with slots:
+            group = Group(case, client, situations, limit)
+            if not client.is_alone:
+                cells = group.run()
+        if client.is_alone:
+            cells = group.run()
+        return cells, group.peer.PACKAGE, group.peer.version
     finally:
         if keep:
             print(f"kept: {case.dir}", file=sys.stderr)
@@ -311,34 +320,30 @@ def keep_only(case):
 
 
 def run(only=None, limit=6, keep=False, parallel=3):
-    """All cells: {cells, versions, skipped}. Short limits before the long ones that need no
-    processor: those run beside everything else."""
+    """All cells: {cells, versions, skipped}."""
     result = {"cells": [], "versions": {}, "skipped": []}
     lock, slots, threads = threading.Lock(), threading.Semaphore(parallel), []
 
     def work(client, situations, its_limit):
-        is_long = its_limit > 60
         try:
-            if not is_long:
-                slots.acquire()
-            cells, package, version = run_group(client, situations, its_limit, keep)
+            cells, package, version = run_group(client, situations, its_limit, slots, keep)
         except harness.Skip as skip:
             with lock:
                 result["skipped"].append(f"{client.name}: {skip}")
             return
         except Exception as error:  # pylint: disable=broad-except
+            names = ", ".join(s.name for s in situations)
             with lock:
-                result["skipped"].append(f"{client.name}: FAILED: {error!r}")
+                result["skipped"].append(f"{client.name} / {names}: FAILED: {error!r}")
             return
-        finally:
-            if not is_long:
-                slots.release()
         with lock:
             result["cells"] += cells
             result["versions"][package] = version
-        print(f"{client.name}: {len(cells)} situations", file=sys.stderr, flush=True)
+        for cell in cells:
+            print(f"{client.name} / {cell['situation']}: {words(cell)}", file=sys.stderr, flush=True)
 
-    for group in matrix(only, limit):
+    # Those that only wait begin first.
+    for group in sorted(matrix(only, limit), key=lambda g: -g[2]):
         threads.append(threading.Thread(target=work, args=group))
         threads[-1].start()
     for thread in threads:
@@ -370,6 +375,8 @@ def timer_of(cells):
         return "each reply: its lines share one limit"
     if was_seen("one by one"):
         return "all replies together"
+    if by_name["late"]["dialect"] == "single":
+        return "all of the delivery: its agent is ended then"
     return "the whole reply: its lines share one limit"
 
 
