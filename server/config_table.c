@@ -207,7 +207,7 @@ const struct knob config_knobs[] = {
      .doc = "When the replies to a message leave. tick: at once, those that are ready together in "
             "one send. batch: all in one send after the last of them is ready, but for an opening "
             "that has to leave before (353, the first line of a list). eager: at once, each in a "
-            "send of its own."},
+            "send of its own, those to commands as well."},
     {CONFIG_LISTENER, KNOB_CHOICE, false, "tcp_nodelay", "yes", FIELD(config_listener, tcp_nodelay),
      .names = yes_names,
      .doc = "no: Nagle's algorithm, as is Linux's own default: a reply that does not fill a "
