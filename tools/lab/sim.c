@@ -516,25 +516,39 @@ static int make_senders(struct sim *sim)
     return 0;
 }
 
-static int make_pool(struct pool *p, size_t object_bytes)
+static int make_pool(struct pool *p, size_t object_bytes, uint64_t count)
 {
     uint64_t limit = u64_min(POOL_BYTES_MAX / object_bytes, POOL_COUNT_MAX);
-    return pool_init(p, object_bytes, (uint32_t)limit);
+    return pool_init(p, object_bytes, (uint32_t)u64_min(limit, u64_max(count, 1)));
 }
 
+static uint32_t tries_max(const struct sim *sim)
+{
+    uint32_t tries = 1;
+    for (uint32_t i = 0; i < sim->client_count; i++)
+        tries = (uint32_t)u64_max(tries, sim->clients[i]->tries_max);
+    return tries;
+}
+
+/* Room for as much as can be under way at once: all messages, or the one whose turn it is. */
 static int make_pools(struct sim *sim)
 {
     uint32_t n = sim->point->rcpt_count;
-    int result = make_pool(&sim->conns, conn_bytes(n));
+    uint64_t messages = sim->point->rate_per_s > 0 ? sim->point->message_count : 1;
+    uint64_t tries = u64_min(messages, POOL_COUNT_MAX) * tries_max(sim);
+    uint64_t segments = 16 + 2 * n + 2 * sim->body_bytes / SIM_SEGMENT_BYTES; /* of a connection */
+    int result = make_pool(&sim->conns, conn_bytes(n), tries);
     if (result == 0)
-        result =
-            make_pool(&sim->messages, sizeof(struct sim_message) + n * sizeof(struct sim_pair));
+        result = make_pool(&sim->messages, sizeof(struct sim_message) + n * sizeof(struct sim_pair),
+                           messages);
     if (result == 0)
-        result = make_pool(&sim->segments, sizeof(struct sim_segment));
+        result = make_pool(&sim->segments, sizeof(struct sim_segment),
+                           u64_min(tries, POOL_COUNT_MAX) * segments);
     if (result == 0)
-        result = make_pool(&sim->records, sizeof(struct sim_record));
+        result = make_pool(&sim->records, sizeof(struct sim_record),
+                           u64_min(tries, POOL_COUNT_MAX) * n * 2);
     if (result == 0)
-        result = make_pool(&sim->scans, sizeof(struct scan));
+        result = make_pool(&sim->scans, sizeof(struct scan), tries);
     return result;
 }
 

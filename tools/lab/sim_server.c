@@ -648,11 +648,11 @@ static void on_content(struct sim *sim, struct sim_conn *c, const struct session
             c->entries[pos].rcpt_code = session_may_decide_later(&e->machine) ? CODE_LATER : 0;
         session_set_entries(&e->machine, c->entries);
         begin_opener(sim, c);
-        for (uint32_t pos = 0; pos < e->rcpt_count; pos++) {
+        for (uint32_t pos = 0; pos < e->rcpt_count; pos++)
             init_rcpt(sim, c, pos);
+        for (uint32_t pos = 0; pos < e->rcpt_count; pos++)
             if (c->rcpts[pos].is_suppressed)
                 answer(sim, c, pos);
-        }
     }
     enter_work(sim, c);
 }
