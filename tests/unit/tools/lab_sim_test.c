@@ -4,6 +4,8 @@
  * cell by cell, the sweep, random cuts within their bounds, and what else must hold.
  */
 #include "lab/sim.h"
+#include "lab/sim_queue.h"
+#include "lab/theory.h"
 #include <errno.h>
 #include <math.h>
 #include <setjmp.h>
@@ -459,6 +461,73 @@ static void test_black_hole(void **state)
     }
 }
 
+/* ---- any point ---- */
+
+static clock_ns pick(struct rng *rng, const uint16_t *seconds, size_t count)
+{
+    return S(seconds[rng_below(rng, count)]);
+}
+#define PICK(rng, ...)                                                                             \
+    pick(rng, (const uint16_t[]){__VA_ARGS__},                                                     \
+         sizeof((const uint16_t[]){__VA_ARGS__}) / sizeof(uint16_t))
+
+static struct lab_point any_point(struct rng *rng)
+{
+    struct lab_point p = classic((enum lab_dialect)rng_below(rng, LAB_DIALECT_COUNT),
+                                 (enum lab_timer)rng_below(rng, LAB_TIMER_COUNT));
+    p.server.pacing = rng_below(rng, 4) == 0 ? LAB_BUFFER : LAB_STREAM;
+    p.server.order = rng_below(rng, 4) == 0 ? LAB_CONCURRENT : LAB_SEQUENTIAL;
+    p.server.vanished = rng_below(rng, 2) == 0 ? LAB_VANISHED_STOP : LAB_VANISHED_RUN;
+    p.server.before = constant(PICK(rng, 0, 15, 30, 60, 75, 90, 105));
+    p.server.per_rcpt = constant(PICK(rng, 0, 15, 30, 45, 60));
+    p.server.commit = constant(PICK(rng, 0, 0, 7));
+    p.server.final_ns = PICK(rng, 0, 0, 25);
+    p.server.opener_ns = rng_below(rng, 3) == 0 ? CLOCK_NEVER : 0;
+    p.server.refused_count = rng_below(rng, 3) == 0 ? 1 : 0;
+    p.server.remembers_scan = rng_below(rng, 4) == 0;
+    p.client.limit_ns = PICK(rng, 30, 89, 90, 120, 200, 300, 301, 600);
+    p.client.retry_ns = S(7200);
+    p.client.tries_max = 1 + (uint32_t)rng_below(rng, 4);
+    p.client.credits_early = rng_below(rng, 4) == 0;
+    p.faults.one_way_ns = PICK(rng, 0, 0, 1);
+    p.rcpt_count = 1 + (uint32_t)rng_below(rng, 12);
+    return p;
+}
+
+/* What the closed forms do not see: slots of a session (at most 7 recipients are named at once). */
+static bool is_in_theory(const struct lab_point *p)
+{
+    bool is_adat = p->server.dialect == LAB_ADAT;
+    bool is_b = p->server.dialect == LAB_WRAPPED_B;
+    return !(is_adat && (p->server.pacing == LAB_BUFFER || p->server.order == LAB_CONCURRENT)) &&
+           !(is_b && p->server.pacing == LAB_BUFFER);
+}
+
+/* The closed forms, which know no sessions and no order of events, say the same. */
+static void test_theory(void **state)
+{
+    struct rng rng;
+    uint32_t count = 0;
+    (void)state;
+    rng_init(&rng, 20261125);
+    for (uint32_t i = 0; i < 1500; i++) {
+        struct lab_point p = any_point(&rng);
+        struct lab_theory t;
+        lab_theory(&p, &t);
+        if (t.why_none != NULL || !is_in_theory(&p))
+            continue;
+        struct lab_measure m = run(&p);
+        if ((double)m.copies_first_try != t.copies_first ||
+            (double)m.copies_excess != t.copies_total || (m.livelocks > 0) != t.is_livelock)
+            fail_msg("point %u, %s, %s, by %s: %lu and %lu copies, livelock %lu, not %g, %g, %d", i,
+                     lab_dialect_name(p.server.dialect), lab_timer_name(p.client.timer), t.rule,
+                     (unsigned long)m.copies_first_try, (unsigned long)m.copies_excess,
+                     (unsigned long)m.livelocks, t.copies_first, t.copies_total, t.is_livelock);
+        count++;
+    }
+    assert_true(count > 1200);
+}
+
 /* ---- ends of connections ---- */
 
 /* DUP-3: who credits before the server has committed loses mail. */
@@ -644,7 +713,7 @@ static void add_line(struct ledger *l, struct slice line, bool is_arrival, uint6
 }
 
 /* The files, read again, say the same as what was counted on the way. */
-static void check_files(const struct files *f, const struct lab_measure *m)
+static struct ledger_result check_files(const struct files *f, const struct lab_measure *m)
 {
     struct ledger *l;
     struct ledger_result r;
@@ -675,6 +744,40 @@ static void check_files(const struct files *f, const struct lab_measure *m)
     assert_int_equal(r.copies_excess, m->copies_excess);
     assert_int_equal(r.duplicated, m->duplicated_pairs);
     assert_memory_equal(r.causes, m->causes, sizeof(r.causes));
+    return r;
+}
+
+/* DUP-23: what the server knows about its replies. */
+static void test_delivered(void **state)
+{
+    static const struct {
+        enum lab_cut cut;
+        bool half_closes;
+        uint64_t yes, no, unknown;
+    } points[] = {
+        /* First try: 8 were read by a client that left without a word, and a reset came back for
+         * what was written then; second try: 2 with QUIT. */
+        {LAB_CUT_NONE, false, 2, 2, 8},
+        {LAB_CUT_NONE, true, 0, 2, 8 + 2}, /* that QUIT was there before the replies */
+        {LAB_CUT_AFTER_REPLIES, false, 8, 8, 2},
+        {LAB_CUT_BLACK_HOLE, false, 2, 10 + 2, 8}, /* and then as in the first line */
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(points); i++) {
+        struct lab_point p = classic(LAB_LMTP, LAB_TIMER_TOTAL);
+        struct files f;
+        p.client.half_closes = points[i].half_closes;
+        p.faults = (struct lab_faults){.cut = points[i].cut,
+                                       .cut_replies = 2,
+                                       .black_hole_share = 1,
+                                       .is_first_try_only = true};
+        struct lab_measure m = run_to_files(&p, 1, &f);
+        struct ledger_result r = check_files(&f, &m);
+        assert_int_equal(r.replies[ARRIVAL_REPLY_YES], points[i].yes);
+        assert_int_equal(r.replies[ARRIVAL_REPLY_NO], points[i].no);
+        assert_int_equal(r.replies[ARRIVAL_REPLY_UNKNOWN], points[i].unknown);
+        files_free(&f);
+    }
 }
 
 static void test_same_seed(void **state)
@@ -688,7 +791,7 @@ static void test_same_seed(void **state)
         (void)run_to_files(&p, 8, &c);
         assert_true(is_same(&a, &b));
         assert_false(is_same(&a, &c));
-        check_files(&a, &m);
+        (void)check_files(&a, &m);
         assert_int_equal(m.messages, p.message_count);
         assert_int_equal(m.lost, 0); /* nobody credits early */
         assert_true(m.accepted > 0);
@@ -711,7 +814,7 @@ static void test_early_end(void **state)
         assert_int_equal(m.model_ns, S(300));
         assert_true(m.messages > 0 && m.messages < p.message_count);
         assert_true(m.gave_up > 0 || d == LAB_WRAPPED_B); /* read the opening line */
-        check_files(&f, &m);
+        (void)check_files(&f, &m);
         files_free(&f);
     }
 }
@@ -830,6 +933,38 @@ static void test_ladder(void **state)
     assert_null(l.rungs);
 }
 
+/* By time, then rank, then in turn. */
+static void test_queue(void **state)
+{
+    struct sim_queue q = {0};
+    struct sim_event e, last = {0};
+    struct rng rng;
+    uint32_t pushed = 0, popped = 0;
+    (void)state;
+    rng_init(&rng, 5);
+    for (uint32_t round = 0; round < 20000; round++) {
+        if (rng_below(&rng, 5) < 3 && round < 15000) {
+            enum sim_rank rank = (enum sim_rank)rng_below(&rng, 3);
+            struct sim_event in = {.at = last.at + rng_below(&rng, 8), .arg = pushed++};
+            in.kind = rank;
+            /* Behind what has happened: at the same instant only of the same rank or a later one.
+             */
+            in.at += in.at == last.at && rank < last.kind;
+            sim_queue_push(&q, rank, in);
+        } else if (sim_queue_pop(&q, &e)) {
+            assert_true(e.at >= last.at);
+            if (popped > 0 && e.at == last.at)
+                assert_true(e.kind > last.kind || (e.kind == last.kind && e.arg > last.arg));
+            last = e;
+            popped++;
+        }
+    }
+    while (sim_queue_pop(&q, &e))
+        popped++;
+    assert_int_equal(popped, pushed);
+    sim_queue_deinit(&q);
+}
+
 static void test_nonsense(void **state)
 {
     static const struct lab_sim_options none;
@@ -856,11 +991,13 @@ int main(void)
         cmocka_unit_test(test_random_cuts),
         cmocka_unit_test(test_cut_after_replies),
         cmocka_unit_test(test_black_hole),
+        cmocka_unit_test(test_theory),
         cmocka_unit_test(test_early_credit),
         cmocka_unit_test(test_half_close),
         cmocka_unit_test(test_retry_ledger),
         cmocka_unit_test(test_remembered_scan),
         cmocka_unit_test(test_reply_budget),
+        cmocka_unit_test(test_delivered),
         cmocka_unit_test(test_same_seed),
         cmocka_unit_test(test_early_end),
         cmocka_unit_test(test_notices),
@@ -868,6 +1005,7 @@ int main(void)
         cmocka_unit_test(test_slow_link),
         cmocka_unit_test(test_long_time),
         cmocka_unit_test(test_ladder),
+        cmocka_unit_test(test_queue),
         cmocka_unit_test(test_nonsense),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
