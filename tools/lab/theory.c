@@ -167,7 +167,9 @@ static void answers(struct try *t, const struct lab_server *s)
         t->opener_at = t->before;
     else if (s->opener_ns == CLOCK_NEVER || t->is_buffered)
         t->has_opener = false;
-    if (t->settles == SETTLES_OPENER && t->opener_at != CLOCK_NEVER)
+    else /* the first reply may come before it, and brings it along */
+        t->opener_at = u64_min(t->opener_at, t->before + t->per_rcpt);
+    if (t->settles == SETTLES_OPENER && t->has_opener)
         t->opener_at = u64_max(t->opener_at, t->commit);
     work(t, s);
     budget(t, s->reply_budget_ns);
@@ -465,8 +467,9 @@ static void suppressed(struct lab_theory *ret)
 {
     char rule[LAB_RULE_BYTES_MAX];
     snprintf(rule, sizeof(rule), "%.20s, DUP-22", ret->rule);
-    *ret = (struct lab_theory){.has_total = ret->has_total, .is_livelock = false};
     memcpy(ret->rule, rule, sizeof(rule));
+    ret->copies_total = ret->copies_total_sd = 0;
+    ret->is_livelock = false;
 }
 
 /* --- which -------------------------------------------------------------------------------------
