@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: Apache-2.0
+"""postern-lab run and show: the classic table cell by cell with the sheet (DUP section 4), the same
+ledger from the same seed, results read back and joined, and what is refused."""
+
+import csv
+import filecmp
+import glob
+import io
+import json
+import os
+import re
+
+import harness
+from harness import check, check_equal
+
+FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../bench/lab")
+
+# DUP section 4: dialect and pacing -> for each timer what the first try costs, or LIVELOCK with what
+# each try costs. Streamed is the default.
+LIVELOCK = 1000
+SMTP = {"reset": LIVELOCK + 10, "total": LIVELOCK + 10}
+SECTION_4 = {
+    ("smtp", "stream"): SMTP,
+    ("lmtp", "stream"): {"reset": 0, "total": 2},
+    ("lmtp", "buffer"): SMTP,
+    ("prdr", "stream"): {"reset": 0, "total": LIVELOCK + 10},
+    ("deferrals", "stream"): {"reset": 0},
+    ("wrapped-a", "stream"): {"line": 0, "total": 2},
+    ("wrapped-b", "stream"): {"reset": 0, "total": 0},
+}
+# With a list, which takes a refusal (EXD-10): the refused one of the ten is no copy.
+EXDATA = {
+    ("exdata", "stream"): {"line": 0, "total": 2},
+    ("exdata", "buffer"): {"reset": LIVELOCK + 9, "total": LIVELOCK + 9},
+}
+# "Sweep LMTP total (copies over all tries)".
+SWEEP = {"300s": 2, "299s": 3, "200s": 8, "120s": 20, "95s": 45, "89s": None}
+
+CHANCE = """
+experiment "chance" {
+  recipients = 3; messages = 400; seeds = 2; rate = 2/s
+  server {
+    dialect = [lmtp, prdr]; before = exp:30s; per_recipient = exp:10s; vanished = run
+    refused = 5%; deferred = 5%
+  }
+  client { retry = 10min; tries = 4 }
+  mix { client "a" { share = 50%; limit = 60s } client "b" { share = 50%; like = mox } }
+  faults { cut = hazard; hazard = 0.002/s; one_way = 20ms }
+}
+"""
+
+
+def lab(*arguments, status=0):
+    return harness.run([harness.own_program("POSTERN_LAB"), *arguments], status=status)
+
+
+def shipped(name):
+    return os.path.join(FOLDER, name + ".conf")
+
+
+def table(*arguments, status=0):
+    return list(csv.DictReader(io.StringIO(lab("run", *arguments, "--csv", "-", status=status))))
+
+
+def write(case, name, text):
+    path = os.path.join(case.dir, name)
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text)
+    return path
+
+
+def check_cell(row, wanted):
+    copies = int(row["copies_first_try"])
+    check_equal(copies, wanted % LIVELOCK, row)
+    check_equal(int(row["livelocks"]), int(wanted >= LIVELOCK), row)
+    if wanted >= LIVELOCK:
+        tries = int(row["tries"])
+        check_equal(int(row["copies_excess"]), copies * (tries - 1), row)
+    check_equal(float(row["theory_copies_first"]), copies, row)
+    check_equal(float(row["theory_copies_total"]), int(row["copies_excess"]), row)
+    check_equal(int(row["theory_livelock"]), int(row["livelocks"]), row)
+
+
+def cells(rows, vanished="run"):
+    return {(r["server.dialect"] or "exdata", r["server.pacing"] or "stream", r["client.timer"]): r
+            for r in rows if r["server.vanished"] in ("", vanished)}
+
+
+def test_section_4(case):
+    rows = table(shipped("classic"))
+    for name, sheet in (("classic", SECTION_4), ("classic-exdata", EXDATA)):
+        found = cells(r for r in rows if r["experiment"] == name)
+        for (dialect, pacing), columns in sheet.items():
+            for timer, wanted in columns.items():
+                check_cell(found[dialect, pacing, timer], wanted)
+    # DEFERRALS: recipient 1 is answered 4xx, and comes again alone.
+    first = cells(r for r in rows if r["experiment"] == "classic")["deferrals", "stream", "reset"]
+    check_equal((first["tries"], first["accepted"]), ("2", "10"), first)
+
+
+def test_a_server_that_looks_copies_nothing(case):
+    rows = [r for r in table(shipped("classic"), "--where", "server.vanished=stop")
+            if r["server.vanished"] == "stop"]
+    check_equal(len(rows), 60 + 6)
+    for row in rows:
+        # Who commits one after another and, having nothing to list, answers once at the end, has
+        # committed eight before the client leaves.
+        early = 8 if (row["experiment"], row["server.dialect"], row["server.pacing"]) == (
+            "classic", "exdata", "stream") else 0
+        check_equal(int(row["copies_first_try"]), early, row)
+        check_equal(int(row["copies_excess"]), early * (int(row["tries"]) - 1), row)
+    found = cells((r for r in rows if r["experiment"] == "classic"), "stop")
+    check_equal(found["prdr", "stream", "total"]["livelocks"], "1")
+    check_equal(found["lmtp", "stream", "total"]["livelocks"], "0")
+
+
+def test_one_look_for_all(case):
+    rows = table(shipped("classic"), "--only", "classic-scan-once")
+    check_equal(len(rows), 20)
+    for row in rows:
+        check_equal((row["copies_first_try"], row["copies_excess"], row["tries"]), ("0", "0", "1"))
+
+
+def test_other_limits(case):
+    for row in table(shipped("classic"), "--only", "classic-limits"):
+        fails = row["client.limit"] == "30s" and row["server.dialect"] != "wrapped-b"
+        if row["client.limit"] == "600s" or fails or row["server.dialect"] == "wrapped-b":
+            check_equal(int(row["copies_first_try"]) > 0, fails, row)
+            check_equal(int(row["livelocks"]), int(fails), row)
+
+
+def test_sweep(case):
+    rows = table(shipped("sweep"), "--only", "sweep-limit", "--where", "server.dialect=lmtp",
+                 "--where", "client.timer=total")
+    found = {r["client.limit"]: r for r in rows}
+    for limit, copies in SWEEP.items():
+        row = found[limit]
+        check_equal(int(row["livelocks"]), int(copies is None), row)
+        if copies is not None:
+            check_equal(int(row["copies_excess"]), copies, row)
+
+
+def test_everything_shipped_is_understood(case):
+    paths = sorted(glob.glob(os.path.join(FOLDER, "*.conf")))
+    check_equal([os.path.basename(p)[:-5] for p in paths],
+                ["classic", "cuts", "fleet", "internet", "pacing", "rescan", "slow-disk", "sweep"])
+    for path in paths:
+        lab("run", path, "--check")
+    lab("run", *paths, "--check")
+
+
+def test_nothing_contradicts_the_theory(case):
+    for name in ("sweep", "rescan"):
+        text = lab("run", shipped(name))
+        check("Nothing contradicts the theory." in text and "\n!" not in text, text)
+    lab("run", shipped("cuts"), "--messages", "300")
+
+
+def ledgers(case, name, path, *arguments):
+    folder = os.path.join(case.dir, name)
+    lab("run", path, "--ledger", folder, *arguments)
+    return folder
+
+
+def test_same_seed_same_ledger(case):
+    path = write(case, "chance.conf", CHANCE)
+    first = ledgers(case, "first", path, "--seed", "5", "--jobs", "1")
+    again = ledgers(case, "again", path, "--seed", "5", "--jobs", "4")
+    names = sorted(os.listdir(first))
+    check_equal(len(names), 2 * 2 * 2)
+    check_equal(sorted(os.listdir(again)), names)
+    check_equal(filecmp.cmpfiles(first, again, names, shallow=False), (names, [], []))
+    other = ledgers(case, "other", path, "--seed", "50")
+    for name in names:
+        sizes = os.path.getsize(os.path.join(first, name))
+        check(sizes > 1000, name, sizes)
+        theirs = os.path.join(other, re.sub(r"-(\d)\.", lambda m: f"-{int(m[1]) + 45}.", name))
+        check(not filecmp.cmp(os.path.join(first, name), theirs, shallow=False), name)
+
+
+def test_ledger_agrees_with_the_result(case):
+    path = write(case, "chance.conf", CHANCE)
+    folder = os.path.join(case.dir, "ledgers")
+    rows = table(path, "--ledger", folder)
+    check_equal(len(rows), 4)
+    for row in rows:
+        stem = f"{folder}/chance-{int(row['point']):05}-sim-{row['seed']}"
+        joined = json.loads(lab("ledger", "--attempts", stem + ".attempts", "--arrived",
+                                f"sink:{stem}.arrivals", "--json", "-", status=(0, 1)))
+        for name in ("messages", "accepted", "lost", "copies_excess"):
+            check_equal(joined[name], int(row[name]), name)
+        check(joined["copies_excess"] > 0)
+
+
+def test_read_back_and_joined(case):
+    path = write(case, "chance.conf", CHANCE)
+    one, two, both = (os.path.join(case.dir, n) for n in ("one.json", "two.json", "both.json"))
+    lab("run", path, "--seed", "1", "--json", one, "--csv", one + ".csv", "--ladder", "7")
+    lab("show", one, "--csv", one + ".again", "--json", one + ".json")
+    check(filecmp.cmp(one + ".csv", one + ".again", shallow=False), "CSV of what was read back")
+    check(filecmp.cmp(one, one + ".json", shallow=False), "JSON of what was read back")
+    lab("run", path, "--seed", "11", "--json", two)
+    text = lab("show", one, two, "--json", both, "--text", "-")
+    check("+-" in text and "Message 7, point 0" in text, text)
+    with open(both, encoding="utf-8") as f:
+        result = json.load(f)
+    seeds = [r["seed"] for r in result["experiments"][0]["points"][0]["runs"]]
+    check_equal(seeds, [1, 2, 11, 12])
+    check_equal(len(result["command"].split("\n")), 2)
+    text = lab("show", one, one, status=3)
+    check("same seed twice" in text, text)
+    lab("run", shipped("classic"), "--only", "classic-scan-once", "--json", two)
+    check("classic-scan-once" in lab("show", one, two))
+
+
+def test_deviation_is_flagged(case):
+    path = os.path.join(case.dir, "r.json")
+    lab("run", shipped("classic"), "--only", "classic", "--json", path)
+    with open(path, encoding="utf-8") as f:
+        result = json.load(f)
+    point = result["experiments"][0]["points"][12]
+    point["theory"]["copies_first"] = 3
+    point["expected"][0][:2] = [3, 3]
+    write(case, "r.json", json.dumps(result))
+    text = lab("show", path, status=1)
+    check(re.search(r"^! point 12 \(server\.dialect = lmtp.*: 0 copies a message of the first try by "
+                    r"sim, 3 by theory \(DUP-5\)", text, re.M), text)
+    check("Nothing contradicts" not in text, text)
+
+
+def test_damaged_results(case):
+    path = os.path.join(case.dir, "r.json")
+    lab("run", shipped("classic"), "--only", "classic-scan-once", "--json", path)
+    with open(path, encoding="utf-8") as f:
+        good = f.read()
+    for old, new, reason in (
+            ('"format": "postern-lab result"', '"format": "x"', "not a result"),
+            ('"format_version": 1', '"format_version": 9', "another version"),
+            ('"at": [0, 1]', '"at": [0, 7]', "out of range"),
+            ('"at": [0, 1]', '"at": [0]', "one value for each axis"),
+            ('"mode": "sim", "seed": 1', '"mode": "live", "seed": 1', "not listed"),
+            ('"tries": 1,', '"tries": -1,', "out of range"),
+            ('"copies_first": 0,', '"copies_first": "x",', "is no double"),
+            ('"why_none"', '"why"', "is missing"),
+            ('"experiments": [', '"experiments": [7, ', "is missing"),
+            ('{\n"format"', '{', "cannot be read")):
+        check(old in good, old)
+        write(case, "bad.json", good.replace(old, new, 1))
+        text = lab("show", os.path.join(case.dir, "bad.json"), status=3)
+        check(reason in text, text, reason)
+    lab("show", os.path.join(case.dir, "none.json"), status=3)
+
+
+def test_wrong_usage(case):
+    bad = write(case, "bad.conf", 'experiment "a" {\n  modes = [sim, dream]\n}\n')
+    for arguments, reason in (
+            (["run"], "FILE is needed"),
+            (["run", "--mode"], "needs a value"),
+            (["run", bad], r"bad.conf:2: modes: 'dream' is not one of sim"),
+            (["run", shipped("classic"), "--mode", "dream"], "--mode dream is not one of sim"),
+            (["run", shipped("classic"), "--only", "x"], "names no experiment"),
+            (["run", shipped("classic"), "--where", "x"], "needs NAME=VALUE"),
+            (["run", shipped("classic"), "--where", "x=1"], "names no list"),
+            (["run", shipped("classic"), "--where", "client.timer=x"], "no such value"),
+            (["run", shipped("classic"), "--seed", "-1"], "is no number"),
+            (["run", shipped("classic"), shipped("classic")], "stands in two files"),
+            (["run", os.path.join(case.dir, "none.conf")], "none.conf: "),
+            (["show"], "FILE is needed"),
+            (["show", "--what"], "is not understood")):
+        text = lab(*arguments, status=2)
+        check(reason in text, text, reason)
+    lab("run", shipped("classic"), "--json", os.path.join(case.dir, "no/r.json"), status=3)
+    lab("run", shipped("classic"), "--ledger", os.path.join(case.dir, "no/ledgers"), status=3)
+
+
+harness.main(globals())
