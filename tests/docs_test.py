@@ -30,6 +30,7 @@ SPOOL_VERBS = ("list", "show", "verify", "export", "delete", "requeue")
 MAP_VERBS = ("build", "query", "dump")
 COMMANDS = ([("posternd",), ("posternctl",), ("posternctl", "spool"), ("posternctl", "map"),
              ("postern-load",), ("postern-sink",), ("postern-lab",), ("postern-lab", "ledger"),
+             ("postern-lab", "run"), ("postern-lab", "show"),
              ("postern-probe",)] +
             [("posternctl", "spool", verb) for verb in SPOOL_VERBS] +
             [("posternctl", "map", verb) for verb in MAP_VERBS])
@@ -134,10 +135,15 @@ class Options(unittest.TestCase):
                      bash_offers("postern-sink -"), zsh_options(r"_postern_sink\(\)"))
 
     def test_of_lab(self):
-        own = page_options(page("postern-lab.1")) - {"--version"}
-        self.compare(("postern-lab", "ledger"), own, bash_offers("postern-lab ledger -"),
-                     zsh_options(r"_postern_lab\(\)"))
-        self.assertEqual(help_options("postern-lab") - own, {"--version"})
+        text = page("postern-lab.1")
+        shared = page_options(part(text, "Ss", "run and show")) | {"--help"}
+        own = {"run": page_options(part(text, "Ss", "run")) | shared, "show": shared,
+               "ledger": page_options(part(text, "Ss", "ledger")) | {"--help"}}
+        for verb, options in own.items():
+            with self.subTest(verb=verb):
+                self.compare(("postern-lab", verb), options, bash_offers(f"postern-lab {verb} -"),
+                             zsh_options(rf"_postern_lab_{verb}\(\)"))
+        self.assertEqual(help_options("postern-lab") - own["ledger"], {"--version"})
         self.assertEqual(bash_offers("postern-lab -"), {"--help", "--version"})
 
     def test_of_probe(self):
@@ -195,6 +201,7 @@ class Completion(unittest.TestCase):
                 ("postern-sink --no-offer P", {"PIPELINING", "PRDR"}),
                 ("postern-probe --only L", {"LMTP"}),
                 ("postern-probe lm", {"lmtp://", "lmtp+unix:"}),
+                ("postern-lab ", {"run", "show", "ledger", "--help", "--version"}),
                 ("postern-lab ledger --list ", {"lost", "duplicated", "ghost"}),
                 ("postern-lab ledger --arrived sink:a s", {"sink:", "spool:"})):
             with self.subTest(line=line):
@@ -271,6 +278,37 @@ class Configuration(unittest.TestCase):
             result = run("posternd", "--listen", "smtp://127.0.0.1:2525", "--rules", str(path),
                          "--check")
             self.assertEqual(result.returncode, 0, result.stderr)
+
+
+class Experiments(unittest.TestCase):
+    def test_every_setting_with_type_range_and_default(self):
+        lines = run("postern-lab", "run", "--settings").stdout.splitlines()
+        told = {}
+        for line, _ in zip(lines[::2], lines[1::2]):
+            name, spec = line.split(": ", 1)
+            told[tuple(name.rpartition(".")[::2])] = spec
+        self.assertGreater(len(told), 40)
+        text = page("postern-lab-experiment.5")
+        titles = {"The experiment as a whole": ""}
+        found = {}
+        for title in re.findall(r"^\.Ss (.*)$", part(text, "Sh", "SETTINGS"), re.M):
+            section = titles.get(title, title.split()[-1])
+            for name, spec, meaning in re.findall(
+                    r"^\.It Ic (\S+)\n(.*?)\n\.br\n(.*?)(?=\n\.It|\n\.El)", part(text, "Ss", title),
+                    re.M | re.S):
+                self.assertGreater(len(meaning), 10, name)
+                found[section, name] = spec.replace("\n", " ").replace(r"\(dq", '"')
+        self.assertEqual(found, told)
+
+    def test_examples_are_good(self):
+        examples = displays(part(page("postern-lab-experiment.5"), "Sh", "EXAMPLES"))
+        self.assertGreaterEqual(len(examples), 2)
+        for example in examples:
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / "x.conf"
+                path.write_text(example, "utf-8")
+                result = run("postern-lab", "run", str(path), "--check")
+                self.assertEqual(result.returncode, 0, result.stderr)
 
 
 def points_of(expression):

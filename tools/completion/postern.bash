@@ -149,6 +149,23 @@ _postern_probe="
 --help -
 --version -"
 
+_postern_lab_show='
+--text file
+--json file
+--csv file
+--help -'
+_postern_lab_run="$_postern_lab_show
+--mode sim
+--only value
+--where value
+--seed value
+--messages value
+--jobs value
+--ladder value
+--ledger dir
+--tolerate -
+--check -
+--settings -"
 _postern_lab_ledger='
 --attempts file
 --arrived sink: spool: maildir: mbox: folder:
@@ -309,10 +326,15 @@ _posternctl() {
 _postern_lab() {
     local i
     if (( ${#words[@]} == 2 )); then
-        _postern_offer "ledger $_postern_common"
+        _postern_offer "run show ledger $_postern_common"
         return
     fi
-    [[ ${words[1]} == ledger ]] || return
+    case ${words[1]} in
+    run) _postern_from "$_postern_lab_run" file; return ;;
+    show) _postern_from "$_postern_lab_show" file; return ;;
+    ledger) ;;
+    *) return ;;
+    esac
     # --attempts and --arrived take several words.
     for (( i = ${#words[@]} - 2; i > 1; i-- )); do
         case ${words[i]} in

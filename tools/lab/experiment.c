@@ -180,6 +180,8 @@ static int projected_set(struct parse *p, const struct conftree_node *n)
 {
     if (p->at->projected != 0)
         return fail(p, n->line, "'projected' is given again");
+    if (n->kind == CONFTREE_WORD && slice_eq_nocase(n->text, SLICE_LIT("off")))
+        return 0;
     if ((n->kind != CONFTREE_WORD && n->kind != CONFTREE_STRING) ||
         !dist_number_parse(n->text, DIST_NUMBER, &p->at->projected) || p->at->projected == 0 ||
         p->at->projected > PROJECTED_MAX)
@@ -206,18 +208,15 @@ static int time_scale_set(struct parse *p, const struct conftree_node *n)
 /* --- settings of points ------------------------------------------------------------------------
  */
 
-static const char *const plain_names[] = {"title", "description", "modes",
-                                          "seeds", "time_scale",  "projected"};
-
 static const char *nearest(enum lab_section section, struct slice key)
 {
     const char *near = NULL;
     unsigned near_distance = 3;
-    for (size_t i = 0; i < lab_setting_count + ARRAY_COUNT(plain_names); i++) {
+    for (size_t i = 0; i < lab_setting_count + LAB_PLAIN_COUNT; i++) {
         bool is_plain = i >= lab_setting_count;
         if (is_plain ? section != LAB_SECTION_TOP : lab_settings[i].section != section)
             continue;
-        const char *name = is_plain ? plain_names[i - lab_setting_count] : lab_settings[i].name;
+        const char *name = is_plain ? lab_plains[i - lab_setting_count].name : lab_settings[i].name;
         unsigned distance = knob_distance(key, slice_str(name));
         if (distance < near_distance) {
             near = name;

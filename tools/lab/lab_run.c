@@ -23,16 +23,16 @@ static const char usage_rest[] =
     "  --where NAME=VALUE  only points with this value of a list; repeatable\n"
     "  --seed N            the first seed; others follow (default: the file's)\n"
     "  --messages N        of each run (default: the file's)\n"
-    "  --jobs N            runs at a time, where the mode allows it (default: one a core)\n"
-    "  --ladder SEQ        tell what happened to this message (from 0), seed by seed one\n"
-    "  --ledger DIR        attempts and arrivals of each run, for \"postern-lab ledger\"\n"
+    "  --jobs N            runs at a time, where the mode allows it (one a core)\n"
+    "  --ladder SEQ        tell what happened to this message (from 0), first seed\n"
+    "  --ledger DIR        attempts and arrivals of each run, for postern-lab ledger\n"
     "  --tolerate          what contradicts the theory is no failure\n"
     "  --check             read the files, say how many points there are, run nothing\n"
     "  --settings          print what may stand in a file\n";
 static const char usage_end[] =
     "\n"
-    "Exit status: 0 nothing contradicts the theory; 1 something does; 2 wrong usage or\n"
-    "an experiment that is not understood; 3 a run or an output failed.\n";
+    "Exit status: 0 nothing contradicts the theory; 1 something does; 2 wrong usage,\n"
+    "or an error in an experiment; 3 a run or an output failed.\n";
 
 #define ONLY_MAX LAB_EXPERIMENTS_MAX
 #define JOBS_MAX 64

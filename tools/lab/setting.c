@@ -178,6 +178,19 @@ const struct lab_setting lab_settings[] = {
 };
 const size_t lab_setting_count = ARRAY_COUNT(lab_settings);
 
+const struct lab_plain lab_plains[LAB_PLAIN_COUNT] = {
+    {"title", "text", "its name", "what stands above the result"},
+    {"description", "text, or list of texts", "\"\"",
+     "what a reader should know; the texts of a list are lines of one"},
+    {"modes", "list of modes", "sim", "how it is run when --mode does not say so"},
+    {"seeds", "number, 1 to 1000, or list of seeds", "1",
+     "so many runs of each point, with the seeds 1, 2 and so on, or with these"},
+    {"time_scale", "time, 1ms to 1s", "10ms",
+     "how long a second of the experiment takes where it is run in real time"},
+    {"projected", "number, 1 to 1000000000000000, or off", "off",
+     "the result is told for so many messages as well, by multiplying"},
+};
+
 const char *lab_section_name(enum lab_section s)
 {
     static const char *const names[LAB_SECTION_COUNT] = {"", "server", "client", "faults", "mix"};
@@ -423,37 +436,54 @@ void lab_like_apply(struct lab_client *c)
 
 /* --- reference -------------------------------------------------------------------------------- */
 
-static void print_range(const struct lab_setting *s, FILE *out)
+static void print_type(const struct lab_setting *s, FILE *out)
 {
+    static const struct {
+        enum lab_type type;
+        enum knob_type knob;
+    } knobs[] = {{LAB_COUNT, KNOB_COUNT}, {LAB_SIZE, KNOB_SIZE}, {LAB_TIME, KNOB_TIME}};
     static const char *const types[] = {
-        [LAB_COUNT] = "number",
-        [LAB_LONG] = "number",
-        [LAB_SIZE] = "size",
-        [LAB_TIME] = "time",
-        [LAB_DIST] = "time or distribution of times",
-        [LAB_NUMBER] = "number",
-        [LAB_SHARE] = "share",
-        [LAB_RATE] = "rate",
-        [LAB_YESNO] = "yes | no",
+        [LAB_LONG] = "number",    [LAB_NUMBER] = "number",
+        [LAB_SHARE] = "share",    [LAB_RATE] = "rate",
+        [LAB_YESNO] = "yes | no", [LAB_DIST] = "time or distribution of times",
     };
+    for (size_t i = 0; i < ARRAY_COUNT(knobs); i++) {
+        const struct knob k = {.type = knobs[i].knob,
+                               .name = s->name,
+                               .otherwise = s->otherwise,
+                               .min = s->min,
+                               .max = s->max,
+                               .zero_word = s->word};
+        if (knobs[i].type != s->type)
+            continue;
+        knob_print_doc(&k, out);
+        return;
+    }
     if (s->type == LAB_CHOICE) {
         const char *name;
         for (uint32_t i = 0; (name = s->choice_name(i)) != NULL; i++)
             fprintf(out, "%s%s", i > 0 ? " | " : "", name);
-        return;
+    } else {
+        fputs(types[s->type], out);
     }
-    fputs(types[s->type], out);
-    if (s->word != NULL)
-        fprintf(out, ", or %s", s->word);
+    if (s->type == LAB_DIST)
+        fprintf(out, ", at most %ud", (unsigned)(s->max / NS_PER_DAY));
+    else if (s->type != LAB_CHOICE && s->type != LAB_YESNO)
+        fprintf(out, ", %llu to %llu", (unsigned long long)s->min, (unsigned long long)s->max);
+    fprintf(out, "%s%s; default: %s", s->word != NULL ? ", or " : "",
+            s->word != NULL ? s->word : "", s->otherwise);
 }
 
 void lab_settings_print(FILE *out)
 {
+    for (size_t i = 0; i < LAB_PLAIN_COUNT; i++)
+        fprintf(out, "%s: %s; default: %s\n    %s\n", lab_plains[i].name, lab_plains[i].type,
+                lab_plains[i].otherwise, lab_plains[i].doc);
     for (size_t i = 0; i < lab_setting_count; i++) {
         const struct lab_setting *s = &lab_settings[i];
         const char *section = lab_section_name(s->section);
         fprintf(out, "%s%s%s: ", section, section[0] != '\0' ? "." : "", s->name);
-        print_range(s, out);
-        fprintf(out, "; default: %s\n    %s\n", s->otherwise, s->doc);
+        print_type(s, out);
+        fprintf(out, "\n    %s\n", s->doc);
     }
 }

@@ -48,6 +48,12 @@ struct lab_setting {
 extern const struct lab_setting lab_settings[];
 extern const size_t lab_setting_count;
 
+struct lab_plain { /* a setting of an experiment that is no part of its points */
+    const char *name, *type, *otherwise, *doc;
+};
+#define LAB_PLAIN_COUNT 6
+extern const struct lab_plain lab_plains[LAB_PLAIN_COUNT];
+
 /* lab_section_name() - "" at the top. */
 const char *lab_section_name(enum lab_section s);
 
