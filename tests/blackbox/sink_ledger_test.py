@@ -177,6 +177,17 @@ def test_the_opening_line_lies(case):
     run.expect(status=1, lost=RECIPIENTS - 2)
 
 
+def test_a_dialect_that_fails_is_not_asked_for(case):
+    """DEF-21: after three connections that ended without replies the next dialect is taken."""
+    run = Run(case, "trust", "smtp://127.0.0.1:0", ["dot via=deferrals -> gone stop; drop"],
+              "--dialect", "deferrals,exdata", "--dialect-failures", "3", "--connections", "1",
+              sink_arguments=["--offer", "all"])
+    run.expect()
+    counts = {name: d["transactions"] for name, d in run.counters["dialects"].items()
+              if d["transactions"] > 0}
+    check_equal(counts, {"deferrals": 3, "exdata": MESSAGES})
+
+
 def test_client_gives_up(case):
     """The client's patience ends during T0; the server goes on and takes it."""
     copies = 3 * RECIPIENTS
