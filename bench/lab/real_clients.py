@@ -410,6 +410,66 @@ def reason(cell):
     return None, None
 
 
+def short(cell):
+    """One field of the table of everything."""
+    parts = [f"{cell[key]} {word}" for key, word in
+             (("lost", "lost"), ("duplicates", "twice"), ("bounced", "bounced"),
+              ("unfinished", "?")) if cell[key]]
+    return ", ".join(parts) if parts else "once"
+
+
+# What stands out, if it was seen: (cells as "CLIENT / SITUATION", what must be true of each, text).
+FINDINGS = (
+    (["exim prdr / cut after two, forgotten"], lambda c: c["lost"] > 0,
+     "**Exim loses mail over PRDR when the connection breaks among the replies.** It takes each reply of 250 for a "
+     "delivery, but by the draft none counts before the final one, so a server that sees the client go may forget the "
+     "message. A server that wants to be safe with it commits before the first 250; `posternd` does."),
+    (["opensmtpd lmtp / at once"], lambda c: c["duplicates"] > 0,
+     "**OpenSMTPD's LMTP client multiplies mail when replies arrive in one packet.** It takes the first, calls the "
+     "rest \"too much data\", and sends to all others again, one more of them done each time. Its delivery agent (`action "
+     "... lmtp`) has one recipient a connection, and no such trouble."),
+    (["postfix smtp / line by line", "postfix lmtp / line by line", "opensmtpd smtp / line by line"],
+     lambda c: c["retried"] == 0,
+     "Lines of one reply keep Postfix (as it is by default) and OpenSMTPD waiting: each read starts their limit anew."),
+    (["exim smtp / line by line", "exim prdr / line by line", "exim lmtp / line by line",
+      "postfix smtp, deadline / line by line"], lambda c: c["retried"] > 0,
+     "They do not keep Exim waiting, nor Postfix with per_request_deadline: all lines of a reply share one limit. Only "
+     "separate replies help with everybody (DUP-13)."),
+    (["postfix lmtp / one by one", "exim lmtp / one by one", "exim prdr / one by one",
+      "opensmtpd lmtp / one by one"], lambda c: c["retried"] == 0,
+     "Separate replies, as in LMTP and PRDR, start the limit of every one of these clients anew: work for many recipients may "
+     "take longer than the limit in all, as long as no single gap does."),
+    (["postfix smtp / late", "exim smtp / late", "opensmtpd smtp / late"],
+     lambda c: c["duplicates"] == len(RCPTS),
+     "In plain SMTP, a reply that is too late doubles the mail of every recipient, with each of them (RFC 1047)."),
+    (["postfix lmtp / cut after two", "exim lmtp / cut after two", "opensmtpd lmtp / cut after two"],
+     lambda c: c["duplicates"] == 1,
+     "In LMTP all of them honour the replies that came before a cut, and send to the others only."),
+    (["exim prdr / cut before final"], lambda c: c["duplicates"] == len(RCPTS),
+     "In PRDR, a server that commits before its final reply and loses the connection right there has its whole message again."),
+)
+
+
+def findings(cells):
+    by_name = {f"{c['client']} / {c['situation']}": c for c in cells}
+    return "\n".join(f"- {text}" for names, holds, text in FINDINGS
+                     if all(n in by_name and holds(by_name[n]) for n in names))
+
+
+def overview(cells):
+    clients = [c.name for c in CLIENTS if any(cell["client"] == c.name for cell in cells)]
+    by_name = {(c["client"], c["situation"]): c for c in cells}
+    rows = ["| | " + " | ".join(clients) + " |", "|---|" + "---|" * len(clients),
+            "| the limit counts for | " + " | ".join(
+                timer_of([c for c in cells if c["client"] == name]).split(":")[0]
+                for name in clients) + " |"]
+    for s in SITUATIONS:
+        found = [by_name.get((name, s.name)) for name in clients]
+        if any(found):
+            rows.append(f"| {s.name} | " + " | ".join(short(c) if c else "" for c in found) + " |")
+    return "\n".join(rows)
+
+
 def markdown(result):
     cells = result["cells"]
     clients = [c for c in CLIENTS if any(cell["client"] == c.name for cell in cells)]
@@ -463,7 +523,20 @@ the first outcome of a recipient that was not success, and how long after the su
 {legend}
 
 "late" and "in time" tell whether there is a limit at all; "one by one" and "line by line" take longer than C in all, with
-gaps that are shorter.
+gaps that are shorter. Except in "at once", replies of a block are 0.01 C apart.
+
+## What stands out
+
+{findings(result["cells"])}
+
+## All of it
+
+How many of three recipients had their mail twice (two copies too many count as two), lost it, or had it bounced; "once" means
+that all is well.
+
+{overview(result["cells"])}
+
+## Each client
 
 {markdown(result)}"""
 
@@ -490,7 +563,7 @@ def main(arguments):
         with open(options.json, "w", encoding="utf-8") as f:
             json.dump(result, f, indent=1)
             f.write("\n")
-    text = page(result, "tools/dev bench clients") + "\n"
+    text = page(result, "tools/dev clients --markdown docs/real-clients.md") + "\n"
     if options.markdown:
         with open(options.markdown, "w", encoding="utf-8") as f:
             f.write(text)

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """postern-probe against other people's servers: Postfix, Exim, Dovecot, Cyrus, OpenSMTPD and Courier from
-Debian's packages (tools/peers), each configured to show as much as it can: with TLS where it works, a limit of size, a recipient who is unknown, and where it decides about the content for each recipient, one who
-refuses and one who defers.
+Debian's packages (tools/peers), each configured to show as much as it can: with TLS where it works, a
+limit of size, a recipient who is unknown, and where it decides about the content for each recipient,
+one who refuses and one who defers.
 
 Usage: peers.py [--build DIR] [--markdown FILE] [--json FILE] [PEER ...] [-- OPTION ...]
 
