@@ -110,7 +110,8 @@ static void link_reply(struct shard *sh, struct txn *t)
 {
     struct conn *c = t->conn;
     uint8_t part_count = 0;
-    if (c == NULL || c->state != CONN_OPEN || c->is_sending || c->is_linked || c->out != NULL)
+    if (c == NULL || t->state != TXN_COMMITTING || c->state != CONN_OPEN || c->is_sending ||
+        c->is_linked || c->out != NULL)
         return;
     struct chunk *out = chunk_take_spare(&sh->chunks);
     if (out == NULL)
@@ -131,6 +132,7 @@ static void link_reply(struct shard *sh, struct txn *t)
     c->out_sent = 0;
     c->is_linked = true;
     c->ops_count++;
+    t->message.is_promised = true;
 }
 
 void pace_link_replies(struct shard *sh)
@@ -154,6 +156,8 @@ void pace_landed(struct shard *sh, struct conn *c, int32_t res)
     /* Not written in full, not synced, or not taken: what is true is said when it is known. */
     chunk_unref(&sh->chunks, c->out);
     c->out = NULL;
+    if (c->txn != NULL)
+        c->txn->message.is_promised = false;
 }
 
 void pace_reconcile(struct shard *sh, struct conn *c, struct chunk *fresh)

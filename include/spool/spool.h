@@ -105,6 +105,9 @@ struct spool_message { /* embedded in the transaction; zeroed by spool_begin() *
     /* With FAILED: not even the note that voids the message could be stored, so a restart may find
      * it. Close the connection without a final reply: then either end is right (DUP, PRDR-29). */
     bool is_in_doubt;
+    /* The owner's: replies that say that it is stored will leave by themselves when it is, so it
+     * must not be taken back, nor anything else be said meanwhile (pace.h). */
+    bool is_promised;
     uint32_t
         writes_pending; /* body records handed over and not yet written (memory still borrowed) */
     uint64_t bytes_pending;     /* content in them */

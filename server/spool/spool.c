@@ -258,7 +258,7 @@ void spool_commit(struct spool *s, struct spool_message *m, const struct spool_p
 void spool_abort(struct spool *s, struct spool_message *m)
 {
     struct message_state *st = message_state_of(m);
-    ASSERT(st->phase == MESSAGE_OPEN);
+    ASSERT(st->phase == MESSAGE_OPEN && !m->is_promised);
     s->counters.aborts++;
     st->is_aborted = true;
     list_remove(&m->link);
