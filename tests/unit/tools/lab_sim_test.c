@@ -802,6 +802,75 @@ static void test_same_seed(void **state)
     }
 }
 
+/* Another seed is another run, not the same one by another name. */
+static void test_other_seed(void **state)
+{
+    static const struct lab_sim_options none;
+    struct lab_point p = classic(LAB_LMTP, LAB_TIMER_REPLY);
+    (void)state;
+    p.message_count = 1000;
+    p.faults = (struct lab_faults){.cut = LAB_CUT_HAZARD, .hazard_per_s = 1e-3};
+    struct lab_measure a = run_with(&p, 1, &none), b = run_with(&p, 2, &none);
+    assert_int_not_equal(a.model_ns, b.model_ns);
+    assert_int_not_equal(a.copies_first_try, b.copies_first_try);
+}
+
+static void test_shares(void **state)
+{
+    struct lab_point p = classic(LAB_LMTP, LAB_TIMER_REPLY);
+    (void)state;
+    p.message_count = 2000;
+    p.client.tries_max = 1;
+    p.server.refused_share = 0.2;
+    p.server.deferred_share = 0.1;
+    struct lab_measure m = run(&p);
+    assert_in_range(m.refused, 4000 - 300, 4000 + 300); /* 5 sigma */
+    assert_in_range(m.deferred, 2000 - 225, 2000 + 225);
+    /* Who is deferred is not so for ever, who is refused is. */
+    p.client.tries_max = 20;
+    struct lab_measure again = run(&p);
+    assert_int_equal(again.deferred, 0);
+    assert_int_equal(again.refused, m.refused);
+}
+
+/* One place at work, and clients that leave long before their turn. */
+static void test_gone_while_waiting(void **state)
+{
+    struct lab_point p = classic(LAB_LMTP, LAB_TIMER_REPLY);
+    (void)state;
+    p.message_count = 10;
+    p.rcpt_count = 1;
+    p.rate_per_s = 1000;
+    p.client.limit_ns = S(20);
+    p.client.tries_max = 1;
+    p.server.capacity = 1;
+    struct lab_measure m = run(&p);
+    assert_int_equal(m.copies_first_try, 10);
+    assert_in_range(m.model_ns, S(900), S(901));
+    p.server.vanished = LAB_VANISHED_STOP;
+    m = run(&p);
+    assert_int_equal(m.copies_first_try, 0);
+    assert_in_range(m.model_ns, S(60), S(61)); /* the first one's scan, which had begun */
+}
+
+/* More recipients than a segment, a reply queue or a scratch buffer holds. */
+static void test_many_recipients(void **state)
+{
+    (void)state;
+    for (unsigned d = 0; d < LAB_DIALECT_COUNT; d++) {
+        const struct cell want = {0, 0, 1, 1000};
+        struct lab_point p = classic((enum lab_dialect)d, LAB_TIMER_REPLY);
+        p.rcpt_count = 1000;
+        p.server.per_rcpt = constant(0);
+        p.faults.one_way_ns = NS_PER_MS;
+        check_cell(&p, &want, lab_dialect_name((enum lab_dialect)d));
+        p.faults.cut = LAB_CUT_SLOW;
+        p.faults.bytes_per_s = 1000;
+        p.client.limit_ns = S(600);
+        check_cell(&p, &want, lab_dialect_name((enum lab_dialect)d));
+    }
+}
+
 /* A run that is ended early: what is under way counts as not known. */
 static void test_early_end(void **state)
 {
@@ -999,6 +1068,10 @@ int main(void)
         cmocka_unit_test(test_reply_budget),
         cmocka_unit_test(test_delivered),
         cmocka_unit_test(test_same_seed),
+        cmocka_unit_test(test_other_seed),
+        cmocka_unit_test(test_shares),
+        cmocka_unit_test(test_gone_while_waiting),
+        cmocka_unit_test(test_many_recipients),
         cmocka_unit_test(test_early_end),
         cmocka_unit_test(test_notices),
         cmocka_unit_test(test_series),
