@@ -161,6 +161,15 @@ def test_dialect_xrcpt250b(case):
     each_dialect(case, "xrcpt250b", 0)
 
 
+def test_refusals_that_are_not_read(case):
+    """Reading B, HOL-13: what the client has not read is the server's to tell, so nothing is lost."""
+    run = Run(case, "notices", "smtp://127.0.0.1:0",
+              ["dot attempt=1 seq=10-19 -> drop-after 2", "each index=4 -> reply 550 5.7.1 No"],
+              "--dialect", "xrcpt250b", sink_arguments=["--offer", "all"])
+    run.expect(refused=MESSAGES - 10)
+    check_equal(sum(a["code"] == "550" for a in run.arrivals), 10)
+
+
 def test_dialect_xprdr1(case):
     each_dialect(case, "xprdr1", RECIPIENTS)
 

@@ -106,21 +106,46 @@ static enum arrival_delivered fate_of(const struct conn *c, const struct sink_rc
     return is_lost ? ARRIVAL_REPLY_NO : ARRIVAL_REPLY_UNKNOWN;
 }
 
+static bool is_refusal(const struct sink_rcpt *r)
+{
+    return r->code >= 400 && !r->is_committed;
+}
+
+/* HOL-13: he is the client's no more, and that he was refused is not known to have been read: the
+ * server owes a notice, and has him in its ledger for that. */
+static bool is_owed_notice(const struct conn *c, const struct txn *t, const struct sink_rcpt *r,
+                           enum settle_how how)
+{
+    bool is_told = how == SETTLE_INPUT && r->own_end <= c->sent;
+    return t->is_promised && t->dot.commit != SCRIPT_COMMIT_NEVER && is_refusal(r) && !is_told;
+}
+
 static void settle(struct worker *w, struct conn *c, struct txn *t, enum settle_how how)
 {
     list_remove(&t->link);
-    for (uint32_t i = 0; w->shared->ledger_fd >= 0 && i < t->rcpt_count; i++)
-        if (t->rcpts[i].is_committed)
-            put_arrival(w, c, t, &t->rcpts[i], fate_of(c, &t->rcpts[i], how));
+    for (uint32_t i = 0; w->shared->ledger_fd >= 0 && i < t->rcpt_count; i++) {
+        struct sink_rcpt *r = &t->rcpts[i];
+        bool is_owed = is_owed_notice(c, t, r, how);
+        if (is_owed) {
+            r->at = ring_wall(w->ring);
+            worker_count(w, SINK_NOTICES, 1);
+        }
+        if (r->is_committed || is_owed)
+            put_arrival(w, c, t, r, fate_of(c, r, how));
+    }
     worker_txn_give(w, t);
 }
 
 /* All replies of @t that can leave have left. */
 static bool has_left(const struct conn *c, const struct txn *t)
 {
-    for (uint32_t i = 0; i < t->rcpt_count; i++)
-        if (t->rcpts[i].reply_end != TXN_REPLY_NEVER && t->rcpts[i].reply_end > c->sent)
+    for (uint32_t i = 0; i < t->rcpt_count; i++) {
+        const struct sink_rcpt *r = &t->rcpts[i];
+        if (r->reply_end != TXN_REPLY_NEVER && r->reply_end > c->sent)
             return false;
+        if (r->own_end != TXN_REPLY_NEVER && r->own_end > c->sent)
+            return false;
+    }
     return true;
 }
 
@@ -131,7 +156,8 @@ void decide_end(struct worker *w, struct conn *c)
     c->txn = NULL;
     ASSERT(t != NULL);
     for (uint32_t i = 0; i < t->rcpt_count; i++)
-        is_kept |= t->rcpts[i].is_committed && w->shared->ledger_fd >= 0;
+        is_kept |= (t->rcpts[i].is_committed || (t->is_promised && is_refusal(&t->rcpts[i]))) &&
+                   w->shared->ledger_fd >= 0;
     is_kept |= t->dot.commit == SCRIPT_COMMIT_AFTER && !c->is_gone;
     if (!is_kept) {
         worker_txn_give(w, t);
@@ -186,6 +212,9 @@ static void note_line(struct txn *t, uint32_t line_idx, uint64_t end, bool has_b
     if (!has_block || owner_of(t) == DIALECT_OWNER_OPENER) {
         if (line_idx == 0)
             set_reply_ends(t, end);
+        t->is_promised |= has_block && line_idx == 0;
+        if (has_block && line_idx > 0 && line_idx <= t->rcpt_count)
+            t->rcpts[line_idx - 1].own_end = end;
     } else if (line_idx >= opener_count && line_idx - opener_count < t->rcpt_count) {
         t->rcpts[line_idx - opener_count].reply_end = end;
     }
@@ -219,13 +248,12 @@ uint32_t decide_on_spoilt(struct conn *c, uint64_t start, int64_t growth, size_t
 {
     struct txn *t = c->txn;
     for (uint32_t i = 0; i < t->rcpt_count; i++) {
-        struct sink_rcpt *r = &t->rcpts[i];
-        if (r->reply_end == TXN_REPLY_NEVER || r->reply_end <= start)
-            continue;
-        if (c->is_spoiled)
-            r->reply_end = TXN_REPLY_NEVER;
-        else
-            r->reply_end = (uint64_t)((int64_t)r->reply_end + growth);
+        uint64_t *const ends[] = {&t->rcpts[i].reply_end, &t->rcpts[i].own_end};
+        for (size_t k = 0; k < ARRAY_COUNT(ends); k++) {
+            if (*ends[k] == TXN_REPLY_NEVER || *ends[k] <= start)
+                continue;
+            *ends[k] = c->is_spoiled ? TXN_REPLY_NEVER : (uint64_t)((int64_t)*ends[k] + growth);
+        }
     }
     t->answer_bytes += len;
     if (len == 0)

@@ -54,6 +54,7 @@ const char *sink_counter_name(enum sink_counter c)
         "recipients refused", "content octets",
         "replies arrived",    "replies not arrived",
         "replies unknown",    "replies spoiled",
+        "notices owed",
     };
     static_assert(ARRAY_COUNT(names) == SINK_COUNTER_COUNT, "a name each");
     return names[c];

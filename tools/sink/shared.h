@@ -69,6 +69,7 @@ enum sink_counter {
     SINK_REPLIES_NO,
     SINK_REPLIES_UNKNOWN,
     SINK_TWEAKS,
+    SINK_NOTICES, /* owed, for refusals that are not known to have been read */
     SINK_COUNTER_COUNT
 };
 const char *sink_counter_name(enum sink_counter c);

@@ -70,7 +70,7 @@ void txn_begin(struct txn *t, uint32_t number, struct slice sender)
     t->refusal = t->whole = ANSWER(STATUS_NONE);
     t->decide_idx = t->line_idx = t->lines_said = t->lines_max = 0;
     t->answer_bytes = 0;
-    t->is_naming = t->is_answering = t->is_last_due = false;
+    t->is_naming = t->is_answering = t->is_promised = t->is_last_due = false;
     t->has_failed = false;
     if (text_put(t, sender))
         t->sender_len = (uint32_t)sender.len;
@@ -96,6 +96,7 @@ bool txn_add_rcpt(struct txn *t, uint32_t rcpt_idx, struct slice address)
         .text_len = (uint32_t)address.len,
         .rcpt_idx = rcpt_idx,
         .reply_end = TXN_REPLY_NEVER,
+        .own_end = TXN_REPLY_NEVER,
     };
     t->entries[t->rcpt_count].rcpt_code = 0;
     if (!text_put(t, address))

@@ -23,6 +23,7 @@ struct sink_rcpt {
     bool has_line;      /* of his own in a block */
     wall_us at;         /* when it was committed */
     uint64_t reply_end; /* octets of the connection's output with its reply; TXN_REPLY_NEVER */
+    uint64_t own_end;   /* the same with his own line, where another reply counts for him */
 };
 
 struct txn {
@@ -59,6 +60,7 @@ struct txn {
     uint64_t answer_bytes; /* the same in octets */
     bool is_naming;        /* ADAT: the recipients come after the content */
     bool is_answering;     /* what is formatted is about this message */
+    bool is_promised;      /* the opening line makes everybody ours (HOL-12) */
     bool is_last_due;      /* the last reply has been given to the session */
     bool has_failed;       /* the store did: it cannot be taken */
     struct scan scan;

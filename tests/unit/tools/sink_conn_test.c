@@ -962,6 +962,10 @@ static void cut_and_compare(uint32_t offer, bool is_lmtp, bool uses_chunks,
     }
     for (uint32_t i = 0; i < TALK_RCPTS; i++) {
         bool is_theirs = results[i].fate == CLIENT_FATE_DONE;
+        /* HOL-13: a refusal that was read, and is not known to be, makes one notice too many. */
+        if (offer == SESSION_OFFER_XRCPT250B && results[i].code >= 400 &&
+            results[i].phase == CLIENT_PHASE_DONE && marks[i] == 'y')
+            continue;
         if (is_theirs != (marks[i] == 'y'))
             fail_msg("%s, %s: recipient %u is %s, the ledger says %s",
                      dialect_name(client_dialect(&client)), rules[0], i,
@@ -985,6 +989,7 @@ static void client_and_ledger_agree(void **state)
                                       SESSION_OFFER_INLINE_DSN,
                                       SESSION_OFFER_EXDATA,
                                       SESSION_OFFER_XRCPT250,
+                                      SESSION_OFFER_XRCPT250B,
                                       SESSION_OFFER_XPRDR1,
                                       SESSION_OFFER_ADAT};
     for (size_t d = 0; d < ARRAY_COUNT(offers); d++)
@@ -1025,6 +1030,37 @@ static void the_opening_line_counts(void **state)
         expect_ledger(w, rows[i].ledger);
         world_free(w);
     }
+}
+
+/* HOL-13: a refusal that was read by somebody who went on is told; any other is the server's. */
+static void a_refusal_is_told_or_owed(void **state)
+{
+    (void)state;
+    static const char *const told[] = {"each index=2 -> reply 550"};
+    static const char *const cut[] = {"each index=2 -> reply 550", "dot -> drop-after 1"};
+    struct world *w = world_new(false, told, ARRAY_COUNT(told));
+    hello(w, false);
+    to_the_dot(w, "XRCPT250B");
+    expect_lines("told", "250- 250-250 250-550 250-250 250");
+    receive(w, "NOOP\r\n");
+    expect_ledger(w, "1:r1@x:250:yes 1:r3@x:250:yes");
+    end_of_input(w, 0);
+    assert_int_equal(w->worker.counters[SINK_NOTICES], 0);
+    world_free(w);
+    w = world_new(false, told, ARRAY_COUNT(told));
+    hello(w, false);
+    to_the_dot(w, "XRCPT250B");
+    end_of_input(w, 0);
+    expect_ledger(w, "1:r1@x:250:- 1:r2@x:550:- 1:r3@x:250:-");
+    world_free(w);
+    w = world_new(false, cut, ARRAY_COUNT(cut));
+    hello(w, false);
+    to_the_dot(w, "XRCPT250B");
+    expect_lines("cut", "250- 250-250");
+    end_of_input(w, 0);
+    expect_ledger(w, "1:r1@x:250:- 1:r2@x:550:- 1:r3@x:250:-");
+    assert_int_equal(w->worker.counters[SINK_NOTICES], 1);
+    world_free(w);
 }
 
 /* drop-after in each dialect: K lines of recipients and no more. */
@@ -1194,6 +1230,7 @@ int main(void)
         cmocka_unit_test(some_are_decided_later),
         cmocka_unit_test(client_and_ledger_agree),
         cmocka_unit_test(the_opening_line_counts),
+        cmocka_unit_test(a_refusal_is_told_or_owed),
         cmocka_unit_test(cut_after_k_in_each),
         cmocka_unit_test(random_conversations),
     };
