@@ -563,6 +563,7 @@ static void paced(void **state)
     expect_text("250 2.1.0 sender ok\r\n250 2.1.5 recipient ok\r\n250-a\r\n");
     pass(w, 2 * NS_PER_S);
     expect_text("250-b\r\n");
+    end_of_input(w, -ECONNRESET); /* what waits to be settled is given back */
     world_free(w);
 }
 
