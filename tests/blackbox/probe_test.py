@@ -8,6 +8,7 @@ import json
 import os
 import re
 import socket
+import subprocess
 import threading
 import xml.etree.ElementTree
 
@@ -203,6 +204,7 @@ SMTP_FAULTS = {
     "CORE-B/message": Fault(say("single", "552 5.3.4 too big", content_has(b"64 KiB"))),
     "CORE-B/rcpts": Fault(say("RCPT", "452 4.5.3 too many", once("RCPT", 100))),
     "CORE-B/rcpts-max": Fault(say("RCPT", "552 5.5.3 too many", "452")),
+    "CORE-30/rcptmax": Fault(say("RCPT", "452 4.5.3 too many", once("RCPT", 150))),
     "CORE-20/keyword": Fault(sub("EHLO", "SIZE ", "SIZE <")),
     "CORE-20/small": Fault(say("MAIL", "501 5.5.4 no", line_has("SIZE=0"))),
     "CORE-20/bad": Fault(say("MAIL", "250 2.1.0 ok", "501")),
@@ -388,6 +390,51 @@ PURE = {"CORE-23/chunking", "CORE-27/8bitmime", "CORE-30/syntax", "CORE-20/keywo
         "EXD-1/keyword", "LMTP-2/port", "LMTP-3/must", "LMTP-3/should"}
 
 
+# --- postern-sink, by script --------------------------------------------------------------------
+
+SINK_RULES = ["rcpt rcpt=unknown* -> reply 550 5.1.1 no", "each rcpt=refused* -> reply 550 5.7.1 no",
+              "each rcpt=delayed* -> reply 450 4.2.1 later"]
+
+
+def sink(case, name, *rules):
+    """{scheme: URL} of a sink with these rules in front."""
+    ports = {scheme: harness.free_port() for scheme in ("smtp", "lmtp")}
+    urls = {scheme: f"{scheme}://127.0.0.1:{port}" for scheme, port in ports.items()}
+    words = [own_program("POSTERN_SINK"), "-q", "--size", "64k", "--rcpt-max", "150"]
+    for url in urls.values():
+        words += ["--listen", url]
+    for rule in (*rules, *SINK_RULES):
+        words += ["--rule", rule]
+    path = os.path.join(case.dir, name)
+    with open(path, "wb") as log:
+        process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    case.cleanups.append(lambda: (process.terminate(), process.wait()))
+
+    def ready():
+        with open(path, encoding="utf-8") as f:
+            return "ready" in f.read()
+
+    harness.wait_until(ready, "postern-sink is ready")
+    return urls
+
+
+def test_sink(case):
+    urls = sink(case, "good")
+    for url in urls.values():
+        _, report = probe(case, url, *RECIPIENTS[:-2], "--intrusive")
+        check_equal((report["failed"], report["warned"]), (0, 0))
+    quick = ["--timeout", f"{500 * harness.SLOW}ms", *RECIPIENTS]
+    for name, rule, scheme, failing in (
+            ("missing", "each index=2 -> missing", "lmtp", "LMTP-7/three"),
+            ("surplus", "each index=2 -> surplus", "lmtp", "LMTP-7/three"),
+            ("code", "dot -> code 353", "smtp", "CORE-40/plain"),
+            ("352", "rcpt rcpt=ann* -> code 352", "smtp", "PRDR-40/always")):
+        urls = sink(case, name, rule)
+        _, report = probe(case, urls[scheme], "--only", failing + ",CORE-40/plain", *quick, status=1)
+        failed = [r["id"] for r in report["rules"] if r["outcome"] == "fail"]
+        check(failing in failed, name, failed)
+
+
 # --- reports, options, and what cannot be tested ------------------------------------------------
 
 
@@ -417,6 +464,13 @@ def test_reports(case):
         noted = next(c[0].text for c in cases if len(c) and c[0].tag in ("failure", "system-out"))
         check("C: RSET now\nS: 250 2.0.0 ok" in noted, noted)
         check("CORE-22/one ... CORE-22/rset: 7 rules (needs --rcpt" in text, text)
+
+
+def test_verbose(case):
+    with breakable.Server() as server:
+        text, report = probe(case, server.url, "--verbose", "--only", "CORE-4/quit,LMTP-7/one")
+        check("  skip  LMTP-7/one" in text and "| C: QUIT\n" in text, text)
+        check_equal(report["rules"][0]["transcript"][-1], "-- closed by the server")
 
 
 def test_starttls_first(case):

@@ -145,6 +145,7 @@ _postern_probe="
 --color auto always never
 --json file
 --junit file
+--verbose -
 --quiet -
 --help -
 --version -"

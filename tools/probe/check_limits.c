@@ -4,6 +4,7 @@
 #include "probe/trial.h"
 #include <ctype.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #define RSET_COUNT 50     /* servers count commands that do nothing */
 #define COMMAND_BYTES 512 /* with CRLF: RFC 5321 4.5.3.1.4 */
@@ -127,6 +128,22 @@ static void rcpts_bound(struct trial *t)
     if (!trial_code_is(t->reply->code, "452"))
         trial_fail(t, "recipient %llu gets %.100s", (unsigned long long)count + 1, t->reply->text);
     (void)(trial_ask(t, "250", "RSET") && trial_quit(t));
+}
+
+/* What LIMITS promises is kept; who comes after that may be refused, with 452 (RFC 9422 4). */
+static void rcpts_announced(struct trial *t)
+{
+    const char *found = strstr(found_get(&t->probe->found, "LIMITS")->params, "RCPTMAX=");
+    unsigned long count = found != NULL ? strtoul(found + 8, NULL, 10) : 0;
+    if (count == 0 || count > t->options->bound_rcpts) {
+        trial_skip(t, "LIMITS names no RCPTMAX, or one above --rcpt-bound");
+        return;
+    }
+    bool goes_on = trial_start(t) && trial_mail(t, "");
+    for (uint32_t i = 0; i < count && goes_on; i++)
+        goes_on = trial_ask(t, "2xx", "RCPT TO:<%s>", trial_rcpt(t, i));
+    (void)(goes_on && trial_ask(t, "2xx|452", "RCPT TO:<%s>", trial_rcpt(t, 0)) &&
+           trial_ask(t, "250", "RSET") && trial_quit(t));
 }
 
 /* --- SIZE ------------------------------------------------------------------------------------- */
@@ -262,6 +279,8 @@ static const struct check rows[] = {
     {"CORE-B/message", CHECK_MUST, NEED_RCPT, "", "a message of 64 KiB", message_64k},
     {"CORE-B/rcpts", CHECK_MUST, NEED_RCPT, "", "100 recipients", rcpts_100},
     {"CORE-B/rcpts-max", CHECK_SHOULD, NEED_RCPT, "", "one recipient too many: 452", rcpts_bound},
+    {"CORE-30/rcptmax", CHECK_MUST, NEED_RCPT, "LIMITS", "as many recipients as LIMITS announces",
+     rcpts_announced},
     {"CORE-20/keyword", CHECK_MUST, 0, "SIZE", "SIZE with a number, or alone", size_keyword},
     {"CORE-20/small", CHECK_MUST, 0, "SIZE", "MAIL takes SIZE=1000 and SIZE=0", size_small},
     {"CORE-20/bad", CHECK_SHOULD, 0, "SIZE", "SIZE=many is refused", size_bad},

@@ -182,6 +182,13 @@ static bool set_quiet(struct parser *p, const char *value)
     return true;
 }
 
+static bool set_verbose(struct parser *p, const char *value)
+{
+    (void)value;
+    p->options->is_verbose = true;
+    return true;
+}
+
 struct row {
     const char *name;
     const char *arg;     /* NULL: a switch */
@@ -212,6 +219,7 @@ static const struct row rows[] = {
     {"color", "WHEN", "auto", "auto, always or never", set_color},
     {"json", "FILE", NULL, "everything, as JSON", set_json},
     {"junit", "FILE", NULL, "everything, as JUnit XML", set_junit},
+    {"verbose", NULL, NULL, "keep and print every transcript", set_verbose},
     {"quiet", NULL, NULL, "print failures, warnings and the sums", set_quiet},
 };
 

@@ -27,7 +27,7 @@ struct probe_options {
     uint64_t upload_bytes; /* a message of more than SIZE is sent only if it is not above this */
     uint64_t bound_rcpts;  /* so many recipients are offered to find the server's limit */
     const char *only, *skip;
-    bool is_list, is_intrusive, is_strict, is_quiet;
+    bool is_list, is_intrusive, is_strict, is_quiet, is_verbose;
     bool uses_starttls;
     const char *tls_ca;
     enum probe_color color;

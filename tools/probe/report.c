@@ -122,7 +122,7 @@ static void put_skips(FILE *out, const struct run *r, size_t end, bool has_color
            r->rows[first - 1].sheet == r->rows[end - 1].sheet &&
            strcmp(r->rows[first - 1].reason, r->rows[end - 1].reason) == 0)
         first--;
-    if (first == end || r->options->is_quiet)
+    if (first == end || r->options->is_quiet || r->options->is_verbose)
         return;
     const struct run_row *row = &r->rows[first];
     fprintf(out, "  %sskip  ", color_of(TRIAL_SKIP, has_color));
@@ -151,17 +151,16 @@ void report_text_row(FILE *out, const struct run *r, size_t row_idx, bool has_co
         return;
     if (is_first_shown(r, row_idx))
         fprintf(out, "\n%s\n", row->sheet->title);
-    if (row->outcome == TRIAL_SKIP)
+    if (row->outcome == TRIAL_SKIP && !r->options->is_verbose)
         return; /* together with those that follow */
     fprintf(out, "  %s%s%s  %-22s %s\n", color_of(row->outcome, has_color), shown[row->outcome],
             color_end(has_color), row->check->id, row->check->title);
-    if (is_news(row)) {
+    if (row->outcome != TRIAL_PASS)
         fprintf(out, "          %s%s%s\n", color_of(row->outcome, has_color), row->reason,
                 color_end(has_color));
-        put_indented(out, transcript_text(&row->transcript));
-        if (row->transcript.left_out > 0)
-            fprintf(out, "          | ... and %u lines more\n", row->transcript.left_out);
-    }
+    put_indented(out, transcript_text(&row->transcript));
+    if (row->transcript.left_out > 0)
+        fprintf(out, "          | ... and %u lines more\n", row->transcript.left_out);
     fflush(out);
 }
 

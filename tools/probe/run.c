@@ -184,7 +184,8 @@ static void do_check(struct run *r, struct run_row *row)
     trial_end(&t);
     row->outcome = t.outcome;
     snprintf(row->reason, sizeof(row->reason), "%s", t.reason);
-    if (t.outcome == TRIAL_FAIL || t.outcome == TRIAL_WARN) {
+    bool is_kept = t.outcome == TRIAL_FAIL || t.outcome == TRIAL_WARN || r->options->is_verbose;
+    if (is_kept) {
         row->transcript = t.transcript;
         t.transcript = (struct transcript){0};
     }

@@ -16,7 +16,7 @@ struct run_row {
     enum trial_outcome outcome;
     clock_ns ns;
     char reason[TRIAL_REASON_BYTES]; /* "" when it passed */
-    struct transcript transcript;    /* of one that did not pass and was not skipped */
+    struct transcript transcript;    /* of one that failed or warned; with --verbose of all */
 };
 
 struct run {

@@ -11,6 +11,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -119,9 +120,11 @@ enum talk_result talk_start_tls(struct talk *t, SSL_CTX *context, const char *se
     (void)SSL_set_fd(t->ssl, t->fd);
     SSL_set_connect_state(t->ssl);
     if (server_name != NULL) {
-        (void)SSL_set_tlsext_host_name(t->ssl, server_name);
+        char name[256]; /* OpenSSL's macro wants no const */
+        snprintf(name, sizeof(name), "%s", server_name);
+        (void)SSL_set_tlsext_host_name(t->ssl, name);
         if (is_verified)
-            (void)SSL_set1_host(t->ssl, server_name);
+            (void)SSL_set1_host(t->ssl, name);
     }
     for (;;) {
         errno = 0;
