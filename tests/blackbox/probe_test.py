@@ -6,6 +6,7 @@ what is no server at all."""
 import contextlib
 import json
 import os
+import random
 import re
 import socket
 import subprocess
@@ -523,6 +524,34 @@ def test_no_server(case):
     cannot_be_tested(case, "nothing came in time where the greeting was due", silent)
     cannot_be_tested(case, "closed the connection", lambda c: None)
     cannot_be_tested(case, "421 4.3.2 not now", lambda c: c.sendall(b"421 4.3.2 not now\r\n"))
+
+
+def test_hostile_server(case):
+    """Whatever a server says: no crash, and reports that can be read."""
+    junit = os.path.join(case.dir, "report.xml")
+    for seed in range(4):
+        rng = random.Random(seed)
+
+        def spoil(session, tag, text):
+            if tag == "greeting" or (tag in ("EHLO", "LHLO") and session.said[tag] == 1) or \
+                    rng.random() > 0.1:
+                return text
+            whole = text.replace("\n", "\r\n").encode() + b"\r\n"
+            return rng.choice([
+                None, b"\r\n", whole[:rng.randrange(len(whole))], whole * 2, rng.randbytes(100),
+                b"\x1b]0;x\x07\r\n" + whole, b"250-" + b"x" * 70000 + b"\r\n",
+                b"558-250-a\r\n558-" + whole, b"250-2.0.0 +RCPT 99999999999999999999\r\n" + whole,
+                b"353 a\r\n" * 9, b"%d ok\r\n" % rng.randrange(1000), b"250-a\r\n" * 5000])
+
+        for is_lmtp in (False, True):
+            with breakable.Server(Fault(spoil), is_lmtp) as server:
+                text, report = probe(case, server.url, "--timeout", "30ms", "--junit", junit,
+                                     *RECIPIENTS, status=(1, 3))
+                check("\x1b" not in text and text.isascii(), "not printable")
+                rows = [row for suite in xml.etree.ElementTree.parse(junit).getroot()
+                        for row in suite]
+                check_equal(len(rows), len(report["rules"]))
+                check(report["failed"] > 10, seed, report["failed"])
 
 
 def test_server_that_dies(case):

@@ -20,7 +20,8 @@ void found_parse(struct found *f, struct slice reply)
         if (next != NULL)
             *next++ = '\0';
         char *text = strlen(line) > 4 ? line + 4 : line + strlen(line);
-        char *params = text + strcspn(text, " ");
+        /* A blank where the name should begin stays in it, for CORE-2 to see. */
+        char *params = *text != '\0' ? text + 1 + strcspn(text + 1, " ") : text;
         if (is_first) {
             f->domain = text;
         } else if (f->count == FOUND_KEYWORDS_MAX) {

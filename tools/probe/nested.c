@@ -6,9 +6,8 @@
 static bool is_inner(struct slice line)
 {
     const uint8_t *p = line.ptr + 4;
-    return line.len >= 7 && (p[0] == '2' || p[0] == '4' || p[0] == '5') && p[1] >= '0' &&
-           p[1] <= '9' && p[2] >= '0' && p[2] <= '9' &&
-           (line.len == 7 || p[3] == ' ' || p[3] == '-');
+    return line.len >= 8 && (p[0] == '2' || p[0] == '4' || p[0] == '5') && p[1] >= '0' &&
+           p[1] <= '9' && p[2] >= '0' && p[2] <= '9' && (p[3] == ' ' || p[3] == '-');
 }
 
 bool nested_parse(struct nested *n, struct slice lines, const char *outer, bool is_end,
@@ -28,7 +27,7 @@ bool nested_parse(struct nested *n, struct slice lines, const char *outer, bool 
         }
         const uint8_t *p = line.ptr + 4;
         int code = (p[0] - '0') * 100 + (p[1] - '0') * 10 + (p[2] - '0');
-        bool is_last = line.len == 7 || p[3] == ' ';
+        bool is_last = p[3] == ' ';
         if (is_open && code != n->codes[n->count]) {
             snprintf(ret_text, text_cap, "the inner code changes within a reply in \"%.*s\"", shown,
                      (const char *)line.ptr);

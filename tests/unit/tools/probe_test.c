@@ -32,6 +32,9 @@ static void test_keywords(void **state)
     assert_false(found_has_all(&f, "PRDR CHUNKING SIZE", missing, sizeof(missing)));
     assert_string_equal(missing, "CHUNKING");
     assert_false(f.is_cut);
+    found_parse(&f, SLICE_LIT("250-mx\n250- SIZE 1"));
+    assert_string_equal(f.at[0].name, " SIZE");
+    assert_string_equal(f.at[0].params, "1");
 }
 
 static void test_keywords_that_are_none(void **state)
@@ -68,7 +71,7 @@ static void test_nested(void **state)
         int last;
     } rows[] = {
         {"558 250 2.1.5 ok", "558", true, 1, 250},
-        {"558-250 a\n558-550-b\n558-550 c\n558 452", "558", true, 3, 452},
+        {"558-250 a\n558-550-b\n558-550 c\n558 452 ", "558", true, 3, 452},
         {"250-450 x", "250", true, 1, 450},
         {"", "250", true, 0, 0},
         {"558-250 a\n550 550 b", "558", false, 0, 0}, /* another outer code */
@@ -76,6 +79,7 @@ static void test_nested(void **state)
         {"558-250 a\n558 550-b", "558", false, 0, 0}, /* the last one goes on */
         {"558-350 a", "558", false, 0, 0},            /* 3xx */
         {"558-25", "558", false, 0, 0},
+        {"558 250", "558", false, 0, 0}, /* the mark is no option */
         {"558", "558", false, 0, 0},
         {"558 250x", "558", false, 0, 0},
     };
