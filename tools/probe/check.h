@@ -34,7 +34,7 @@ struct check {
     const char *id;
     enum check_level level;
     uint32_t needs;
-    const char *keywords; /* that the server must offer: "CHUNKING PIPELINING"; "" none */
+    const char *keywords; /* that the server must offer: "CHUNKING EXDATA|XEXDATA"; "" none */
     const char *title;
     void (*run)(struct trial *t); /* NULL: seen in all conversations (watch.h) */
 };

@@ -44,12 +44,26 @@ const struct found_keyword *found_get(const struct found *f, const char *name)
     return NULL;
 }
 
+/* One of "EXDATA|XEXDATA". */
+static bool has_any(const struct found *f, const char *names, size_t len)
+{
+    for (size_t at = 0; at < len;) {
+        char name[64];
+        size_t word = strcspn(names + at, "| ");
+        snprintf(name, sizeof(name), "%.*s", (int)word, names + at);
+        if (found_get(f, name) != NULL)
+            return true;
+        at += word + 1;
+    }
+    return false;
+}
+
 bool found_has_all(const struct found *f, const char *names, char *ret_missing, size_t cap)
 {
     while (*names != '\0') {
         size_t len = strcspn(names, " ");
         snprintf(ret_missing, cap, "%.*s", (int)len, names);
-        if (found_get(f, ret_missing) == NULL)
+        if (!has_any(f, names, len))
             return false;
         names += len + strspn(names + len, " ");
     }

@@ -27,7 +27,8 @@ void found_parse(struct found *f, struct slice reply);
 
 /* found_get() - the keyword, whatever the case of its letters; NULL: it is not offered. */
 const struct found_keyword *found_get(const struct found *f, const char *name);
-/* found_has_all() - every word of "PRDR CHUNKING"; @ret_missing: the first one that is not. */
+/* found_has_all() - every word of "PRDR CHUNKING", or of "EXDATA|XEXDATA" one of the two;
+ * @ret_missing: the first one that is not. */
 bool found_has_all(const struct found *f, const char *names, char *ret_missing, size_t cap);
 /* found_size() - the number behind SIZE; 0: no SIZE, no number or no limit. */
 uint64_t found_size(const struct found *f);

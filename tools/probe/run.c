@@ -56,18 +56,24 @@ static uint32_t needs_met(const struct probe_options *o)
 /* Why the check cannot be done; false: it can. */
 static bool is_impossible(const struct run *r, const struct check *c, char *ret_text, size_t cap)
 {
-    char missing[64];
-    uint32_t met = needs_met(r->options);
+    char missing[64] = "";
+    uint32_t unmet = c->needs & ~needs_met(r->options);
+    bool is_offered = found_has_all(&r->probe->found, c->keywords, missing, sizeof(missing));
     for (size_t i = 0; i < ARRAY_COUNT(needs); i++) {
-        if ((c->needs & needs[i].need) == 0 || (met & needs[i].need) != 0)
-            continue;
+        bool is_option = (needs[i].need & (NEED_SMTP | NEED_LMTP)) == 0;
+        if ((unmet & needs[i].need) == 0 || (is_option && !is_offered))
+            continue; /* what the server does not offer, no option would change */
         snprintf(ret_text, cap, "%s", needs[i].missing);
         return true;
     }
-    if (!found_has_all(&r->probe->found, c->keywords, missing, sizeof(missing))) {
+    const char *bar = strchr(missing, '|');
+    if (!is_offered && bar != NULL)
+        snprintf(ret_text, cap, "neither %.*s nor %s is offered", (int)(bar - missing), missing,
+                 bar + 1);
+    else if (!is_offered)
         snprintf(ret_text, cap, "%s is not offered", missing);
+    if (!is_offered)
         return true;
-    }
     if (r->stopped != NULL)
         snprintf(ret_text, cap, "%s", r->stopped);
     return r->stopped != NULL;

@@ -28,6 +28,9 @@ static void test_keywords(void **state)
     assert_null(found_get(&f, "mx.example"));
     assert_int_equal(found_size(&f), 1000);
     assert_true(found_has_all(&f, "PRDR SIZE", missing, sizeof(missing)));
+    assert_true(found_has_all(&f, "CHUNKING|X PRDR", missing, sizeof(missing)));
+    assert_false(found_has_all(&f, "CHUNKING|Y PRDR", missing, sizeof(missing)));
+    assert_string_equal(missing, "CHUNKING|Y");
     assert_true(found_has_all(&f, "", missing, sizeof(missing)));
     assert_false(found_has_all(&f, "PRDR CHUNKING SIZE", missing, sizeof(missing)));
     assert_string_equal(missing, "CHUNKING");
