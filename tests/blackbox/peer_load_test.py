@@ -310,4 +310,9 @@ def test_courier_unasked(case):
     courier_run(case)
 
 
+def test_courier_asked(case):
+    """It lists XEXDATA and takes EXDATA with MAIL (EXD-2)."""
+    courier_run(case, "--dialect", "exdata", "--pipelining", "full")
+
+
 harness.main(globals(), seconds=180)

@@ -856,8 +856,9 @@ EVENTS {{
 class Courier(Peer):
     """Takes mail by SMTP for the users given, with XEXDATA. After the content refused* is 550 and
     later* 450: it then answers 558 with a reply for each recipient. Others keep a Maildir each.
-    target: ("smtp", PORT): what it took, for anybody, is sent there; it looks for XEXDATA by
-    itself."""
+    target: ("smtp", PORT): what it took, for anybody, is sent there; it looks for XEXDATA by itself.
+    routes: {domain: port} for those that go another way. data_timeout: seconds that it waits for the
+    reply to the content."""
 
     NAME = "courier"
     PACKAGE = "courier-mta"
@@ -892,7 +893,8 @@ echo {local} >esmtpacceptmailfor.dir/peer
 /usr/lib/courier/makeacceptmailfor
 /usr/lib/courier/makealiases
 echo /peer/etc/filter >maildropfilter
-[ -z "{route}" ] || echo ":{route}" >esmtproutes
+cp /peer/etc/esmtproutes .
+[ -z "{data_timeout}" ] || echo {data_timeout} >esmtptimeoutdata
 echo 1 >retryalpha; echo 100 >retrybeta
 mkdir -p /run/courier/authdaemon /var/lib/courier/sts
 chown -R courier:courier /run/courier /var/lib/courier/sts
@@ -910,18 +912,21 @@ exec /usr/sbin/couriertcpd -address=127.0.0.1 -user=courier -group=courier -maxp
     /usr/sbin/courieresmtpd
 """
 
-    def __init__(self, case, users=("ann", "bob", "refused", "later"), target=None, name=None):
+    def __init__(self, case, users=("ann", "bob", "refused", "later"), target=None, name=None,
+                 routes=None, data_timeout=""):
         super().__init__(case, name)
-        self.users = users
-        self.target = target
+        self.users, self.data_timeout = users, data_timeout
+        ports = dict(routes or {}, **({} if target is None else {"": target[1]}))
+        self.is_client = len(ports) > 0
         self.write("etc/filter", self.FILTER)
+        self.write("etc/esmtproutes", "".join(f"{domain}:[127.0.0.1],{port}\n"
+                                              for domain, port in ports.items()))
 
     def command_line(self):
         return self.SETUP.format(
             users=" ".join(self.users), port=self.port,
-            local="courier.test.example" if self.target else DOMAIN,
-            route=f"[127.0.0.1],{self.target[1]}" if self.target else "",
-            relay="RELAYCLIENT=" if self.target else "")
+            local="courier.test.example" if self.is_client else DOMAIN,
+            data_timeout=self.data_timeout, relay="RELAYCLIENT=" if self.is_client else "")
 
     def counts(self):
         text = self.text()
@@ -940,7 +945,7 @@ exec /usr/sbin/couriertcpd -address=127.0.0.1 -user=courier -group=courier -maxp
             if not match:
                 continue
             key, rest = match.group(1, 2), match.group(3)
-            reply = re.match(r": ([2-5]\d\d[ -].*)", rest)
+            reply = re.match(r": (.+)", rest)
             status = re.search(r",status: (success|failure|deferred)", rest)
             if reply:
                 replies[key] = reply.group(1)

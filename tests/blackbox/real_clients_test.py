@@ -64,4 +64,11 @@ def test_opensmtpd_lmtp(case):
     check_cells(case, "opensmtpd lmtp", at_once={"once": 1, "duplicates": 3, "retried": 2})
 
 
+def test_courier_558(case):
+    """A 558 that it did not ask for is read as what it is; all of it has one limit, and of a list that
+    was cut what had come counts (EXD-15, EXD-16)."""
+    rest = {"once": 2, "duplicates": 1, "retried": 1}
+    check_cells(case, "courier exdata", at_once=ALL_ONCE, line_by_line=rest, cut_after_two=rest)
+
+
 harness.main(globals(), seconds=180)
