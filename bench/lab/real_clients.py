@@ -27,6 +27,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import textwrap
 import threading
 import time
 from collections import Counter
@@ -476,7 +477,8 @@ FINDINGS = (
 
 def findings(cells):
     by_name = {f"{c['client']} / {c['situation']}": c for c in cells}
-    return "\n".join(f"- {text}" for names, holds, text in FINDINGS
+    return "\n".join(textwrap.fill(f"- {text}", 124, subsequent_indent="  ", break_on_hyphens=False)
+                     for names, holds, text in FINDINGS
                      if all(n in by_name and holds(by_name[n]) for n in names))
 
 

@@ -19,6 +19,7 @@ import platform
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from pathlib import Path
 
@@ -155,6 +156,40 @@ def matrix(reports):
     return "\n".join(out)
 
 
+# What stands out, where it was seen: (peer, rule, text).
+FINDINGS = (
+    ("postfix", "CORE-41/1", "**Postfix ends the content at a dot between bare LFs**, which is what smuggling needs: a server in "
+     "front of it that does not do so passes on a message with another one hidden in it. `smtpd_forbid_bare_newline = yes` "
+     "ends it, but for clients in `mynetworks`; it is not the default of this version."),
+    ("dovecot", "CORE-41/1", "So does Dovecot's LMTP server: what stands in front of it has to be strict."),
+    ("cyrus", "CORE-41/1", "So does that of Cyrus."),
+    ("cyrus", "LMTP-12/too-big", "**Cyrus gives one reply where each recipient is due one**, when the content is larger than it "
+     "said: a client with several recipients waits for the others until its limit, and sends all of them again."),
+    ("exim", "PRDR-24/delayed", "**Exim's last reply of a PRDR block is 250 though nobody takes the message**, where one is refused "
+     "and one deferred: a client that goes by the last reply alone loses it."),
+    ("courier", "EXD-4/unasked", "**Courier sends 558 to clients that did not ask**, and they bounce the message for everybody, those "
+     "who were told 250 in it included."),
+    ("courier", "CORE-21/data", "Courier forgets commands that come together with the end of the content, though it offers "
+     "PIPELINING."),
+    ("dovecot", "LMTP-17/no-rcpt", "Dovecot answers BDAT LAST without a recipient, where RFC 2033 has no reply: a client that "
+     "pipelines it behind RCPT gets out of step."),
+)
+
+
+def wrapped(item):
+    return textwrap.fill(item, 124, subsequent_indent="  ", break_long_words=False,
+                         break_on_hyphens=False)
+
+
+def findings(reports):
+    found = []
+    for name, rule_id, text in FINDINGS:
+        rules = reports[name]["rules"] if name in reports else []
+        if any(r["id"] == rule_id and r["outcome"] == "fail" for r in rules):
+            found.append(wrapped(f"- {text} (`tools/dev probe {name} -- --only {rule_id}`)"))
+    return "\n".join(found)
+
+
 def section(name, report):
     out = [f"## {TARGETS[name].title}: {report['package']}", ""]
     for outcome, word in (("fail", "Rules that it breaks"), ("warn", "Recommendations")):
@@ -162,7 +197,7 @@ def section(name, report):
         if rules:
             out += [f"{word}:", ""]
         for rule in rules:
-            out.append(f"- `{rule['id']}` {cell(rule['title'])}: {cell(rule['reason'])}")
+            out.append(wrapped(f"- `{rule['id']}` {cell(rule['title'])}: {cell(rule['reason'])}"))
         if rules:
             out.append("")
     if report["stopped"]:
@@ -192,6 +227,12 @@ NAME is one of {', '.join(TARGETS)}. {platform.system()} {platform.release()}, {
 | server | version | passed | broken | not recommended | skipped |
 |---|---|---|---|---|---|
 {sums}
+
+## What stands out
+
+{findings(reports)}
+
+## Rule by rule
 
 Rules that one of them breaks (**no**), or a recommendation that one of them does not follow (no); empty where it was not
 tried:
