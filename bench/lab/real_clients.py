@@ -441,24 +441,27 @@ def short(cell):
 # What stands out, if it was seen: (cells as "CLIENT / SITUATION", what must be true of each, text).
 FINDINGS = (
     (["exim prdr / cut after two, forgotten"], lambda c: c["lost"] > 0,
-     "**Exim loses mail over PRDR when the connection breaks among the replies.** It takes each reply of 250 for a "
-     "delivery, but by the draft none counts before the final one, so a server that sees the client go may forget the "
-     "message. A server that wants to be safe with it commits before the first 250; `posternd` does."),
+     "**Exim loses mail over PRDR when the connection breaks among the replies.** It takes "
+     "each reply of 250 for a delivery, but by the draft none counts before the final one, so "
+     "a server that sees the client go may forget the message. A server that wants to be safe "
+     "with it commits before the first 250; `posternd` does."),
     (["opensmtpd lmtp / at once"], lambda c: c["duplicates"] > 0,
-     "**OpenSMTPD's LMTP client multiplies mail when replies arrive in one packet.** It takes the first, calls the "
-     "rest \"too much data\", and sends to all others again, one more of them done each time. Its delivery agent (`action "
-     "... lmtp`) has one recipient a connection, and no such trouble."),
+     "**OpenSMTPD's LMTP client multiplies mail when replies arrive in one packet.** It takes "
+     "the first, calls the rest \"too much data\", and sends to all others again, one more of "
+     "them done each time. Its delivery agent (`action ... lmtp`) has one recipient a "
+     "connection, and no such trouble."),
     (["postfix smtp / line by line", "postfix lmtp / line by line", "opensmtpd smtp / line by line"],
      lambda c: c["retried"] == 0,
      "Lines of one reply keep Postfix (as it is by default) and OpenSMTPD waiting: each read starts their limit anew."),
     (["exim smtp / line by line", "exim prdr / line by line", "exim lmtp / line by line",
       "postfix smtp, deadline / line by line"], lambda c: c["retried"] > 0,
-     "They do not keep Exim waiting, nor Postfix with per_request_deadline: all lines of a reply share one limit. Only "
-     "separate replies help with everybody (DUP-13)."),
+     "They do not keep Exim waiting, nor Postfix with per_request_deadline: all lines of a "
+     "reply share one limit. Only separate replies help with everybody (DUP-13)."),
     (["postfix lmtp / one by one", "exim lmtp / one by one", "exim prdr / one by one",
       "opensmtpd lmtp / one by one"], lambda c: c["retried"] == 0,
-     "Separate replies, as in LMTP and PRDR, start the limit of every one of these clients anew: work for many recipients may "
-     "take longer than the limit in all, as long as no single gap does."),
+     "Separate replies, as in LMTP and PRDR, start the limit of every one of these clients "
+     "anew: work for many recipients may take longer than the limit in all, as long as no "
+     "single gap does."),
     (["postfix smtp / late", "exim smtp / late", "opensmtpd smtp / late"],
      lambda c: c["duplicates"] == len(RCPTS),
      "In plain SMTP, a reply that is too late doubles the mail of every recipient, with each of them (RFC 1047)."),
@@ -466,8 +469,9 @@ FINDINGS = (
      lambda c: c["duplicates"] == 1,
      "In LMTP all of them honour the replies that came before a cut, and send to the others only."),
     (["courier exdata / cut after two"], lambda c: c["duplicates"] == 1,
-     "Courier takes a 558 that it did not ask for as what it is, from a server that offers XEXDATA: each recipient as its part "
-     "says, and of a list that was cut what had come; to the others it sends again. All others bounce what gets 558."),
+     "Courier takes a 558 that it did not ask for as what it is, from a server that offers "
+     "XEXDATA: each recipient as its part says, and of a list that was cut what had come; to "
+     "the others it sends again. All others bounce what gets 558."),
     (["courier exdata / line by line"], lambda c: c["retried"] > 0,
      "But all of the 558 has one limit, so a list that grows line by line does not keep it waiting (against EXD-16)."),
     (["exim prdr / cut before final"], lambda c: c["duplicates"] == len(RCPTS),

@@ -158,21 +158,30 @@ def matrix(reports):
 
 # What stands out, where it was seen: (peer, rule, text).
 FINDINGS = (
-    ("postfix", "CORE-41/1", "**Postfix ends the content at a dot between bare LFs**, which is what smuggling needs: a server in "
-     "front of it that does not do so passes on a message with another one hidden in it. `smtpd_forbid_bare_newline = yes` "
-     "ends it, but for clients in `mynetworks`; it is not the default of this version."),
-    ("dovecot", "CORE-41/1", "So does Dovecot's LMTP server: what stands in front of it has to be strict."),
+    ("postfix", "CORE-41/1",
+     "**Postfix ends the content at a dot between bare LFs**, which is what smuggling needs: a "
+     "server in front of it that does not do so passes on a message with another one hidden in "
+     "it. `smtpd_forbid_bare_newline = yes` ends it, but for clients in `mynetworks`; it is "
+     "not the default of this version."),
+    ("dovecot", "CORE-41/1",
+     "So does Dovecot's LMTP server: what stands in front of it has to be strict."),
     ("cyrus", "CORE-41/1", "So does that of Cyrus."),
-    ("cyrus", "LMTP-12/too-big", "**Cyrus gives one reply where each recipient is due one**, when the content is larger than it "
-     "said: a client with several recipients waits for the others until its limit, and sends all of them again."),
-    ("exim", "PRDR-24/delayed", "**Exim's last reply of a PRDR block is 250 though nobody takes the message**, where one is refused "
-     "and one deferred: a client that goes by the last reply alone loses it."),
-    ("courier", "EXD-4/unasked", "**Courier sends 558 to clients that did not ask**, and they bounce the message for everybody, those "
-     "who were told 250 in it included."),
-    ("courier", "CORE-21/data", "Courier forgets commands that come together with the end of the content, though it offers "
-     "PIPELINING."),
-    ("dovecot", "LMTP-17/no-rcpt", "Dovecot answers BDAT LAST without a recipient, where RFC 2033 has no reply: a client that "
-     "pipelines it behind RCPT gets out of step."),
+    ("cyrus", "LMTP-12/too-big",
+     "**Cyrus gives one reply where each recipient is due one**, when the content is larger "
+     "than it said: a client with several recipients waits for the others until its limit, and "
+     "sends all of them again."),
+    ("exim", "PRDR-24/delayed",
+     "**Exim's last reply of a PRDR block is 250 though nobody takes the message**, where one "
+     "is refused and one deferred: a client that goes by the last reply alone loses it."),
+    ("courier", "EXD-4/unasked",
+     "**Courier sends 558 to clients that did not ask**, and they bounce the message for "
+     "everybody, those who were told 250 in it included."),
+    ("courier", "CORE-21/data",
+     "Courier forgets commands that come together with the end of the content, though it "
+     "offers PIPELINING."),
+    ("dovecot", "LMTP-17/no-rcpt",
+     "Dovecot answers BDAT LAST without a recipient, where RFC 2033 has no reply: a client "
+     "that pipelines it behind RCPT gets out of step."),
 )
 
 
