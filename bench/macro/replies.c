@@ -14,6 +14,8 @@
  * Prints one line of JSON.
  */
 #include "base/base.h"
+#include "base/buf.h"
+#include "base/err.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/tcp.h>
@@ -58,7 +60,7 @@ static struct client client;
 
 __attribute__((noreturn)) static void die(const char *what)
 {
-    fprintf(stderr, "replies: %s: %s\n", what, strerror(errno));
+    fprintf(stderr, "replies: %s: %s\n", what, err_text(-errno));
     exit(1);
 }
 
@@ -124,7 +126,7 @@ static void read_replies(struct conn *c)
         if (bytes[i] != '\n')
             continue;
         if (c->line_len >= 4 && c->line[3] == ' ')
-            on_reply(c, atoi(c->line));
+            on_reply(c, (c->line[0] - '0') * 100 + (c->line[1] - '0') * 10 + c->line[2] - '0');
         c->line_len = 0;
     }
 }
@@ -177,20 +179,20 @@ static void conn_open(struct conn *c, uint16_t port)
 
 static void texts_make(void)
 {
-    char *at = client.envelope;
-    const char *param = strcmp(client.dialect, "prdr") == 0 ? " PRDR" : "";
-    at += sprintf(at, "MAIL FROM:<a@b.example>%s\r\n", param);
+    bool is_prdr = strcmp(client.dialect, "prdr") == 0;
+    struct buf envelope = buf_over(client.envelope, sizeof(client.envelope));
+    struct buf content = buf_over(client.content, sizeof(client.content));
+    buf_printf(&envelope, "MAIL FROM:<a@b.example>%s\r\n", is_prdr ? " PRDR" : "");
     for (uint32_t i = 0; i < client.rcpts; i++)
-        at += sprintf(at, "RCPT TO:<r%u@%s.bench.example>\r\n", i + (client.rcpts == 1),
-                      param[0] != 0 ? "prdr" : "mx");
-    at += sprintf(at, "DATA\r\n");
-    client.envelope_len = (size_t)(at - client.envelope);
-    at = client.content;
-    at += sprintf(at, "Message-ID: <x@b.example>\r\nSubject: bench\r\n\r\n");
-    while (at < client.content + CONTENT_BYTES - 64)
-        at += sprintf(at, "0123456789012345678901234567890123456789012345678901234\r\n");
-    at += sprintf(at, ".\r\n");
-    client.content_len = (size_t)(at - client.content);
+        buf_printf(&envelope, "RCPT TO:<r%u@%s.bench.example>\r\n", i + (client.rcpts == 1),
+                   is_prdr ? "prdr" : "mx");
+    buf_printf(&envelope, "DATA\r\n");
+    buf_printf(&content, "Message-ID: <x@b.example>\r\nSubject: bench\r\n\r\n");
+    while (content.len < CONTENT_BYTES - 64)
+        buf_printf(&content, "0123456789012345678901234567890123456789012345678901234\r\n");
+    buf_printf(&content, ".\r\n");
+    client.envelope_len = envelope.len;
+    client.content_len = content.len;
 }
 
 static void on_readable(struct conn *c, bool may_begin, uint32_t *active)
@@ -239,6 +241,18 @@ static double quantile(const double *sorted, uint64_t count, double q)
     return count > 0 ? sorted[(uint64_t)((double)(count - 1) * q)] : 0;
 }
 
+/* A number from the command line, 1 to @most. */
+static uint32_t number_of(const char *text, uint32_t most)
+{
+    char *end;
+    unsigned long value = strtoul(text, &end, 10);
+    if (end == text || *end != 0 || value == 0 || value > most) {
+        fprintf(stderr, "replies: %s is not a number from 1 to %u\n", text, most);
+        exit(64);
+    }
+    return (uint32_t)value;
+}
+
 int main(int argc, char **argv)
 {
     static struct conn conns[CONNS_MAX];
@@ -246,17 +260,16 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: replies PORT PID smtp|lmtp|prdr RECIPIENTS CONNECTIONS MS\n");
         return 64;
     }
-    uint16_t port = (uint16_t)atoi(argv[1]);
-    clockid_t server = clock_of(atoi(argv[2]));
+    uint16_t port = (uint16_t)number_of(argv[1], UINT16_MAX);
+    clockid_t server = clock_of((pid_t)number_of(argv[2], INT32_MAX));
     client.dialect = argv[3];
-    client.rcpts = (uint32_t)atoi(argv[4]);
-    uint32_t conn_count = (uint32_t)atoi(argv[5]);
-    double seconds = atof(argv[6]) / 1000;
+    client.rcpts = number_of(argv[4], RCPTS_MAX);
+    uint32_t conn_count = number_of(argv[5], CONNS_MAX);
+    double seconds = (double)number_of(argv[6], 3600000) / 1000;
     client.first_us = calloc(SAMPLES_MAX, sizeof(double));
     client.last_us = calloc(SAMPLES_MAX, sizeof(double));
-    if (client.rcpts == 0 || client.rcpts > RCPTS_MAX || conn_count == 0 ||
-        conn_count > CONNS_MAX || client.first_us == NULL || client.last_us == NULL)
-        return 64;
+    if (client.first_us == NULL || client.last_us == NULL)
+        die("memory");
     signal(SIGPIPE, SIG_IGN);
     texts_make();
     for (uint32_t i = 0; i < conn_count; i++)
