@@ -146,6 +146,11 @@ void sim_cut_parts(struct ring *r, size_t bytes)
     r->parts_bytes_max = bytes;
 }
 
+void sim_set_network(struct ring *r, uint64_t network_ns_max)
+{
+    r->options.network_ns_max = network_ns_max;
+}
+
 void sim_set_disk(struct ring *r, uint64_t disk_ns_max)
 {
     r->options.disk_ns_max = disk_ns_max;

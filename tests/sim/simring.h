@@ -34,6 +34,8 @@ void sim_set_faults(struct ring *r, uint32_t write_error_percent, uint32_t sync_
 /* sim_cut_parts() - of linked sends of a connection only so many bytes leave at once, from now on;
  * SIZE_MAX: all. */
 void sim_cut_parts(struct ring *r, size_t bytes);
+/* sim_set_network() - how long sends take at most, from now on. */
+void sim_set_network(struct ring *r, uint64_t network_ns_max);
 /* sim_set_disk() - how long operations on files take at most, from now on. */
 void sim_set_disk(struct ring *r, uint64_t disk_ns_max);
 /* sim_hang_disk() - no write and no sync that begins from now on ends before @until; neither does a
