@@ -403,15 +403,20 @@ class Session:
             self.reply("STARTTLS", "503 5.5.1 not now")
         elif self.has("refuses-behind") and self.buffer:
             self.reply("STARTTLS", "501 5.5.4 something stands behind it")
+        elif self.has("ends-behind") and self.buffer:
+            raise Ended
         else:
             self.reply("STARTTLS", "220 2.0.0 go on")
             if self.has("no-tls"):
                 return
             if self.has("no-handshake"):
                 raise Ended
+            has_more = bool(self.buffer)
             if not self.has("keeps-buffer"):
                 self.buffer = b""
             self.connection = self.server.context.wrap_socket(self.connection, server_side=True)
+            if self.has("drops-behind") and has_more:
+                raise Ended
             self.is_tls = True
             if not self.has("keeps-transaction"):
                 self.hello = None

@@ -577,6 +577,14 @@ def test_server_that_dies(case):
         check("The run ended early" in text, text)
 
 
+def test_ways_to_refuse_an_injection(case):
+    paths = certificate(case)
+    for flag in ("refuses-behind", "ends-behind", "drops-behind"):
+        with breakable.Server(Fault(flags=flag), certificate=paths) as server:
+            _, report = probe(case, server.url, "--only", "CORE-28/injection.*")
+            check_equal(report["passed"], 2, flag)
+
+
 def test_time_is_bounded(case):
     with breakable.Server(Fault(say("NOOP", None))) as server:
         _, report = probe(case, server.url, "--limit", f"{harness.SLOW}s", "--only",

@@ -93,6 +93,8 @@ static bool make_tls(struct run *r, char *ret_text, size_t text_cap)
     }
     SSL_CTX_set_mode(c, SSL_MODE_AUTO_RETRY | SSL_MODE_ENABLE_PARTIAL_WRITE |
                             SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    /* A server that closes without a word of TLS has closed; that is no failure of TLS. */
+    SSL_CTX_set_options(c, SSL_OP_IGNORE_UNEXPECTED_EOF);
     SSL_CTX_set_verify(c, path != NULL ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
     if (path == NULL)
         return true;

@@ -68,6 +68,7 @@ struct trial {
     struct watch_state state;
 };
 
+/* trial_begin() - nothing is open and nothing was said. */
 void trial_begin(struct trial *t, struct probe *probe, const struct check *check);
 /* trial_end() - closes what is open. The transcript is the caller's to free. */
 void trial_end(struct trial *t);
@@ -76,6 +77,7 @@ void trial_end(struct trial *t);
 bool trial_fail(struct trial *t, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* trial_skip() - it cannot be tested. Always false. */
 bool trial_skip(struct trial *t, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* trial_goes_on() - nothing went wrong so far. */
 bool trial_goes_on(const struct trial *t);
 
 /* --- connection --- */
@@ -86,9 +88,11 @@ bool trial_connect(struct trial *t);
 bool trial_start(struct trial *t);
 /* trial_restart() - the same as a part of the test: that the server still answers. */
 bool trial_restart(struct trial *t);
+/* trial_hello() - EHLO or LHLO, accepted. */
 bool trial_hello(struct trial *t);
 /* trial_handshake() - TLS from here on. */
 bool trial_handshake(struct trial *t);
+/* trial_close() - without a word. */
 void trial_close(struct trial *t);
 
 /* --- steps --- */
@@ -103,6 +107,7 @@ bool trial_read(struct trial *t);
 bool trial_read_or_end(struct trial *t);
 /* trial_expect() - one reply with such a code. */
 bool trial_expect(struct trial *t, const char *codes);
+/* trial_expect_for() - the same, and what it is for. */
 bool trial_expect_for(struct trial *t, const char *due, const char *codes);
 /* trial_need() - the same as a part of the preparation. */
 bool trial_need(struct trial *t, const char *codes);
@@ -124,6 +129,7 @@ const char *trial_rcpt(const struct trial *t, uint32_t idx);
 bool trial_mail(struct trial *t, const char *params);
 /* trial_envelope() - MAIL and @count accepted recipients. */
 bool trial_envelope(struct trial *t, const char *params, uint32_t count);
+/* trial_rcpt_accepted(), trial_rcpt_refused() - RCPT, with that outcome. */
 bool trial_rcpt_accepted(struct trial *t, const char *address);
 bool trial_rcpt_refused(struct trial *t, const char *address);
 /* trial_data() - DATA, 354. */
@@ -140,6 +146,7 @@ bool trial_stored(struct trial *t, uint32_t count);
 bool trial_answered(struct trial *t, uint32_t count, const char *codes);
 /* trial_note_left() - a message stays at the server. */
 void trial_note_left(struct trial *t);
+/* trial_is_lmtp() - the server speaks LMTP. */
 bool trial_is_lmtp(const struct trial *t);
 
 #endif
