@@ -437,7 +437,8 @@ def worst(verdicts):
 class Server:
     """Listens until the with statement ends; each connection has a thread."""
 
-    def __init__(self, fault=None, is_lmtp=False, certificate=None, address=("127.0.0.1", 0)):
+    def __init__(self, fault=None, is_lmtp=False, certificate=None, address=("127.0.0.1", 0),
+                 is_tls=False):
         self.fault = fault or Fault()
         self.is_lmtp = is_lmtp
         self.context = None
@@ -445,9 +446,10 @@ class Server:
             self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self.context.load_cert_chain(*certificate)
         self.is_dead = False
+        self.is_tls = is_tls  # from the first octet
         self.listener = socket.create_server(address, backlog=64)
         host, port = self.listener.getsockname()
-        self.url = f"{'lmtp' if is_lmtp else 'smtp'}://{host}:{port}"
+        self.url = f"{'lmtp' if is_lmtp else 'smtps' if is_tls else 'smtp'}://{host}:{port}"
         threading.Thread(target=self.serve, daemon=True).start()
 
     def serve(self):
@@ -463,6 +465,9 @@ class Server:
     def one(self, connection):
         session = Session(self, connection)
         try:
+            if self.is_tls:
+                session.connection = self.context.wrap_socket(connection, server_side=True)
+                session.is_tls = True
             session.run()
         except (Ended, OSError):
             pass

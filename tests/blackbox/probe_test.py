@@ -577,6 +577,15 @@ def test_server_that_dies(case):
         check("The run ended early" in text, text)
 
 
+def test_all_over_tls(case):
+    paths = certificate(case)
+    for is_tls, extra in ((True, []), (False, ["--starttls"])):
+        with breakable.Server(certificate=paths, is_tls=is_tls) as server:
+            _, report = probe(case, server.url, "--strict", *extra, *RECIPIENTS)
+            check("STARTTLS" not in report["offers"] and report["passed"] > 160, report["passed"])
+            check_equal(report["greeting"], "220 mx.test.example ESMTP")
+
+
 def test_ways_to_refuse_an_injection(case):
     paths = certificate(case)
     for flag in ("refuses-behind", "ends-behind", "drops-behind"):

@@ -22,9 +22,8 @@ static void greeting(struct trial *t)
 {
     if (!trial_connect(t))
         return;
-    const char *text = t->reply->code != 0 && t->reply->len > 4 ? t->reply->text + 4 : "";
-    if (t->options->uses_starttls)
-        text = t->probe->found.greeting + (t->probe->found.greeting[0] != '\0' ? 4 : 0);
+    const char *text = t->probe->found.greeting;
+    text += strlen(text) > 4 ? 4 : strlen(text);
     if (!is_name(text, strcspn(text, " \n")))
         trial_fail(t, "the greeting does not begin with the server's name");
     (void)trial_quit(t);
@@ -65,12 +64,7 @@ static void helo(struct trial *t)
 {
     static const char *const keywords[] = {"PIPELINING", "8BITMIME", "SIZE", "ENHANCEDSTATUSCODES",
                                            "CHUNKING"};
-    if (!trial_connect(t) || !trial_say(t, "HELO %s", t->options->helo))
-        return;
-    t->state.is_hello = true;
-    bool goes_on = trial_expect(t, "250");
-    t->state.is_hello = false;
-    if (!goes_on)
+    if (!trial_connect(t) || !trial_ask(t, "250", "HELO %s", t->options->helo))
         return;
     struct found found;
     found_parse(&found, slice_of(t->reply->text, t->reply->len));

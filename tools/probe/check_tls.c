@@ -69,11 +69,9 @@ static void inject(struct trial *t, const char *bytes)
     transcript_note(&t->transcript, "TLS");
     if (!trial_say(t, "%s %s", trial_is_lmtp(t) ? "LHLO" : "EHLO", t->options->helo))
         return;
-    t->state.is_hello = true;
     if (trial_read_or_end(t) && t->reply->code != 0 && t->reply->code != 250)
         trial_fail(t, "what stood behind STARTTLS is run inside of TLS: EHLO gets %.80s",
                    t->reply->text);
-    t->state.is_hello = false;
     if (t->reply->code == 250)
         (void)trial_quit(t);
 }

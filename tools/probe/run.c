@@ -115,9 +115,6 @@ static bool discover(struct run *r, char *ret_text, size_t text_cap)
     struct probe *p = r->probe;
     trial_begin(&t, p, &row);
     (void)trial_connect(&t);
-    if (!r->options->uses_starttls)
-        snprintf(p->found.greeting, sizeof(p->found.greeting), "%.*s",
-                 (int)size_min(p->reply.len, sizeof(p->found.greeting) - 1), p->reply.text);
     if (trial_hello(&t)) {
         found_parse(&p->found, slice_of(p->reply.text, p->reply.len));
         (void)trial_quit(&t);

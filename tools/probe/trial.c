@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include <openssl/ssl.h>
 #include <stdio.h>
+#include <strings.h>
 #include <time.h>
 
 void trial_begin(struct trial *t, struct probe *probe, const struct check *check)
@@ -190,6 +191,13 @@ static bool add_line(struct trial *t, struct slice line, int *ret_code, bool *re
     return true;
 }
 
+/* Whose replies have no enhanced codes (RFC 2034 3). */
+static bool is_hello(const char *command)
+{
+    return strncasecmp(command, "EHLO", 4) == 0 || strncasecmp(command, "HELO", 4) == 0 ||
+           strncasecmp(command, "LHLO", 4) == 0;
+}
+
 static bool read_reply(struct trial *t, bool may_end)
 {
     struct trial_reply *r = t->reply;
@@ -216,6 +224,7 @@ static bool read_reply(struct trial *t, bool may_end)
                               t->due, r->code, code);
         r->code = code;
     }
+    t->state.is_hello = is_hello(t->due);
     watch_reply(&t->probe->watch, &t->state, slice_of(r->raw, r->raw_len), t->check->id,
                 &t->transcript);
     return true;
@@ -349,6 +358,7 @@ bool trial_handshake(struct trial *t)
         talk_start_tls(t->talk, t->probe->tls, name, o->tls_ca != NULL, reply_deadline(t));
     if (result == TALK_DONE) {
         note(t, "TLS: %s", SSL_get_version(t->talk->ssl));
+        t->state.offers_enhanced = false; /* all is forgotten (RFC 3207 4.2) */
         return true;
     }
     note(t, "TLS handshake failed");
@@ -382,6 +392,9 @@ bool trial_connect(struct trial *t)
     t->is_silent = !trial_code_is(t->reply->code, "220");
     if (!check_code(t, "220", true))
         return false;
+    char *greeting = t->probe->found.greeting;
+    if (*greeting == '\0')
+        snprintf(greeting, sizeof(t->probe->found.greeting), "%.500s", t->reply->text);
     if (!t->options->uses_starttls)
         return true;
     return trial_hello(t) && trial_must(t, "220", "STARTTLS") && trial_handshake(t);
@@ -390,12 +403,9 @@ bool trial_connect(struct trial *t)
 bool trial_hello(struct trial *t)
 {
     struct found found; /* of this very reply, and only for one question */
-    bool goes_on = trial_say(t, "%s %s", trial_is_lmtp(t) ? "LHLO" : "EHLO", t->options->helo);
-    t->state.is_hello = true;
-    goes_on = goes_on && trial_need(t, "250");
-    t->state.is_hello = false;
+    const char *verb = trial_is_lmtp(t) ? "LHLO" : "EHLO";
     t->state.has_asked = false;
-    if (!goes_on)
+    if (!trial_must(t, "250", "%s %s", verb, t->options->helo))
         return false;
     found_parse(&found, slice_of(t->reply->text, t->reply->len));
     t->state.offers_enhanced = found_get(&found, "ENHANCEDSTATUSCODES") != NULL;
