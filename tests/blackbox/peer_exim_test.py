@@ -6,6 +6,8 @@ differently. What counts is what Exim's log says became of each recipient, and w
 import os
 import re
 import signal
+import socket
+import threading
 
 import harness
 import peers
@@ -128,6 +130,67 @@ def test_prdr_all_accepted(case):
     seen = outcomes(exim.wait_deliveries(3))
     check_equal(seen, {ANN: ("sent", 250), BOB: ("sent", 250), NOBODY: ("failed", 550)})
     check_equal(len(server.spool_list()), 1, "messages")
+
+
+class Cut:
+    """A relay that closes the connection behind so many replies to the content, once."""
+
+    def __init__(self, case, port, replies):
+        self.server_port, self.left = port, replies
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        case.cleanups.append(self.listener.close)
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            server = socket.create_connection(("127.0.0.1", self.server_port))
+            for source, target, is_cut in ((client, server, False), (server, client, True)):
+                threading.Thread(target=self.pass_on, args=(source, target, is_cut),
+                                 daemon=True).start()
+
+    def pass_on(self, source, target, is_cut):
+        is_block = False
+        try:
+            with source.makefile("rb") as lines:
+                for line in lines:
+                    if is_block and self.left == 0:
+                        self.left = None
+                        break
+                    target.sendall(line)
+                    if is_block and self.left is not None:
+                        self.left -= 1
+                    is_block |= is_cut and line.startswith(b"353")
+            if not is_cut:
+                target.shutdown(socket.SHUT_WR)  # Exim's own end, behind QUIT: it still reads
+                return
+            source.shutdown(socket.SHUT_RDWR)
+            target.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+
+def test_prdr_cut(case):
+    """The connection breaks among the replies, when Exim has read two of four. It takes them as final,
+    against PRDR-29; and nothing is lost, because no 250 leaves before the message is kept."""
+    server = start_server(case)
+    relay = Cut(case, server.smtp[1], 2)
+    exim = peers.Exim(case, target=("prdr", relay.port), transport=NO_CHUNKING).start()
+    exim.submit([ANN, STRICT, POSTMASTER, BOB], CONTENT)
+    seen = exim.wait_deliveries(3, status="sent")
+    first = {d.recipient: d.status for d in reversed(exim.deliveries())}
+    check_equal(sorted(first.values()), ["deferred", "deferred", "failed", "sent"], "at first")
+    check_equal(sorted(d.recipient for d in seen), sorted([ANN, POSTMASTER, BOB]), "sent once each")
+    kept = [server.spool_show(queue_id) for queue_id in server.spool_list()]
+    check_equal(len(kept), 2, "messages")
+    copies = {a: sum(a in text for text in kept) for a in (ANN, POSTMASTER, BOB, STRICT)}
+    believed = next(a for a, status in first.items() if status == "sent")
+    again = [a for a, status in first.items() if status == "deferred"]
+    check_equal(copies, dict({a: 2 for a in again}, **{believed: 1, STRICT: 0}), "copies")
 
 
 def without_prdr(case, status, stored, **named):
