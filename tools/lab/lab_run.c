@@ -25,6 +25,8 @@ static const char usage_rest[] =
     "  --messages N        of each run (default: the file's)\n"
     "  --jobs N            runs at a time, where the mode allows it (one a core)\n"
     "  --ladder SEQ        tell what happened to this message (from 0), first seed\n"
+    "  --bin DIR           where postern-load and postern-sink are, for live runs\n"
+    "                      (default: where postern-lab is)\n"
     "  --ledger DIR        attempts and arrivals of each run, for postern-lab ledger\n"
     "  --tolerate          what contradicts the theory is no failure\n"
     "  --check             read the files, say how many points there are, run nothing\n"
@@ -49,7 +51,7 @@ struct call {
     uint32_t only_count;
     const char *where[WHERE_MAX]; /* "server.dialect=lmtp" */
     uint32_t where_count;
-    const char *mode_list, *ledger_dir;
+    const char *mode_list, *ledger_dir, *bin_dir;
     bool has_ladder;
     uint64_t ladder_seq;
     uint64_t seed, messages, jobs;
@@ -87,6 +89,8 @@ static int option_parse(struct call *c, const char *name, const char *value)
         c->mode_list = value;
     } else if (strcmp(name, "--ledger") == 0) {
         c->ledger_dir = value;
+    } else if (strcmp(name, "--bin") == 0) {
+        c->bin_dir = value;
     } else if (strcmp(name, "--only") == 0) {
         if (c->only_count == ONLY_MAX)
             return wrong(c, name, "is given too often");
@@ -359,6 +363,8 @@ static int run(const struct call *c, const struct lab_file *files, uint32_t coun
         .result = &result,
         .jobs = c->jobs > 0 ? (uint32_t)c->jobs : (uint32_t)(cores > 0 ? cores : 1),
         .ledger_dir = c->ledger_dir,
+        .bin_dir = c->bin_dir,
+        .err = c->err,
         .seed = c->seed,
         .messages = c->messages,
         .has_ladder = c->has_ladder,

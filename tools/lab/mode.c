@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* mode.c - owns the table of the ways to run a point. */
 #include "lab/mode.h"
+#include "lab/live.h"
 #include "lab/sim.h"
 #include <string.h>
 
@@ -22,6 +23,14 @@ const struct lab_mode lab_modes[] = {
      .is_parallel = true,
      .run = run_sim,
      .note = ""},
+    {.name = "live",
+     .doc = "postern-load and postern-sink on sockets of this machine, in scaled time",
+     .is_parallel = true,
+     .can_run = live_can_run,
+     .run = live_run,
+     .precision = live_precision,
+     .note = "postern-load against postern-sink over unix sockets, in real time. A reply that is "
+             "due nearer to a limit than the precision may be found on either side of it."},
     {.name = NULL},
 };
 

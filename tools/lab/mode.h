@@ -17,14 +17,22 @@ struct lab_job {
     struct ladder *ladder;  /* of message ladder_seq; NULL: not wanted */
     uint64_t ladder_seq;
     clock_ns series_width_ns; /* 0: no series */
+    const char *bin_dir;      /* where programs are; NULL: beside this one */
+    FILE *err;                /* what they complain of */
 };
+
+#define LAB_MODE_REASON_BYTES_MAX 200
 
 struct lab_mode {
     const char *name, *doc;
     bool is_parallel; /* several jobs may run at once */
+    /* Whether it can do what the point says, else a reason in one line; NULL: it always can. */
+    bool (*can_run)(const struct lab_point *p, clock_ns time_scale_ns,
+                    char ret_reason[LAB_MODE_REASON_BYTES_MAX]);
     /* 0, or a negative errno; lab_measure_init() was called. */
     int (*run)(const struct lab_job *job, struct lab_measure *ret_measure);
-    /* How exactly times are kept, model ns; NULL: exactly. */
+    /* How exactly times are kept at best, model ns; NULL: exactly. A measure may say that it was
+     * worse (late_ns). */
     clock_ns (*precision)(clock_ns time_scale_ns);
     const char *note; /* for the reader of a result; "": nothing to say */
 };

@@ -198,6 +198,8 @@ struct lab_measure {
     struct hist dot_to_first, dot_to_last; /* model ns, of tries that got the reply */
     struct hist settled;                   /* model ns, planned to nothing left to try; messages */
     clock_ns model_ns;                     /* length of the run */
+    clock_ns late_ns; /* model time by which the ends or their machine were seen to be late; 0 in a
+                         simulation */
     double real_s;
     uint64_t events;
     struct lab_series series; /* count 0: none */

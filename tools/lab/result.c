@@ -243,6 +243,7 @@ int lab_run_take(struct lab_result *r, const struct lab_measure *m, struct lab_r
         .mode = ret_run->mode,
         .seed = m->seed,
         .real_s = m->real_s,
+        .late_ns = m->late_ns,
         .numbers = {.messages = m->messages,
                     .pairs = m->pairs,
                     .tries = m->tries,
@@ -317,13 +318,32 @@ static struct lab_result_experiment *experiment_find(struct lab_result *r, const
 /* Index of the mode in @to, where it may be new; or -1: no room. */
 static int mode_join(struct lab_result *to, const struct lab_result_mode *mode)
 {
-    for (uint32_t i = 0; i < to->mode_count; i++)
-        if (strcmp(to->modes[i].name, mode->name) == 0)
-            return (int)i;
+    for (uint32_t i = 0; i < to->mode_count; i++) {
+        struct lab_result_mode *own = &to->modes[i];
+        if (strcmp(own->name, mode->name) != 0)
+            continue;
+        own->precision_ns = u64_max(own->precision_ns, mode->precision_ns);
+        return (int)i;
+    }
     if (to->mode_count == LAB_RESULT_MODES_MAX)
         return -1;
     to->modes[to->mode_count] = *mode;
     return (int)to->mode_count++;
+}
+
+/* Why a mode did not run the point; a run that was made elsewhere counts more. */
+static int reasons_join(struct lab_result *to, struct lab_result_point *point,
+                        const struct lab_result_point *from, const int *modes, uint32_t mode_count)
+{
+    for (uint32_t m = 0; m < mode_count; m++) {
+        const char **reason = &point->not_run[modes[m]];
+        if (from->not_run[m] == NULL || *reason != NULL)
+            continue;
+        *reason = keep(to, from->not_run[m]);
+        if (*reason == NULL)
+            return -ENOMEM;
+    }
+    return 0;
 }
 
 static int runs_join(struct lab_result *to, struct lab_result_point *point,
@@ -355,6 +375,13 @@ static int runs_join(struct lab_result *to, struct lab_result_point *point,
     point->runs = runs;
     point->run_count = count;
     return 0;
+}
+
+static int point_join(struct lab_result *to, struct lab_result_point *point,
+                      const struct lab_result_point *from, const int *modes, uint32_t mode_count)
+{
+    int result = reasons_join(to, point, from, modes, mode_count);
+    return result == 0 ? runs_join(to, point, from, modes) : result;
 }
 
 /* An experiment that @to has not: copied through the same functions that made it. */
@@ -421,7 +448,7 @@ int lab_result_join(struct lab_result *to, const struct lab_result *from, char *
         if (result == 0 && !axes_equal(e, other))
             return refuse(ret_text, text_cap, "experiment \"%s\" has other points", other->name);
         for (uint32_t p = 0; result == 0 && p < other->point_count; p++)
-            result = runs_join(to, &e->points[p], &other->points[p], modes);
+            result = point_join(to, &e->points[p], &other->points[p], modes, from->mode_count);
         if (result == -EEXIST)
             return refuse(ret_text, text_cap, "experiment \"%s\" has the same seed twice",
                           other->name);

@@ -45,6 +45,7 @@ struct lab_run {   /* one mode, one seed */
     uint32_t mode; /* index in lab_result.modes */
     uint64_t seed;
     double real_s;
+    clock_ns late_ns; /* model time, seen in this run */
     struct lab_numbers numbers;
     struct lab_spread dot_to_first, dot_to_last, settled;
     struct lab_series series; /* in the result's memory */
@@ -66,13 +67,14 @@ struct lab_result_point {
     uint32_t rcpt_count;
     struct lab_theory theory; /* why_none in the result's memory */
     struct lab_expectation expected[LAB_RESULT_MODES_MAX];
+    const char *not_run[LAB_RESULT_MODES_MAX]; /* why the mode cannot do it; NULL: it can */
     uint32_t run_count;
     struct lab_run *runs; /* by mode, then seed */
 };
 
 struct lab_result_mode {
     char name[LAB_WORD_BYTES_MAX];
-    clock_ns precision_ns; /* model time: how exactly it keeps times; 0: exactly */
+    clock_ns precision_ns; /* model time: how exactly it kept times, at worst; 0: exactly */
     char note[400];        /* one or two sentences for the reader; "": nothing to say */
 };
 

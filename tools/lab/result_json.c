@@ -132,6 +132,20 @@ static void put_summaries(const struct lab_result *r, const struct lab_result_po
     fputs("},\n", out);
 }
 
+static void put_not_run(const struct lab_result *r, const struct lab_result_point *p, FILE *out)
+{
+    const char *between = "";
+    fputs("     \"not_run\": {", out);
+    for (uint32_t m = 0; m < r->mode_count; m++) {
+        if (p->not_run[m] == NULL)
+            continue;
+        fprintf(out, "%s\"%s\": ", between, r->modes[m].name);
+        json_put_string(out, p->not_run[m]);
+        between = ", ";
+    }
+    fputs("},\n", out);
+}
+
 static void put_spread(FILE *out, const char *name, const struct lab_spread *s)
 {
     fprintf(out, ",\n        \"%s\": {\"count\": %" PRIu64 ", \"mean\": ", name, s->count);
@@ -170,7 +184,7 @@ static void put_run(const struct lab_result *r, const struct lab_run *run, FILE 
     fprintf(out, "\n       {\"mode\": \"%s\", \"seed\": %" PRIu64 ", \"real_s\": ",
             r->modes[run->mode].name, run->seed);
     json_put_double(out, run->real_s);
-    fputs(",\n        \"numbers\": {", out);
+    fprintf(out, ", \"late_ns\": %" PRIu64 ",\n        \"numbers\": {", run->late_ns);
     for (size_t i = 0; i < lab_number_field_count; i++) {
         uint64_t value;
         memcpy(&value, (const char *)&run->numbers + lab_number_fields[i].offset, sizeof(value));
@@ -203,6 +217,7 @@ static void put_point(const struct lab_result *r, const struct lab_result_experi
     fprintf(out, "], \"recipients\": %u,\n", p->rcpt_count);
     put_theory(r, p, out);
     put_summaries(r, p, out);
+    put_not_run(r, p, out);
     fputs("     \"runs\": [", out);
     for (uint32_t i = 0; i < p->run_count; i++) {
         fputs(i > 0 ? "," : "", out);

@@ -287,6 +287,7 @@ static void get_run(struct reader *rd, struct json_object *from, struct lab_run 
         fail(rd, "not a result of postern-lab: a run has a mode that is not listed");
     run->seed = get_u64(rd, from, "seed", UINT64_MAX);
     run->real_s = get_double(rd, from, "real_s");
+    run->late_ns = get_u64(rd, from, "late_ns", UINT64_MAX);
     struct json_object *numbers = member(rd, from, "numbers", json_type_object);
     for (size_t i = 0; i < lab_number_field_count; i++) {
         uint64_t value = get_u64(rd, numbers, lab_number_fields[i].name, UINT64_MAX);
@@ -297,6 +298,14 @@ static void get_run(struct reader *rd, struct json_object *from, struct lab_run 
     get_spread(rd, from, "settled_ns", &run->settled);
     get_series(rd, from, &run->series);
     get_ladder(rd, from, run);
+}
+
+static void get_not_run(struct reader *rd, struct json_object *point, struct lab_result_point *p)
+{
+    struct json_object *from = member(rd, point, "not_run", json_type_object);
+    for (uint32_t m = 0; m < rd->r->mode_count && rd->result == 0; m++)
+        if (json_object_object_get_ex(from, rd->r->modes[m].name, NULL))
+            p->not_run[m] = get_text(rd, from, rd->r->modes[m].name);
 }
 
 static void get_point(struct reader *rd, struct json_object *from,
@@ -311,6 +320,7 @@ static void get_point(struct reader *rd, struct json_object *from,
             (uint32_t)to_u64(rd, json_object_array_get_idx(at, a), "at", e->axes[a].count - 1);
     p->rcpt_count = (uint32_t)get_u64(rd, from, "recipients", UINT32_MAX);
     get_theory(rd, from, p);
+    get_not_run(rd, from, p);
     struct json_object *runs = get_array(rd, from, "runs", RUNS_MAX, &count);
     p->runs = take(rd, count * sizeof(*p->runs));
     for (uint32_t i = 0; i < count && rd->result == 0; i++)

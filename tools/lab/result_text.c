@@ -350,6 +350,52 @@ static bool print_why_none(const struct lab_result_experiment *e, FILE *out)
     return count < e->point_count;
 }
 
+/* The same reason of many points is told once. */
+static void print_not_run(const struct lab_result *r, const struct lab_result_experiment *e,
+                          FILE *out)
+{
+    for (uint32_t m = 0; m < r->mode_count; m++) {
+        for (uint32_t i = 0; i < e->point_count; i++) {
+            const char *reason = e->points[i].not_run[m];
+            uint32_t count = 0, before = 0;
+            for (uint32_t k = 0; reason != NULL && k < e->point_count; k++) {
+                const char *other = e->points[k].not_run[m];
+                bool is_same = other != NULL && strcmp(reason, other) == 0;
+                count += is_same;
+                before += is_same && k < i;
+            }
+            if (count > 0 && before == 0)
+                fprintf(out, "Not run %s, %u of %u points: %s.\n", r->modes[m].name, count,
+                        e->point_count, reason);
+        }
+    }
+}
+
+/* How exactly times were kept, and what that is in real time. */
+static void print_precision(const struct lab_result *r, const struct lab_result_experiment *e,
+                            FILE *out)
+{
+    for (uint32_t m = 0; m < r->mode_count; m++) {
+        clock_ns worst = 0;
+        bool has_run = false;
+        for (uint32_t i = 0; i < e->point_count; i++)
+            for (uint32_t k = 0; k < e->points[i].run_count; k++)
+                if (e->points[i].runs[k].mode == m) {
+                    worst = u64_max(worst, e->points[i].runs[k].late_ns);
+                    has_run = true;
+                }
+        if (!has_run || r->modes[m].precision_ns == 0)
+            continue;
+        struct shown scale = show_ns(e->time_scale_ns);
+        struct shown late = show_seconds((double)worst / 1e9);
+        struct shown precision = show_seconds((double)r->modes[m].precision_ns / 1e9);
+        fprintf(out,
+                "%s: a second took %s. The programs were late by up to %s of the model; what is "
+                "due\nnearer than %s to a limit may be on either side.\n",
+                r->modes[m].name, scale.text, late.text, precision.text);
+    }
+}
+
 /* Means times messages; the interval too, so a few seeds of a rare event tell that they do. */
 static void print_projection(const struct lab_result *r, const struct lab_result_experiment *e,
                              FILE *out)
@@ -467,6 +513,8 @@ static void print_experiment(const struct lab_result *r, const struct lab_result
     print_table(r, e, out);
     fputc('\n', out);
     print_projection(r, e, out);
+    print_not_run(r, e, out);
+    print_precision(r, e, out);
     bool has_theory = print_why_none(e, out);
     if (print_deviations(r, e, out) == 0 && has_theory)
         fputs("Nothing contradicts the theory.\n", out);

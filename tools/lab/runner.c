@@ -99,6 +99,8 @@ static int run_into(const struct work *w, const struct task *t, const struct lab
         .ladder = wants_ladder(w, t) ? ladder : NULL,
         .ladder_seq = w->runner->ladder_seq,
         .series_width_ns = p->rate_per_s > 0 ? SERIES_WIDTH_NS : 0,
+        .bin_dir = w->runner->bin_dir,
+        .err = w->runner->err,
     };
     int result = 0;
     if (w->runner->ledger_dir != NULL) {
@@ -188,6 +190,12 @@ static uint32_t thread_count(const struct lab_runner *r, uint32_t modes)
     return r->jobs > JOBS_MAX ? JOBS_MAX : r->jobs;
 }
 
+static clock_ns mode_precision(const struct work *w, uint32_t mode)
+{
+    const struct lab_mode *m = w->runner->modes[mode];
+    return m->precision != NULL ? m->precision(w->e->time_scale_ns) : 0;
+}
+
 static void widen(double *low, double *high, double value)
 {
     *low = value < *low ? value : *low;
@@ -217,6 +225,39 @@ static struct lab_expectation expect(const struct lab_point *p, const struct lab
     return e;
 }
 
+/* All runs are over: how exactly they kept times is known. */
+static int point_end(struct work *w, uint32_t idx)
+{
+    struct lab_result *r = w->runner->result;
+    struct lab_result_point *to = &w->to->points[idx];
+    struct lab_point p;
+    int result = lab_point_make(w->e, idx, &p);
+    if (result < 0)
+        return result;
+    for (uint32_t m = 0; m < r->mode_count; m++) {
+        clock_ns precision = to->run_count > 0 ? mode_precision(w, m) : 0;
+        for (uint32_t i = 0; i < to->run_count; i++)
+            if (to->runs[i].mode == m)
+                precision = u64_max(precision, to->runs[i].late_ns);
+        r->modes[m].precision_ns = u64_max(r->modes[m].precision_ns, precision);
+        to->expected[m] = expect(&p, &to->theory, precision);
+    }
+    lab_point_deinit(&p);
+    return 0;
+}
+
+/* What the mode cannot do has no runs, and a reason. */
+static int check_mode(struct work *w, const struct lab_point *p, uint32_t mode,
+                      struct lab_result_point *to)
+{
+    char reason[LAB_MODE_REASON_BYTES_MAX];
+    const struct lab_mode *m = w->runner->modes[mode];
+    if (m->can_run == NULL || m->can_run(p, w->e->time_scale_ns, reason))
+        return 0;
+    to->not_run[mode] = region_text(&w->runner->result->memory, slice_str(reason));
+    return to->not_run[mode] == NULL ? -ENOMEM : 0;
+}
+
 static int point_begin(struct work *w, uint32_t idx, uint32_t modes, uint32_t runs)
 {
     struct lab_runner *r = w->runner;
@@ -227,14 +268,19 @@ static int point_begin(struct work *w, uint32_t idx, uint32_t modes, uint32_t ru
         return result;
     lab_theory(&p, &to->theory);
     to->rcpt_count = p.rcpt_count;
-    for (uint32_t m = 0; m < r->result->mode_count; m++)
-        to->expected[m] = expect(&p, &to->theory, r->result->modes[m].precision_ns);
+    if (r->messages > 0)
+        p.message_count = r->messages;
+    for (uint32_t m = 0; m < r->result->mode_count && result == 0; m++)
+        if ((modes >> m & 1) != 0)
+            result = check_mode(w, &p, m, to);
     lab_point_deinit(&p);
+    if (result < 0)
+        return result;
     to->runs = region_take(&r->result->memory, runs * sizeof(*to->runs));
     if (to->runs == NULL)
         return -ENOMEM;
     for (uint32_t m = 0; m < r->result->mode_count; m++) {
-        if ((modes >> m & 1) == 0)
+        if ((modes >> m & 1) == 0 || to->not_run[m] != NULL)
             continue;
         for (uint32_t s = 0; s < w->e->seed_count; s++) {
             struct lab_run *run = &to->runs[to->run_count++];
@@ -265,6 +311,8 @@ int lab_runner_run(struct lab_runner *r, const struct lab_experiment *e, uint32_
         show_progress(&w);
         threads_run(&w, thread_count(r, modes));
         pthread_mutex_destroy(&w.lock);
+        for (uint32_t i = 0; i < e->point_count && w.result == 0; i++)
+            w.result = point_end(&w, i);
     }
     free(w.tasks);
     if (w.result == 0)

@@ -11,6 +11,8 @@ struct lab_runner {
     const struct lab_mode *modes[LAB_RESULT_MODES_MAX]; /* those of result->modes */
     uint32_t jobs;                                      /* threads for modes that allow it */
     const char *ledger_dir; /* attempts and arrivals of each run go here; NULL: nowhere */
+    const char *bin_dir;    /* where programs are; NULL: beside this one */
+    FILE *err;              /* what they complain of */
     uint64_t seed;          /* the first one, others follow; 0: those of the experiment */
     uint64_t messages;      /* 0: those of the experiment */
     bool has_ladder;

@@ -7,6 +7,7 @@
  */
 #include "lab/sim_account.h"
 #include "base/err.h"
+#include "lab/account.h"
 #include "lab/sim_ladder.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -219,42 +220,9 @@ static int add_to_ledger(struct sim *sim, const struct sim_message *m, const str
     return ledger_add_attempt(sim->ledger, &a);
 }
 
-/* Sum over messages of the square of their copies. */
-static uint64_t squares_of(const struct ledger *l)
-{
-    struct ledger_item item;
-    uint32_t idx = 0;
-    uint64_t sum = 0, copies = 0, seq = UINT64_MAX;
-    while (ledger_next(l, &idx, &item)) {
-        if (item.id.seq != seq) {
-            sum += copies * copies;
-            copies = 0;
-            seq = item.id.seq;
-        }
-        copies += item.excess;
-    }
-    return sum + copies * copies;
-}
-
 static void join(struct sim *sim)
 {
-    struct lab_measure *m = sim->measure;
-    struct ledger_result r;
-    ledger_join(sim->ledger, &r);
-    m->messages += r.messages;
-    m->pairs += r.pairs;
-    m->accepted += r.clients[LEDGER_ACCEPTED];
-    m->refused += r.clients[LEDGER_REFUSED];
-    m->deferred += r.clients[LEDGER_DEFERRED];
-    m->gave_up += r.clients[LEDGER_GAVE_UP];
-    m->delivered += r.delivered;
-    m->lost += r.lost;
-    m->duplicated_pairs += r.duplicated;
-    m->copies_excess += r.copies_excess;
-    if (r.copies_excess > 0)
-        m->copies_excess_sq += squares_of(sim->ledger);
-    for (unsigned i = 0; i < LEDGER_CAUSE_COUNT; i++)
-        m->causes[i] += r.causes[i];
+    account_join(sim->ledger, sim->measure);
     sim->ledger_pairs = 0;
     int result = ledger_clear(sim->ledger);
     if (result < 0)

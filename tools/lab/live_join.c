@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * live_join.c - owns reading attempts and arrivals of a run in real time: who settled what in which
+ * try, and when.
+ *
+ * All times in files are wall clock; those of a measure are model time from the first plan.
+ */
+#include "lab/live_join.h"
+#include "base/assert.h"
+#include "base/err.h"
+#include "lab/account.h"
+#include "lab/input.h"
+#include "lab/lines.h"
+#include "lab/live_plan.h"
+#include "load/report.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define NEIGHBOURS_MAX 64 /* connections may be taken in another order than they are made */
+#define SERIES_BUCKETS_MAX 4096
+
+enum { COMMITTED_FIRST = 1, CREDITED_FIRST = 2, COMMITTED = 4 };
+
+struct try {
+    uint32_t message;
+    uint32_t attempt;
+    wall_us start_at, end_at;
+    bool has_failed, has_connected;
+};
+
+struct message {
+    wall_us planned_at, end_at;
+    bool has_settled; /* any pair */
+    bool has_run_out; /* a pair that no further try will be made for */
+};
+
+struct join {
+    const struct live_files *files;
+    const struct lab_job *job;
+    struct lab_measure *m;
+    uint32_t rcpt_count;
+    uint32_t bases[LAB_MIX_ROWS_MAX]; /* index of a source's first message */
+    uint32_t message_count;
+    struct message *messages;
+    uint8_t *pairs; /* flags */
+    uint32_t try_count, try_cap;
+    struct try *tries;
+    wall_us begin_at, end_at;
+};
+
+static int64_t source_of(const struct join *j, uint64_t run)
+{
+    for (uint32_t i = 0; i < j->files->source_count; i++)
+        if (j->files->sources[i].run == run)
+            return i;
+    return -1;
+}
+
+/* UINT32_MAX: not one of ours. */
+static uint32_t message_of(const struct join *j, struct identity id)
+{
+    int64_t source = source_of(j, id.run);
+    if (source < 0 || id.seq >= j->files->sources[source].messages)
+        return UINT32_MAX;
+    return j->bases[source] + (uint32_t)id.seq;
+}
+
+/* The number in "r7@lab.example"; UINT32_MAX: it is not one of the point. */
+static uint32_t rcpt_of(const struct join *j, struct slice address)
+{
+    uint32_t number = 0;
+    size_t at = 1;
+    if (address.len < 3 || address.ptr[0] != 'r' || address.ptr[1] == '@')
+        return UINT32_MAX;
+    for (; at < address.len && address.ptr[at] != '@'; at++) {
+        if (address.ptr[at] < '0' || address.ptr[at] > '9' || number > UINT32_MAX / 16)
+            return UINT32_MAX;
+        number = number * 10 + (address.ptr[at] - '0');
+    }
+    return number < j->rcpt_count ? number : UINT32_MAX;
+}
+
+/* Model time since the run began. */
+static clock_ns model_at(const struct join *j, wall_us at)
+{
+    wall_us since = at > j->begin_at ? at - j->begin_at : 0;
+    return live_model_time(since * NS_PER_US, j->job->time_scale_ns);
+}
+
+/* --- attempts --------------------------------------------------------------------------------- */
+
+static struct try *try_of(struct join *j, uint32_t message, const struct attempt *a)
+{
+    if (j->try_count > 0) {
+        struct try *last = &j->tries[j->try_count - 1];
+        if (last->message == message && last->attempt == a->attempt)
+            return last;
+    }
+    if (j->try_count == j->try_cap) {
+        uint32_t cap = j->try_cap > 0 ? 2 * j->try_cap : 1024;
+        struct try *larger = realloc(j->tries, cap * sizeof(*larger));
+        if (larger == NULL)
+            return NULL;
+        j->tries = larger;
+        j->try_cap = cap;
+    }
+    j->tries[j->try_count] = (struct try){.message = message,
+                                          .attempt = a->attempt,
+                                          .start_at = a->start_at,
+                                          .end_at = a->end_at,
+                                          .has_connected = true};
+    return &j->tries[j->try_count++];
+}
+
+static int take_attempt(struct join *j, const struct attempt *a)
+{
+    uint32_t message = message_of(j, a->id), rcpt = rcpt_of(j, a->address);
+    if (message == UINT32_MAX || rcpt == UINT32_MAX)
+        return -EBADMSG;
+    struct message *m = &j->messages[message];
+    struct try *t = try_of(j, message, a);
+    if (t == NULL)
+        return -ENOMEM;
+    bool is_settled = a->fate == ATTEMPT_ACCEPTED || a->fate == ATTEMPT_REFUSED;
+    t->has_failed |= a->fate == ATTEMPT_UNKNOWN;
+    t->has_connected &= a->cause != ATTEMPT_CAUSE_CONNECT;
+    if (a->attempt == 0 && (m->planned_at == 0 || a->planned_at < m->planned_at))
+        m->planned_at = a->planned_at;
+    if (a->end_at > m->end_at)
+        m->end_at = a->end_at;
+    m->has_settled |= is_settled;
+    m->has_run_out |= !is_settled && !a->will_retry;
+    if (a->fate == ATTEMPT_ACCEPTED && a->attempt == 0)
+        j->pairs[(size_t)message * j->rcpt_count + rcpt] |= CREDITED_FIRST;
+    if (j->begin_at == 0 || a->planned_at < j->begin_at)
+        j->begin_at = a->planned_at;
+    if (a->end_at > j->end_at)
+        j->end_at = a->end_at;
+    return 0;
+}
+
+typedef int (*take_line)(struct join *j, struct slice line, uint64_t run, FILE *out);
+
+static int each_line(struct join *j, const char *path, uint64_t run, FILE *out, take_line take)
+{
+    struct lines l;
+    struct slice line;
+    int result = lines_open(&l, path);
+    while (result == 0) {
+        result = lines_next(&l, &line);
+        if (result != LINES_GOOD)
+            break;
+        if (out != NULL && (fwrite(line.ptr, 1, line.len, out) != line.len || putc('\n', out) < 0))
+            result = -EIO;
+        else if (line.len > 0 && line.ptr[0] == '#')
+            result = 0;
+        else
+            result = take(j, line, run, out);
+    }
+    lines_close(&l);
+    return result > 0 ? 0 : result; /* damage was counted when the ledger read it */
+}
+
+static int attempt_line(struct join *j, struct slice line, uint64_t run, FILE *out)
+{
+    struct attempt a;
+    (void)out;
+    return attempts_parse(line, run, &a) ? take_attempt(j, &a) : -EBADMSG;
+}
+
+static int by_start(const void *left, const void *right)
+{
+    const struct try *a = left, *b = right;
+    if (a->has_connected != b->has_connected)
+        return a->has_connected ? -1 : 1;
+    if (a->start_at != b->start_at)
+        return a->start_at < b->start_at ? -1 : 1;
+    return a->message < b->message ? -1 : a->message > b->message;
+}
+
+static int take_attempts(struct join *j)
+{
+    int result = 0;
+    for (uint32_t i = 0; i < j->files->source_count && result == 0; i++) {
+        const struct live_source *s = &j->files->sources[i];
+        result = each_line(j, s->attempts, s->run, j->job->attempts, attempt_line);
+    }
+    if (j->try_count > 0)
+        qsort(j->tries, j->try_count, sizeof(*j->tries), by_start);
+    return result;
+}
+
+/* --- arrivals --------------------------------------------------------------------------------- */
+
+/* The try that was made over connection @conn (from 1), if it is one of @message. */
+static const struct try *try_by_conn(const struct join *j, uint32_t message, uint64_t conn)
+{
+    for (uint64_t distance = 0; distance <= NEIGHBOURS_MAX; distance++) {
+        for (int side = 0; side < 2; side++) {
+            uint64_t idx = side == 0 ? conn - 1 + distance : conn - 1 - distance;
+            if (idx < j->try_count && j->tries[idx].message == message &&
+                j->tries[idx].has_connected)
+                return &j->tries[idx];
+        }
+    }
+    return NULL;
+}
+
+/* The last one that had begun. */
+static const struct try *try_by_time(const struct join *j, uint32_t message, wall_us at)
+{
+    const struct try *found = NULL;
+    for (uint32_t i = 0; i < j->try_count; i++)
+        if (j->tries[i].message == message && j->tries[i].start_at <= at &&
+            (found == NULL || found->attempt < j->tries[i].attempt))
+            found = &j->tries[i];
+    return found;
+}
+
+static const struct try *try_of_arrival(const struct join *j, uint32_t message,
+                                        const struct arrival *a)
+{
+    const struct try *t = NULL;
+    if (j->files->has_try_a_connection)
+        t = try_by_conn(j, message, a->conn);
+    return t != NULL ? t : try_by_time(j, message, a->at);
+}
+
+static struct lab_bucket *bucket_of(const struct join *j, wall_us at)
+{
+    const struct lab_series *s = &j->m->series;
+    if (s->at == NULL)
+        return NULL;
+    uint64_t idx = model_at(j, at) / s->width_ns;
+    return &s->at[u64_min(idx, s->count - 1)];
+}
+
+static void add_rung(const struct join *j, const struct try *t, wall_us at, enum ladder_who who,
+                     const char *text)
+{
+    struct rung *r = ladder_add(j->job->ladder, model_at(j, at), t->attempt, who, LADDER_NONE);
+    if (r != NULL)
+        snprintf(r->text, sizeof(r->text), "%s", text);
+}
+
+static int arrival_line(struct join *j, struct slice line, uint64_t run, FILE *out)
+{
+    struct arrival a;
+    (void)run;
+    (void)out;
+    if (!arrivals_parse(line, &a))
+        return -EBADMSG;
+    uint32_t message = a.has_id ? message_of(j, a.id) : UINT32_MAX;
+    uint32_t rcpt = rcpt_of(j, a.address);
+    if (message == UINT32_MAX || rcpt == UINT32_MAX)
+        return 0;
+    const struct try *t = try_of_arrival(j, message, &a);
+    uint8_t *flags = &j->pairs[(size_t)message * j->rcpt_count + rcpt];
+    struct lab_bucket *bucket = bucket_of(j, a.at);
+    if (bucket != NULL && (*flags & COMMITTED) != 0)
+        bucket->copies++;
+    *flags |= COMMITTED;
+    if (t != NULL && t->attempt == 0)
+        *flags |= COMMITTED_FIRST;
+    if (t != NULL && j->job->ladder != NULL && message == j->job->ladder_seq) {
+        char text[LADDER_TEXT_BYTES_MAX];
+        snprintf(text, sizeof(text), "commits recipient %u", rcpt + 1);
+        add_rung(j, t, a.at, LADDER_SERVER, text);
+    }
+    return 0;
+}
+
+/* --- the measure ------------------------------------------------------------------------------ */
+
+static void count_tries(struct join *j)
+{
+    for (uint32_t i = 0; i < j->try_count; i++) {
+        const struct try *t = &j->tries[i];
+        struct lab_bucket *bucket = bucket_of(j, t->start_at);
+        j->m->tries++;
+        j->m->tries_failed += t->has_failed;
+        if (bucket != NULL) {
+            bucket->started += t->attempt == 0;
+            bucket->retries += t->attempt > 0;
+        }
+        if (j->job->ladder == NULL || t->message != j->job->ladder_seq)
+            continue;
+        add_rung(j, t, t->start_at, LADDER_CLIENT, "begins a try");
+        add_rung(j, t, t->end_at, LADDER_CLIENT,
+                 t->has_failed ? "ends it without all replies" : "has all replies");
+    }
+}
+
+static void count_messages(struct join *j)
+{
+    for (uint32_t i = 0; i < j->message_count; i++) {
+        const struct message *m = &j->messages[i];
+        uint64_t copies = 0;
+        for (uint32_t r = 0; r < j->rcpt_count; r++) {
+            uint8_t flags = j->pairs[(size_t)i * j->rcpt_count + r];
+            copies += (flags & COMMITTED_FIRST) != 0 && (flags & CREDITED_FIRST) == 0;
+        }
+        j->m->copies_first_try += copies;
+        j->m->copies_first_try_sq += copies * copies;
+        if (m->end_at == 0)
+            continue; /* never begun */
+        j->m->livelocks += m->has_run_out && !m->has_settled;
+        struct lab_bucket *bucket = bucket_of(j, m->end_at);
+        if (bucket != NULL)
+            bucket->settled++;
+        uint64_t took = m->end_at > m->planned_at ? m->end_at - m->planned_at : 0;
+        hist_record(&j->m->settled, live_model_time(took * NS_PER_US, j->job->time_scale_ns));
+    }
+}
+
+static int series_begin(struct join *j)
+{
+    struct lab_series *s = &j->m->series;
+    if (j->job->series_width_ns == 0)
+        return 0;
+    s->width_ns = j->job->series_width_ns;
+    while (j->m->model_ns / s->width_ns >= SERIES_BUCKETS_MAX)
+        s->width_ns *= 2;
+    s->count = (uint32_t)(j->m->model_ns / s->width_ns) + 1;
+    s->at = calloc(s->count, sizeof(*s->at));
+    return s->at == NULL ? -ENOMEM : 0;
+}
+
+static int rungs_by_time(const void *left, const void *right)
+{
+    const struct rung *a = left, *b = right;
+    return a->at < b->at ? -1 : a->at > b->at;
+}
+
+static int read_all(struct join *j)
+{
+    int result = take_attempts(j);
+    if (result < 0)
+        return result;
+    j->m->model_ns = model_at(j, j->end_at);
+    result = series_begin(j);
+    if (result == 0)
+        result = each_line(j, j->files->arrivals, 0, j->job->arrivals, arrival_line);
+    if (result < 0)
+        return result;
+    count_tries(j);
+    count_messages(j);
+    struct ladder *l = j->job->ladder;
+    if (l != NULL && l->count > 0)
+        qsort(l->rungs, l->count, sizeof(*l->rungs), rungs_by_time);
+    return 0;
+}
+
+/* --- what postern-load measured --------------------------------------------------------------- */
+
+static void add_scaled(struct hist *to, const struct hist *from, clock_ns scale)
+{
+    struct hist_bucket b;
+    uint32_t idx = 0;
+    while (hist_next(from, &idx, &b)) {
+        uint64_t value = b.low + (b.high - b.low) / 2;
+        if (b.high >= from->max && b.low <= from->max)
+            value = from->max;
+        hist_record_many(to, live_model_time(value, scale), b.count);
+    }
+}
+
+static clock_ns late_by(const struct hist *seen, clock_ns due_model, clock_ns scale)
+{
+    if (seen->total == 0 || due_model == CLOCK_NEVER)
+        return 0;
+    clock_ns at = live_model_time(seen->max, scale);
+    return at > due_model ? at - due_model : 0;
+}
+
+static int take_report(struct join *j, const char *path, FILE *err)
+{
+    char text[200];
+    struct load_report *r;
+    clock_ns scale = j->job->time_scale_ns, late = 0;
+    int result = report_json_read(path, &r, text, sizeof(text));
+    if (result < 0) {
+        fprintf(err, "postern-lab: %s: %s\n", path, text);
+        return result;
+    }
+    const struct load_stats *s = r->stats;
+    add_scaled(&j->m->dot_to_first, &s->actual[LOAD_PHASE_FIRST_REPLY], scale);
+    add_scaled(&j->m->dot_to_last, &s->actual[LOAD_PHASE_LAST_REPLY], scale);
+    for (uint32_t k = 0; k < LOAD_REPLY_K_MAX && k < j->rcpt_count; k++)
+        late = u64_max(late, late_by(&s->reply_k[k], live_reply_due(j->job->point, k), scale));
+    late = u64_max(late, late_by(&s->actual[LOAD_PHASE_LAST_REPLY],
+                                 live_reply_due(j->job->point, CLOCK_NEVER), scale));
+    j->m->late_ns = u64_max(j->m->late_ns, late);
+    report_free(r);
+    return 0;
+}
+
+/* --- the ledger ------------------------------------------------------------------------------- */
+
+static int take_ledger(struct join *j, FILE *err)
+{
+    struct input in = {.err = err};
+    int result = ledger_new(LEDGER_COPY_RCPT, &in.ledger);
+    for (uint32_t i = 0; i < j->files->source_count && result == 0; i++)
+        result = attempts_read(&in, j->files->sources[i].attempts);
+    if (result == 0)
+        result = arrivals_read_sink(&in, j->files->arrivals);
+    if (result == 0 && in.damaged > 0)
+        result = -EBADMSG;
+    if (result == 0)
+        account_join(in.ledger, j->m);
+    ledger_free(in.ledger);
+    return result;
+}
+
+int live_join(const struct live_files *files, const struct lab_job *job, struct lab_measure *m,
+              FILE *err)
+{
+    struct join j = {.files = files, .job = job, .m = m, .rcpt_count = job->point->rcpt_count};
+    for (uint32_t i = 0; i < files->source_count; i++) {
+        j.bases[i] = j.message_count;
+        j.message_count += (uint32_t)files->sources[i].messages;
+    }
+    j.messages = calloc(j.message_count + 1, sizeof(*j.messages));
+    j.pairs = calloc((size_t)j.message_count * j.rcpt_count + 1, 1);
+    int result = j.messages != NULL && j.pairs != NULL ? take_ledger(&j, err) : -ENOMEM;
+    if (result == 0)
+        result = read_all(&j);
+    for (uint32_t i = 0; i < files->source_count && result == 0; i++)
+        if (files->sources[i].report != NULL)
+            result = take_report(&j, files->sources[i].report, err);
+    free(j.messages);
+    free(j.pairs);
+    free(j.tries);
+    return result;
+}

@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * live_plan.c - owns the translation of points into scripts of postern-sink and options of
+ * postern-load, and the list of what has none.
+ */
+#include "lab/live_plan.h"
+#include "base/assert.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define DEFERRALS_GAP_NS (60 * NS_PER_S) /* DEF-18 */
+#define EXDATA_GAP_NS (300 * NS_PER_S)   /* EXD-16 */
+#define TRIES_MAX 1000000
+#define TIME_NS_MAX (24 * 3600 * NS_PER_S) /* that the programs take */
+
+/* --- time ------------------------------------------------------------------------------------- */
+
+static clock_ns scaled(clock_ns ns, double factor)
+{
+    double result = (double)ns * factor + 0.5;
+    return result >= (double)(CLOCK_NEVER / 2) ? CLOCK_NEVER / 2 : (clock_ns)result;
+}
+
+clock_ns live_time(clock_ns model_ns, clock_ns time_scale_ns)
+{
+    if (model_ns == CLOCK_NEVER)
+        return CLOCK_NEVER;
+    return scaled(model_ns, (double)time_scale_ns / (double)NS_PER_S);
+}
+
+clock_ns live_model_time(clock_ns real_ns, clock_ns time_scale_ns)
+{
+    return scaled(real_ns, (double)NS_PER_S / (double)time_scale_ns);
+}
+
+static bool is_zero(const struct dist *d)
+{
+    return d->kind == DIST_CONSTANT && d->low == 0;
+}
+
+static bool is_constant(const struct dist *d)
+{
+    return d->kind == DIST_CONSTANT;
+}
+
+/* --- what a dialect is ------------------------------------------------------------------------ */
+
+/* As --offer and --dialect call it; NULL: it is not offered. */
+static const char *offer_word(enum lab_dialect d)
+{
+    static const char *const words[LAB_DIALECT_COUNT] = {
+        [LAB_PRDR] = "prdr",           [LAB_DEFERRALS] = "deferrals",
+        [LAB_INLINE_DSN] = "inline-dsn", [LAB_XPRDR1] = "xprdr1",
+        [LAB_EXDATA] = "exdata",       [LAB_WRAPPED_A] = "xrcpt250",
+        [LAB_WRAPPED_B] = "xrcpt250b", [LAB_ADAT] = "adat",
+    };
+    ASSERT(d < LAB_DIALECT_COUNT);
+    return words[d];
+}
+
+static bool is_alone(const struct lab_point *p)
+{
+    return p->rcpt_count < LAB_LIST_RCPT_MIN && p->server.dialect != LAB_LMTP &&
+           p->server.dialect != LAB_ADAT;
+}
+
+static bool has_one_reply(const struct lab_point *p)
+{
+    return p->server.dialect == LAB_SMTP || p->server.dialect == LAB_ADAT || is_alone(p);
+}
+
+static bool has_opener(enum lab_dialect d)
+{
+    return d != LAB_SMTP && d != LAB_LMTP && d != LAB_XPRDR1 && d != LAB_EXDATA && d != LAB_ADAT;
+}
+
+/* A recipient is kept before all is decided. */
+static bool settles_before_last(enum lab_dialect d)
+{
+    return d == LAB_LMTP || d == LAB_EXDATA || d == LAB_WRAPPED_A || d == LAB_WRAPPED_B;
+}
+
+/* EXDATA with nobody to list: one reply, and recipients are kept one after another. */
+static bool is_unlisted(const struct lab_point *p)
+{
+    return p->server.dialect == LAB_EXDATA && p->server.refused_count == 0;
+}
+
+/* DEF-18: the first one is not decided when a line is due, is answered 451, and the next ones are
+ * in time. */
+static bool is_first_late(const struct lab_point *p)
+{
+    const struct lab_server *s = &p->server;
+    return s->dialect == LAB_DEFERRALS && s->pacing == LAB_STREAM && !is_alone(p) &&
+           s->before.low <= DEFERRALS_GAP_NS && s->per_rcpt.low <= DEFERRALS_GAP_NS &&
+           s->before.low + s->per_rcpt.low > DEFERRALS_GAP_NS;
+}
+
+/* --- what cannot be --------------------------------------------------------------------------- */
+
+PRINTF_LIKE(2, 3) static bool cannot(char ret_reason[LIVE_REASON_BYTES_MAX], const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(ret_reason, LIVE_REASON_BYTES_MAX, fmt, args);
+    va_end(args);
+    return false;
+}
+
+static bool can_time(const struct lab_point *p, char *ret_reason)
+{
+    const struct lab_server *s = &p->server;
+    bool is_fixed = is_constant(&s->before) && is_constant(&s->per_rcpt);
+    if (s->before.kind == DIST_FILE || s->per_rcpt.kind == DIST_FILE)
+        return cannot(ret_reason, "a distribution from a file is not scaled");
+    if (!is_zero(&s->commit))
+        return cannot(ret_reason, "postern-sink writes nothing to disk, so commits take no time");
+    if (s->order == LAB_CONCURRENT && !is_constant(&s->per_rcpt))
+        return cannot(ret_reason, "postern-sink decides one recipient after another");
+    if (s->final_ns > 0)
+        return cannot(ret_reason, "postern-sink has no work before the last reply");
+    if (s->reply_budget_ns != CLOCK_NEVER)
+        return cannot(ret_reason, "postern-sink has no reply budget");
+    if (s->capacity > 0 || s->slowdown > 0)
+        return cannot(ret_reason, "postern-sink works on all messages at once");
+    bool streams = s->pacing == LAB_STREAM && !is_alone(p);
+    if (streams && has_opener(s->dialect) && s->opener_ns != 0)
+        return cannot(ret_reason, "postern-sink opens a block at once");
+    if (streams && s->dialect == LAB_DEFERRALS) {
+        bool fits = s->before.low + s->per_rcpt.low <= DEFERRALS_GAP_NS || is_first_late(p);
+        if (!is_fixed || !fits || s->per_rcpt.low > DEFERRALS_GAP_NS)
+            return cannot(ret_reason, "postern-sink does not answer 4xx for a line in time (DEF-18)");
+    }
+    if (streams && s->dialect == LAB_EXDATA && !is_unlisted(p) &&
+        (!is_fixed || s->per_rcpt.low > EXDATA_GAP_NS))
+        return cannot(ret_reason, "postern-sink does not answer 4xx for a line in time (EXD-16)");
+    return true;
+}
+
+static bool can_judge(const struct lab_point *p, char *ret_reason)
+{
+    const struct lab_server *s = &p->server;
+    bool refuses = s->refused_count > 0 || s->refused_share > 0;
+    if (refuses && has_one_reply(p) && p->rcpt_count > 1)
+        return cannot(ret_reason, "postern-sink holds no copies of those who are refused (CORE-8)");
+    if (s->dialect == LAB_EXDATA && s->refused_count == 0 &&
+        (s->refused_share > 0 || s->deferred_share > 0))
+        return cannot(ret_reason, "postern-sink lists everybody, or nobody (EXD-10)");
+    if (s->dialect == LAB_WRAPPED_B && (refuses || s->deferred_share > 0))
+        return cannot(ret_reason, "postern-sink sends no notices (HOL-12)");
+    if (s->suppresses_copies)
+        return cannot(ret_reason, "postern-sink does not suppress copies");
+    if (s->remembers_scan &&
+        (!is_constant(&s->before) || s->vanished != LAB_VANISHED_RUN ||
+         p->client.retry_ns < s->before.low))
+        return cannot(ret_reason, "postern-sink counts contents that came, not those it looked at");
+    if (s->vanished == LAB_VANISHED_WRITE)
+        return cannot(ret_reason, "postern-sink sees a close as soon as it comes, or never");
+    if (s->vanished == LAB_VANISHED_STOP && s->pacing == LAB_BUFFER && !is_alone(p) &&
+        settles_before_last(s->dialect))
+        return cannot(ret_reason, "postern-sink keeps recipients as they are decided, also where "
+                                  "the replies leave together");
+    return true;
+}
+
+static bool can_fail(const struct lab_point *p, char *ret_reason)
+{
+    const struct lab_faults *f = &p->faults;
+    if (f->one_way_ns > 0)
+        return cannot(ret_reason, "sockets of this machine have no delay");
+    switch (f->cut) {
+    case LAB_CUT_NONE:
+    case LAB_CUT_SLOW:
+        return true;
+    case LAB_CUT_AFTER_REPLIES:
+        if (p->server.dialect == LAB_ADAT)
+            return cannot(ret_reason, "postern-sink counts replies to DRCP");
+        return true;
+    case LAB_CUT_HAZARD:
+        return cannot(ret_reason, "postern-sink cuts at replies, not at random times");
+    case LAB_CUT_BLACK_HOLE:
+        if (p->client.limit_ns == CLOCK_NEVER || p->mix.count > 0)
+            return cannot(ret_reason, "a black hole needs one client with a limit");
+        return true;
+    case LAB_CUT_COUNT:
+        break;
+    }
+    UNREACHABLE();
+}
+
+bool live_can_serve(const struct lab_point *p, char ret_reason[LIVE_REASON_BYTES_MAX])
+{
+    return can_time(p, ret_reason) && can_judge(p, ret_reason) && can_fail(p, ret_reason);
+}
+
+static bool can_send_as(const struct lab_client *c, clock_ns time_scale_ns, char *ret_reason)
+{
+    if (c->credits_early)
+        return cannot(ret_reason, "postern-load credits nobody before the last reply");
+    if (c->half_closes)
+        return cannot(ret_reason, "postern-load sends no QUIT before the replies");
+    double pause = (double)c->retry_ns;
+    for (uint32_t i = 2; i < c->tries_max && c->retry_factor > 1 && i < 100; i++)
+        pause *= c->retry_factor;
+    if (c->retry_factor > 1 && c->tries_max > 1 && pause > (double)c->retry_max_ns)
+        return cannot(ret_reason, "postern-load knows no longest pause");
+    if (c->limit_ns != CLOCK_NEVER && live_time(c->limit_ns, time_scale_ns) < LIVE_LIMIT_NS_MIN)
+        return cannot(ret_reason, "the limit is below 20 ms of real time: a larger time_scale");
+    return true;
+}
+
+bool live_can_send(const struct lab_point *p, clock_ns time_scale_ns,
+                   char ret_reason[LIVE_REASON_BYTES_MAX])
+{
+    struct live_sender senders[LAB_MIX_ROWS_MAX];
+    if (p->message_count > LIVE_MESSAGES_MAX)
+        return cannot(ret_reason, "more than %d messages", LIVE_MESSAGES_MAX);
+    uint32_t count = live_senders(p, senders);
+    for (uint32_t i = 0; i < count; i++)
+        if (!can_send_as(senders[i].client, time_scale_ns, ret_reason))
+            return false;
+    return true;
+}
+
+/* --- the server ------------------------------------------------------------------------------- */
+
+/* "delay TIME" as the sink reads distributions. */
+static void put_delay(char *to, size_t cap, const struct dist *d, clock_ns scale)
+{
+    double factor = (double)scale / (double)NS_PER_S;
+    switch (d->kind) {
+    case DIST_CONSTANT:
+        snprintf(to, cap, "delay %lluns", (unsigned long long)live_time(d->low, scale));
+        return;
+    case DIST_UNIFORM:
+        snprintf(to, cap, "delay uniform:%lluns-%lluns",
+                 (unsigned long long)live_time(d->low, scale),
+                 (unsigned long long)live_time(d->high, scale));
+        return;
+    case DIST_EXP:
+        snprintf(to, cap, "delay exp:%.0fns", d->a * factor);
+        return;
+    case DIST_LOGNORMAL:
+        snprintf(to, cap, "delay lognormal:%.0fns,%.6f", d->a * factor, d->b);
+        return;
+    case DIST_NORMAL:
+        snprintf(to, cap, "delay normal:%.0fns,%.0fns", d->a * factor, d->b * factor);
+        return;
+    case DIST_FILE:
+        break;
+    }
+    UNREACHABLE();
+}
+
+static void put_fault_rules(struct args *a, const struct lab_point *p, clock_ns scale)
+{
+    const struct lab_faults *f = &p->faults;
+    const char *when = f->is_first_try_only ? " attempt=1" : "";
+    if (f->cut == LAB_CUT_AFTER_REPLIES)
+        args_put(a, "--rule=dot%s -> drop-after %u close", when, f->cut_replies);
+    /* Nobody is told, so the server goes on; it may write again long after the client has left. */
+    if (f->cut == LAB_CUT_BLACK_HOLE)
+        args_put(a, "--rule=dot%s p=%.9f -> stall-write %lluns; gone run", when,
+                 f->black_hole_share,
+                 (unsigned long long)(2 * live_time(p->client.limit_ns, scale) + NS_PER_S));
+}
+
+static void put_dot_rules(struct args *a, const struct lab_point *p, clock_ns scale)
+{
+    const struct lab_server *s = &p->server;
+    bool is_together = s->pacing == LAB_BUFFER || is_unlisted(p);
+    bool is_opened = s->dialect == LAB_WRAPPED_B && !is_together && !is_alone(p);
+    char text[96];
+    if (!is_zero(&s->before)) {
+        put_delay(text, sizeof(text), &s->before, scale);
+        args_put(a, "--rule=dot%s -> %s", s->remembers_scan ? " attempt=1" : "", text);
+    }
+    args_put(a, "--rule=dot -> pacing %s; commit %s; gone %s", is_together ? "buffer" : "stream",
+             is_opened ? "dot" : "before", s->vanished == LAB_VANISHED_RUN ? "run" : "stop");
+    if (s->progress_ns > 0)
+        args_put(a, "--rule=dot -> life %lluns",
+                 (unsigned long long)live_time(s->progress_ns, scale));
+}
+
+static void put_each_rules(struct args *a, const struct lab_point *p, clock_ns scale)
+{
+    const struct lab_server *s = &p->server;
+    double rest = 1 - s->refused_share;
+    char text[96];
+    if (is_first_late(p))
+        args_put(a, "--rule=each index=1 -> reply 451 4.7.1 Not decided in time; delay %lluns",
+                 (unsigned long long)live_time(DEFERRALS_GAP_NS - s->before.low, scale));
+    if (s->refused_count > 0)
+        args_put(a, "--rule=each index=-%u -> reply 550 5.7.1 Refused", s->refused_count);
+    if (s->refused_share > 0)
+        args_put(a, "--rule=each index=%u- p=%.9f -> reply 550 5.7.1 Refused", s->refused_count + 1,
+                 s->refused_share);
+    if (s->deferred_share > 0)
+        args_put(a, "--rule=each index=%u- p=%.9f -> reply 450 4.7.1 Later", s->refused_count + 1,
+                 rest > s->deferred_share ? s->deferred_share / rest : 1.0);
+    if (is_zero(&s->per_rcpt))
+        return;
+    put_delay(text, sizeof(text), &s->per_rcpt, scale);
+    args_put(a, "--rule=each%s -> %s", s->order == LAB_CONCURRENT ? " index=1" : "", text);
+}
+
+void live_put_server(struct args *a, const struct lab_point *p, clock_ns time_scale_ns)
+{
+    const char *offer = offer_word(p->server.dialect);
+    args_put(a, "--offer=PIPELINING,8BITMIME,ENHANCEDSTATUSCODES,DSN,SIZE%s%s",
+             offer != NULL ? "," : "", offer != NULL ? offer : "");
+    args_put(a, "--rcpt-max=%u", p->rcpt_count > 1000 ? p->rcpt_count : 1000);
+    args_put(a, "--idle=24h");
+    put_fault_rules(a, p, time_scale_ns);
+    put_dot_rules(a, p, time_scale_ns);
+    put_each_rules(a, p, time_scale_ns);
+    args_put(a, "--rule=rcpt -> decide later");
+}
+
+/* --- the clients ------------------------------------------------------------------------------ */
+
+uint32_t live_senders(const struct lab_point *p, struct live_sender ret_senders[LAB_MIX_ROWS_MAX])
+{
+    uint32_t count = 0;
+    uint64_t given = 0;
+    double share = 0;
+    for (uint32_t i = 0; i < (p->mix.count > 0 ? p->mix.count : 1); i++) {
+        bool is_mixed = p->mix.count > 0;
+        double own = is_mixed ? p->mix.rows[i].share : 1;
+        share += own;
+        bool is_last = !is_mixed || i + 1 == p->mix.count;
+        uint64_t upto = is_last ? p->message_count : (uint64_t)((double)p->message_count * share);
+        uint64_t messages = u64_min(upto, p->message_count) - given;
+        given += messages;
+        if (messages == 0)
+            continue;
+        uint64_t wanted = p->client_count > 0 ? (uint64_t)(p->client_count * own + 0.5) : messages;
+        wanted = p->rate_per_s > 0 ? u64_min(u64_max(wanted, 1), LIVE_CONNECTIONS_MAX) : 1;
+        ret_senders[count++] = (struct live_sender){
+            .client = is_mixed ? &p->mix.rows[i].client : &p->client,
+            .messages = messages,
+            .connections = (uint32_t)wanted,
+            .rate_per_s = p->rate_per_s * own,
+        };
+    }
+    return count;
+}
+
+static void put_waiting(struct args *a, const struct lab_client *c, clock_ns scale)
+{
+    static const char *const kinds[LAB_TIMER_COUNT] = {
+        [LAB_TIMER_REPLY] = "reply", [LAB_TIMER_TOTAL] = "total", [LAB_TIMER_LINE] = "line"};
+    clock_ns limit = u64_min(live_time(c->limit_ns, scale), TIME_NS_MAX);
+    args_put(a, "--timeout=done=%lluns:%s", (unsigned long long)limit, kinds[c->timer]);
+    if (c->tries_max <= 1)
+        return;
+    unsigned long long pause = live_time(c->retry_ns, scale);
+    if (c->retry_factor > 1)
+        args_put(a, "--retry=exp:%lluns,%.6f,%u", pause, c->retry_factor, c->tries_max - 1);
+    else
+        args_put(a, "--retry=fixed:%lluns,%u", pause, c->tries_max - 1);
+}
+
+void live_put_sender(struct args *a, const struct lab_point *p, const struct live_sender *s,
+                     clock_ns time_scale_ns)
+{
+    const char *dialect = offer_word(p->server.dialect);
+    args_put(a, "--count=%llu", (unsigned long long)s->messages);
+    args_put(a, "--connections=%u", s->connections);
+    args_put(a, "--recipients=%u", p->rcpt_count);
+    args_put(a, "--to=r%%i@lab.example");
+    args_put(a, "--size=%llu", (unsigned long long)p->message_bytes);
+    args_put(a, "--reuse=1"); /* a connection is a try */
+    put_waiting(a, s->client, time_scale_ns);
+    if (dialect != NULL)
+        args_put(a, "--dialect=%s", dialect);
+    if (p->server.dialect == LAB_ADAT)
+        args_put(a, "--dialect-min=1");
+    if (s->rate_per_s > 0) {
+        args_put(a, "--rate=%.9f/s", s->rate_per_s * (double)NS_PER_S / (double)time_scale_ns);
+        args_put(a, "--shape=poisson");
+    }
+    if (p->faults.cut == LAB_CUT_SLOW) {
+        double rate = (double)p->faults.bytes_per_s * (double)NS_PER_S / (double)time_scale_ns;
+        args_put(a, "--slow-write=%.0f", rate < 1e9 ? rate : 1e9);
+        args_put(a, "--slow-read=%.0f", rate < 1e9 ? rate : 1e9);
+    }
+}
+
+const char *live_scheme(const struct lab_point *p)
+{
+    return p->server.dialect == LAB_LMTP ? "lmtp" : "smtp";
+}
+
+/* --- how long --------------------------------------------------------------------------------- */
+
+/* Of one message with all of its tries. */
+static double longest_of(const struct lab_point *p, const struct lab_client *c)
+{
+    const struct lab_server *s = &p->server;
+    double work = dist_mean(&s->before) + dist_mean(&s->per_rcpt) * p->rcpt_count;
+    double retry = (double)c->retry_ns, sum = 0;
+    for (uint32_t i = 0; i < c->tries_max; i++) {
+        sum += 3 * work + retry; /* a mean may be exceeded */
+        retry *= c->retry_factor;
+    }
+    return sum;
+}
+
+clock_ns live_longest(const struct lab_point *p)
+{
+    struct live_sender senders[LAB_MIX_ROWS_MAX];
+    uint32_t count = live_senders(p, senders);
+    double longest = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct live_sender *s = &senders[i];
+        double one = longest_of(p, s->client);
+        double sum = one * (double)s->messages / s->connections + one;
+        if (s->rate_per_s > 0)
+            sum += 2e9 * (double)s->messages / s->rate_per_s;
+        longest = sum > longest ? sum : longest;
+    }
+    return longest > 1e18 ? (clock_ns)1e18 : (clock_ns)longest;
+}
+
+clock_ns live_reply_due(const struct lab_point *p, uint64_t k)
+{
+    const struct lab_server *s = &p->server;
+    bool is_fixed = is_constant(&s->before) && is_constant(&s->per_rcpt) && !s->remembers_scan &&
+                    p->faults.cut == LAB_CUT_NONE && p->server.dialect != LAB_ADAT;
+    if (!is_fixed || (k != CLOCK_NEVER && (s->pacing == LAB_BUFFER || !settles_before_last(s->dialect))))
+        return CLOCK_NEVER;
+    if (s->dialect == LAB_WRAPPED_B)
+        return CLOCK_NEVER;
+    uint64_t works = k == CLOCK_NEVER ? p->rcpt_count : k + 1;
+    if (s->order == LAB_CONCURRENT)
+        works = 1;
+    if (is_first_late(p))
+        return DEFERRALS_GAP_NS + s->per_rcpt.low * (works - 1);
+    return s->before.low + s->per_rcpt.low * works;
+}
