@@ -310,6 +310,17 @@ def test_courier_unasked(case):
     courier_run(case)
 
 
+def test_courier_only_if_asked(case):
+    """For who wants 558 to be what it is for everybody else: a refusal for all (EXD-14). What Courier kept
+    all the same is then a copy that nobody knows of."""
+    peer = Courier(case, users=NAMES).start()
+    run = Run(case, f"smtp://127.0.0.1:{peer.port}", "--count", "5", "--recipients", "3", "--to",
+              "user%i@mx.test.example", "--connections", "1", "--exdata-if-asked")
+    check_equal(run.outcomes(), {(f"user{i}", 1, "refused", "558"): 5 for i in range(3)})
+    wait_mails(peer, user0=5, user1=5)
+    run.check_ledger(mails_of(peer, NAMES), refused=15, ghost=10)
+
+
 def test_courier_asked(case):
     """It lists XEXDATA and takes EXDATA with MAIL (EXD-2)."""
     courier_run(case, "--dialect", "exdata", "--pipelining", "full")

@@ -160,4 +160,26 @@ def test_postfix_353(case):
     check_outcomes(client, ann=("failed", 353), bob=("failed", 353), cid=("failed", 353))
 
 
+LIST = b"558-250 ann\r\n558-550 bob\r\n558 250 cid\r\n"
+
+
+def test_postfix_558(case):
+    """Why 558 goes to nobody who has not asked for EXDATA: the mail bounces, for those too who are told
+    250 in it (EXD-4)."""
+    client = postfix(case, "smtp", LIST)
+    check_outcomes(client, ann=("failed", 558), bob=("failed", 558), cid=("failed", 558))
+
+
+def test_exim_558(case):
+    script = Script(case, [b"PIPELINING"], LIST)
+    client = peers.Exim(case, target=("smtp", script.port)).start()
+    check_outcomes(client, ann=("failed", 558), bob=("failed", 558), cid=("failed", 558))
+
+
+def test_opensmtpd_558(case):
+    script = Script(case, [b"PIPELINING"], LIST)
+    client = peers.OpenSmtpd(case, target=("smtp", script.port)).start()
+    check_outcomes(client, ann=("failed", 558), bob=("failed", 558), cid=("failed", 558))
+
+
 harness.main(globals())
