@@ -98,7 +98,7 @@ static void settle(struct sim *sim, struct sim_conn *c)
     const char *via = dialect_name((enum dialect)c->server.dialect);
     uint64_t read = c->pipes[SIM_DOWN].delivered;
     bool is_taken = c->server.opener_end > 0 && c->server.opener_end <= read;
-    for (uint32_t pos = 0; pos < c->server.rcpt_count; pos++) {
+    for (uint32_t pos = 0; c->server.has_content && pos < c->server.rcpt_count; pos++) {
         struct sim_rcpt *r = &c->rcpts[pos];
         enum arrival_delivered delivered = fate_of_reply(c, r);
         bool is_here = r->is_committed || r->is_suppressed;
@@ -349,6 +349,9 @@ static void finish(struct sim *sim, struct sim_conn *c)
     }
     e->stage = SIM_STAGE_DONE;
     session_finish(&e->machine, whole);
+    if (!e->is_block && session_has_block(&e->machine) &&
+        dialect_owner_of((enum dialect)e->dialect) == DIALECT_OWNER_OPENER)
+        e->opener_end = c->pipes[SIM_DOWN].sent + 1; /* the list comes at once, with its opening */
     e->is_quit_early = sim_wire_peek(&c->pipes[SIM_UP]).len > 0;
     output(sim, c);
     for (uint32_t pos = 0; pos < e->rcpt_count; pos++)
@@ -636,6 +639,7 @@ static void on_content(struct sim *sim, struct sim_conn *c, const struct session
     give_scan(sim, c);
     e->dot_at = e->answered_at = sim->now;
     e->dialect = (uint8_t)session_dialect(&e->machine);
+    e->has_content = true;
     ASSERT(identity_from_message_id(slice_of(ev->scan->message_id, ev->scan->message_id_len), &id));
     ASSERT(id.seq == c->message->seq);
     ASSERT(ev->answer.status == STATUS_NONE);
@@ -769,9 +773,9 @@ static void step(struct sim *sim, struct sim_conn *c)
     struct sim_server_end *e = &c->server;
     struct sim_pipe *in = &c->pipes[SIM_UP];
     bool goes_on = true;
-    while (e->is_open && goes_on) {
+    while (e->is_open && goes_on && !c->is_cut) {
         struct session_event ev;
-        struct slice bytes = c->is_cut ? SLICE_EMPTY : sim_wire_peek(in);
+        struct slice bytes = sim_wire_peek(in);
         size_t used = session_feed(&e->machine, bytes, sim->now, &ev);
         if (ev.kind == EV_RCPT)
             ASSERT_SLOW(slice_eq(ev.path.whole, c->client_rcpts[e->rcpt_count].address));
@@ -910,14 +914,9 @@ static void on_idle(struct sim *sim, struct sim_conn *c)
     close_end(sim, c);
 }
 
-void sim_server_on_event(struct sim *sim, struct sim_conn *c, const struct sim_event *e)
+static void on_timed(struct sim *sim, struct sim_conn *c, const struct sim_event *e)
 {
     struct sim_server_end *s = &c->server;
-    if (!s->is_open)
-        return;
-    bool is_commit = e->kind == SIM_COMMITTED_RCPT || e->kind == SIM_COMMITTED_OPENER;
-    if (s->is_drop_due && !is_commit)
-        return;
     switch ((enum sim_event_kind)e->kind) {
     case SIM_BEFORE:
         if (s->stage == SIM_STAGE_BEFORE)
@@ -968,6 +967,19 @@ void sim_server_on_event(struct sim *sim, struct sim_conn *c, const struct sim_e
         break;
     }
     UNREACHABLE();
+}
+
+void sim_server_on_event(struct sim *sim, struct sim_conn *c, const struct sim_event *e)
+{
+    struct sim_server_end *s = &c->server;
+    bool is_commit = e->kind == SIM_COMMITTED_RCPT || e->kind == SIM_COMMITTED_OPENER;
+    if (!s->is_open || (s->is_drop_due && !is_commit))
+        return;
+    on_timed(sim, c, e);
+    /* It may have been the last thing that went on without the client. */
+    bool is_over = s->is_broken || (s->has_eof && sim_wire_peek(&c->pipes[SIM_UP]).len == 0);
+    if (is_over && !is_at_work(s))
+        close_end(sim, c);
 }
 
 void sim_server_stop(struct sim *sim, struct sim_conn *c)

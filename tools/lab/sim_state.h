@@ -64,7 +64,8 @@ struct sim_pipe {
     struct sim_segment *head, *tail;       /* under way */
     struct sim_segment *in_head, *in_tail; /* arrived, not read */
     clock_ns busy_until;                   /* the last octet has left */
-    uint64_t sent, delivered;              /* octets; what went into a black hole counts as sent */
+    uint64_t sent;                         /* octets, also those that went into a black hole */
+    uint64_t delivered; /* octets, without those that a cut has kept from being read */
     uint32_t queued_bytes;
     bool has_fin;    /* it was sent */
     bool is_refused; /* the receiver's reset has reached the sender: writes fail */
@@ -160,6 +161,7 @@ struct sim_server_end {
     uint8_t stage;           /* enum sim_stage */
     uint8_t dialect;         /* enum dialect, from the end of the content on */
     bool is_open, was_open;
+    bool has_content; /* only then there is something in rcpts */
     bool is_at_hand, is_in_work;
     bool is_block, is_gap_armed;
     bool is_opener_due;       /* reading B: the content is being written */

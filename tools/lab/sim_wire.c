@@ -164,6 +164,8 @@ void sim_wire_drop(struct sim *sim, struct sim_conn *c)
 {
     for (unsigned way = 0; way < 2; way++) {
         struct sim_pipe *p = &c->pipes[way];
+        for (const struct sim_segment *s = p->in_head; s != NULL; s = s->next)
+            p->delivered -= s->len - s->offset;
         give_all(sim, &p->head, &p->tail);
         give_all(sim, &p->in_head, &p->in_tail);
         p->queued_bytes = 0;
