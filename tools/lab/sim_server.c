@@ -177,7 +177,8 @@ static uint64_t reply_end(const struct sim_conn *c)
 static void note_answered(struct sim_conn *c)
 {
     struct sim_server_end *e = &c->server;
-    while (e->answered_count < e->rcpt_count && c->rcpts[e->answered_count].is_answered) {
+    while (e->is_block && e->answered_count < e->rcpt_count &&
+           c->rcpts[e->answered_count].is_answered) {
         c->rcpts[e->answered_count].reply_end = reply_end(c);
         e->answered_count++;
     }
@@ -206,9 +207,9 @@ static void open_block(struct sim *sim, struct sim_conn *c)
         return;
     e->is_block = true;
     e->answered_at = sim->now;
-    output(sim, c);
     if (owns_by_opener(sim, c))
-        e->opener_end = c->pipes[SIM_DOWN].sent;
+        e->opener_end = c->pipes[SIM_DOWN].sent + 1;
+    output(sim, c);
     arm_gap(sim, c);
     if (sim->point->server.progress_ns > 0)
         sim_push(sim, c, SIM_PROGRESS, 0, SIM_RANK_WORK, sim->point->server.progress_ns);
@@ -351,7 +352,7 @@ static void finish(struct sim *sim, struct sim_conn *c)
     session_finish(&e->machine, whole);
     if (!e->is_block && session_has_block(&e->machine) &&
         dialect_owner_of((enum dialect)e->dialect) == DIALECT_OWNER_OPENER)
-        e->opener_end = c->pipes[SIM_DOWN].sent + 1; /* the list comes at once, with its opening */
+        e->opener_end = c->pipes[SIM_DOWN].sent + 1;
     e->is_quit_early = sim_wire_peek(&c->pipes[SIM_UP]).len > 0;
     output(sim, c);
     for (uint32_t pos = 0; pos < e->rcpt_count; pos++)
@@ -853,6 +854,7 @@ static void on_budget(struct sim *sim, struct sim_conn *c)
         return;
     sim_ladder_note(sim, c, LADDER_SERVER, 0, "the reply budget is over");
     e->is_budget_over = true;
+    list_remove(&e->waiting); /* it needs no place any more */
     if (is_adat(c) && e->stage < SIM_STAGE_EACH) {
         e->stage = SIM_STAGE_DONE;
         session_finish(&e->machine, ANSWER(STATUS_DECISION_TIMEOUT));

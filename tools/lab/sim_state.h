@@ -157,7 +157,7 @@ struct sim_server_end {
     uint32_t rcpt_count;
     uint32_t decided_count, begun_count, committing_count;
     uint32_t answered_count; /* from the first one on without a gap */
-    uint64_t opener_end;     /* reading B: octets of output up to the opening line */
+    uint64_t opener_end;     /* reading B: when so many octets were read, its opening line was */
     uint8_t stage;           /* enum sim_stage */
     uint8_t dialect;         /* enum dialect, from the end of the content on */
     bool is_open, was_open;
