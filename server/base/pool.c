@@ -78,7 +78,8 @@ int pool_init(struct pool *p, size_t object_bytes, uint32_t limit)
 void pool_deinit(struct pool *p)
 {
     if (p->objects != NULL) {
-        MEMORY_ALLOW(p->objects, p->mapped_bytes);
+        /* Only slabs that were opened are poisoned; the rest may be much, and has no shadow yet. */
+        MEMORY_ALLOW(p->objects, (size_t)p->ready_count * p->object_bytes);
         munmap(p->objects, p->mapped_bytes);
     }
     if (p->next != NULL)
