@@ -49,6 +49,55 @@ experiment "chance" {
 }
 """
 
+# Thousands of points far from the classic one: orders, openers, budgets, delays, disks, cuts.
+CORNERS = """
+experiment "times" {
+  recipients = [1, 3, 7]
+  server {
+    dialect = [smtp, lmtp, prdr, deferrals, inline-dsn, xprdr1, exdata, wrapped-a, wrapped-b, adat]
+    pacing = [stream, buffer]
+    vanished = [run, stop, write]
+    order = [sequential, concurrent]
+    before = 41s; per_recipient = 13s; commit = [0s, 7s]
+  }
+  client { limit = [20s, 47s, 55s, 61s, 100s]; timer = [reset, total, line]; tries = 4; retry = 30min }
+}
+experiment "openers" {
+  recipients = 7
+  server {
+    dialect = [lmtp, prdr, deferrals, inline-dsn, xprdr1, exdata, wrapped-a, wrapped-b, adat, smtp]
+    vanished = [run, stop, write]
+    opener = [0s, 5s, 60s, first-reply]
+    final = [0s, 17s]
+    before = 41s; per_recipient = 13s; refused_first = [0, 1, 7]
+  }
+  client { limit = [30s, 59s, 90s]; timer = [reset, total, line]; tries = 4; retry = 30min }
+}
+experiment "delays" {
+  recipients = 7
+  server {
+    dialect = [smtp, lmtp, prdr, deferrals, inline-dsn, xprdr1, exdata, wrapped-a, wrapped-b, adat]
+    vanished = [run, stop]
+    commit = [0s, 300ms]
+    reply_budget = [off, 50s, 80s]
+    before = 41s; per_recipient = 13s
+  }
+  client { limit = [59s, 100s, 200s]; timer = [reset, total, line]; tries = 4; retry = 30min }
+  faults { one_way = [0s, 100ms, 3s] }
+}
+experiment "cuts" {
+  recipients = [2, 7]
+  server {
+    dialect = [smtp, lmtp, prdr, deferrals, inline-dsn, xprdr1, exdata, wrapped-a, wrapped-b, adat]
+    pacing = [stream, buffer]
+    vanished = [run, stop, write]
+    before = 1s; per_recipient = 2s
+  }
+  client { tries = 4; retry = 30min; credits_early = [no, yes] }
+  faults { cut = after-replies; cut_replies = [0, 1, 2]; one_way = [0s, 100ms]; first_try_only = [no, yes] }
+}
+"""
+
 
 def lab(*arguments, status=0):
     return harness.run([harness.own_program("POSTERN_LAB"), *arguments], status=status)
@@ -154,6 +203,12 @@ def test_nothing_contradicts_the_theory(case):
         text = lab("run", shipped(name))
         check("Nothing contradicts the theory." in text and "\n!" not in text, text)
     lab("run", shipped("cuts"), "--messages", "300")
+
+
+def test_theory_and_simulation_agree_everywhere(case):
+    rows = table(write(case, "corners.conf", CORNERS))
+    check(len(rows) > 20000, len(rows))
+    check(all(r["rule"] for r in rows))
 
 
 def ledgers(case, name, path, *arguments):

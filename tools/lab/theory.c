@@ -42,6 +42,7 @@ try {
     bool is_kept[RCPT_COUNT_MAX];       /* accepted, when the server goes on to the end */
     clock_ns final_at;
     clock_ns gives_up_at; /* client's time from the dot; CLOCK_NEVER: it gets everything */
+    bool is_broken;       /* then: the connection breaks; else the client closes it */
 };
 
 struct outcome {
@@ -144,7 +145,9 @@ static void budget(struct try *t, clock_ns budget_ns)
         if (t->answer_at[i] <= budget_ns)
             continue;
         t->answer_at[i] = budget_ns;
-        t->is_kept[i] = false;
+        /* What stands behind an opening line is the server's already. */
+        bool is_ours = t->settles == SETTLES_OPENER && !t->is_buffered && t->commit <= budget_ns;
+        t->is_kept[i] = t->is_kept[i] && is_ours;
     }
 }
 
@@ -183,7 +186,7 @@ static void answers(struct try *t, const struct lab_server *s)
         t->final_at += 4 * t->delay;
     else if (t->settles == SETTLES_FINAL && !t->is_buffered)
         t->final_at += s->final_ns;
-    if (is_kept && !t->commits_each && t->settles != SETTLES_OPENER)
+    if (is_kept && !t->commits_each && (t->settles != SETTLES_OPENER || t->is_buffered))
         t->final_at += t->commit;
     if (t->settles == SETTLES_OPENER && !t->has_opener)
         t->opener_at = u64_max(t->answer_at[0], t->commit);
@@ -233,18 +236,21 @@ static clock_ns commit_end(const struct try *t, uint32_t i)
     return t->settles == SETTLES_OPENER && !t->is_buffered ? t->commit : t->final_at;
 }
 
-/* DUP-10: with write errors only, the first write after the client has left goes well and the
- * second one fails. Whether a commit at @at comes before that. */
-static bool writes_reach(const struct try *t, clock_ns at)
+/* DUP-10: with write errors only, the first write to a client that has left goes well and the
+ * second one fails; to a connection that broke the first one fails already. Whether the commit for
+ * recipient
+ * @i comes before that. */
+static bool writes_reach(const struct try *t, uint32_t i)
 {
-    uint32_t written = 0;
-    for (uint32_t i = 0; i < t->count; i++)
-        written += t->answer_at[i] > t->gives_up_at && t->answer_at[i] < at;
-    bool is_silent = t->is_buffered || t->settles == SETTLES_ONE;
-    bool is_final_behind = !t->commits_each && t->count >= 2 && !is_silent &&
-                           t->answer_at[t->count - 1] == at &&
-                           t->answer_at[t->count - 2] > t->gives_up_at;
-    return is_silent || (written < 2 && !is_final_behind);
+    uint32_t written = 0, before = t->commits_each ? i : t->count;
+    clock_ns look = commit_end(t, i) - t->commit;
+    if (t->is_buffered || t->settles == SETTLES_ONE || t->settles == SETTLES_OPENER)
+        return true;
+    if (t->has_opener && t->opener_at <= look && t->opener_at < t->answer_at[0])
+        written += t->is_broken ? t->opener_at >= t->gives_up_at : t->opener_at > t->gives_up_at;
+    for (uint32_t k = 0; k < before; k++)
+        written += t->answer_at[k] > t->gives_up_at && t->answer_at[k] <= look;
+    return written < (t->is_broken ? 1u : 2u);
 }
 
 static bool commits(const struct try *t, const struct lab_server *s, uint32_t i)
@@ -254,17 +260,18 @@ static bool commits(const struct try *t, const struct lab_server *s, uint32_t i)
     if (t->gives_up_at == CLOCK_NEVER)
         return true;
     /* ADAT: the command that asks for the commit is never sent. */
-    if (t->names_later && t->answer_at[t->count - 1] + 2 * t->delay > t->gives_up_at)
+    clock_ns named_at = t->answer_at[t->count - 1] + 2 * t->delay;
+    if (t->names_later && (t->is_broken ? named_at >= t->gives_up_at : named_at > t->gives_up_at))
         return false;
     if (s->vanished == LAB_VANISHED_RUN)
         return true;
     clock_ns end = commit_end(t, i);
     if (s->vanished == LAB_VANISHED_WRITE)
-        return writes_reach(t, end);
+        return writes_reach(t, i);
     /* At one instant the network comes first, then work, then limits: news that travelled is there
      * before the look, a limit that strikes at that very moment is not. */
     clock_ns look = end - t->commit;
-    return t->delay > 0 ? look < t->gives_up_at : look <= t->gives_up_at;
+    return t->delay > 0 && !t->is_broken ? look < t->gives_up_at : look <= t->gives_up_at;
 }
 
 static void try_make(struct try *t, const struct lab_point *p, bool is_first, uint32_t count,
@@ -289,11 +296,17 @@ static void try_cut(struct try *t, const struct lab_point *p)
     if (f->cut != LAB_CUT_AFTER_REPLIES)
         return;
     clock_ns at = 0;
-    bool is_single = t->settles == SETTLES_ONE;
+    /* What leaves together and is alike for all leaves as one reply, where there is such a form. */
+    bool is_alike = t->refused == 0 || t->refused == t->count;
+    bool is_single =
+        t->settles == SETTLES_ONE || (t->is_buffered && is_alike && p->server.dialect != LAB_LMTP &&
+                                      p->server.dialect != LAB_XPRDR1);
     if (f->cut_replies > 0 && !is_single)
-        at = add(t->answer_at[u64_min(f->cut_replies, t->count) - 1], 2 * t->delay);
+        at = add(t->is_buffered ? t->final_at : t->answer_at[u64_min(f->cut_replies, t->count) - 1],
+                 2 * t->delay);
     if (is_single && f->cut_replies > 0)
         return; /* it has heard all there is */
+    t->is_broken = at <= t->gives_up_at;
     t->gives_up_at = u64_min(t->gives_up_at, at);
 }
 
@@ -306,7 +319,7 @@ static void try_judge(const struct try *t, const struct lab_point *p, struct out
         /* Of answers that come in one moment a cut lets only so many pass. */
         if (is_cut && t->gives_up_at != CLOCK_NEVER && t->settles != SETTLES_OPENER)
             is_read = is_read && i < p->faults.cut_replies &&
-                      (t->settles == SETTLES_EACH || p->client.credits_early);
+                      (t->settles == SETTLES_EACH || (p->client.credits_early && !t->names_later));
         if (is_cut && p->faults.cut_replies == 0)
             is_read = false;
         ret->is_settled[i] = is_read;
