@@ -88,8 +88,7 @@ static void *take(struct parse *p, size_t size)
     return region_take(&p->file->memory, size);
 }
 
-/* --- settings that are no part of a point ------------------------------------------------------
- */
+/* --- settings that are no part of a point -------------------------------------------------- */
 
 /* A text, or a list of texts that are lines of one. */
 static int text_set(struct parse *p, const struct conftree_node *n, const char **ret_text)
@@ -205,8 +204,7 @@ static int time_scale_set(struct parse *p, const struct conftree_node *n)
     return 0;
 }
 
-/* --- settings of points ------------------------------------------------------------------------
- */
+/* --- settings of points -------------------------------------------------------------------- */
 
 static const char *nearest(enum lab_section section, struct slice key)
 {
@@ -406,8 +404,7 @@ static int setting_add(struct parse *p, const struct place *place, const struct 
     return count == 1 ? single_add(p, place, g, n->first) : list_add(p, place, g, n, count);
 }
 
-/* --- sections ----------------------------------------------------------------------------------
- */
+/* --- sections ------------------------------------------------------------------------------ */
 
 static int section_parse(struct parse *p, const struct place *place,
                          const struct conftree_node *section)
@@ -565,8 +562,7 @@ static int top_parse(struct parse *p, const struct conftree_node *n)
     return setting_add(p, &place, s, 0, n);
 }
 
-/* --- points ------------------------------------------------------------------------------------
- */
+/* --- points -------------------------------------------------------------------------------- */
 
 void lab_point_values(const struct lab_experiment *e, uint32_t idx, uint32_t ret_at[LAB_AXES_MAX])
 {
@@ -758,8 +754,7 @@ static int given_gather(struct parse *p)
     return 0;
 }
 
-/* --- the file ----------------------------------------------------------------------------------
- */
+/* --- the file ------------------------------------------------------------------------------ */
 
 static uint32_t node_count(const struct conftree_node *n)
 {

@@ -64,8 +64,7 @@ static int wrong(const struct call *c, const char *what, const char *why)
     return LAB_USAGE;
 }
 
-/* --- options -----------------------------------------------------------------------------------
- */
+/* --- options ------------------------------------------------------------------------------- */
 
 static int number_parse(const struct call *c, const char *name, const char *value, uint64_t min,
                         uint64_t max, uint64_t *ret_number)
@@ -145,8 +144,7 @@ static bool is_wanted(const struct call *c, const char *name)
     return c->only_count == 0;
 }
 
-/* --- modes -------------------------------------------------------------------------------------
- */
+/* --- modes --------------------------------------------------------------------------------- */
 
 /* The bit of the mode @name, which the result and the runner know from now on. */
 static int mode_bit(struct lab_runner *r, const char *name, clock_ns time_scale_ns,
@@ -213,8 +211,7 @@ static int modes_of(const struct call *c, struct lab_runner *r, const struct lab
     return 0;
 }
 
-/* --- work --------------------------------------------------------------------------------------
- */
+/* --- work ---------------------------------------------------------------------------------- */
 
 static int files_read(const struct call *c, struct lab_file *files, uint32_t *ret_experiments)
 {

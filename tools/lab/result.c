@@ -55,8 +55,7 @@ PRINTF_LIKE(3, 4) static int refuse(char *text, size_t cap, const char *fmt, ...
     return -EINVAL;
 }
 
-/* --- making ------------------------------------------------------------------------------------
- */
+/* --- making -------------------------------------------------------------------------------- */
 
 void lab_result_free(struct lab_result *r)
 {
@@ -289,8 +288,7 @@ int lab_run_take_ladder(struct lab_result *r, const struct ladder *l, uint64_t s
     return 0;
 }
 
-/* --- joining -----------------------------------------------------------------------------------
- */
+/* --- joining ------------------------------------------------------------------------------- */
 
 static bool axes_equal(const struct lab_result_experiment *a, const struct lab_result_experiment *b)
 {
@@ -458,8 +456,7 @@ int lab_result_join(struct lab_result *to, const struct lab_result *from, char *
     return command_join(to, from->command);
 }
 
-/* --- summing up --------------------------------------------------------------------------------
- */
+/* --- summing up ---------------------------------------------------------------------------- */
 
 /* Two-sided 95 % of Student's t. */
 static double student(uint32_t freedom)
@@ -517,6 +514,11 @@ static double settled_p50(const struct lab_run *r)
 static double settled_p99(const struct lab_run *r)
 {
     return (double)r->settled.p99 / 1e9;
+}
+
+static double model_length(const struct lab_run *r)
+{
+    return (double)r->numbers.model_ns / 1e9;
 }
 
 static double to_first(const struct lab_run *r)
@@ -605,6 +607,7 @@ bool lab_summary_make(const struct lab_result_point *p, uint32_t mode,
     s.tries = estimate(p, mode, tries);
     s.unsettled = estimate(p, mode, unsettled);
     s.livelock = estimate(p, mode, livelock);
+    s.model_s = estimate(p, mode, model_length);
     s.settled_p50_s = estimate(p, mode, settled_p50);
     s.settled_p99_s = estimate(p, mode, settled_p99);
     s.dot_to_first_s = estimate(p, mode, to_first);

@@ -145,6 +145,7 @@ struct lab_summary {
     struct lab_estimate tries;        /* per message */
     struct lab_estimate unsettled;    /* share of pairs that were given up or are still open */
     struct lab_estimate livelock;     /* share of messages */
+    struct lab_estimate model_s;      /* until everything was settled, or the run's end */
     struct lab_estimate settled_p50_s, settled_p99_s, dot_to_first_s, dot_to_last_s;
     bool is_off_first, is_off_total, is_off_livelock; /* outside of what the theory allows */
     double bound_first, bound_total; /* how far from the expectation chance may lead */

@@ -43,8 +43,7 @@ static void *take(struct reader *rd, size_t size)
     return memory;
 }
 
-/* --- values ------------------------------------------------------------------------------------
- */
+/* --- values -------------------------------------------------------------------------------- */
 
 static struct json_object *member(struct reader *rd, struct json_object *from, const char *name,
                                   enum json_type type)
@@ -123,8 +122,7 @@ static struct json_object *get_array(struct reader *rd, struct json_object *from
     return array;
 }
 
-/* --- parts -------------------------------------------------------------------------------------
- */
+/* --- parts --------------------------------------------------------------------------------- */
 
 static void get_modes(struct reader *rd, struct json_object *root)
 {

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COLUMNS_MAX (LAB_AXES_MAX + 4 + 4 * LAB_RESULT_MODES_MAX)
+#define COLUMNS_MAX (LAB_AXES_MAX + 4 + 8 * LAB_RESULT_MODES_MAX)
 #define CELL_BYTES_MAX 40
 #define TEXT_COLUMNS 100
 
@@ -26,8 +26,7 @@ struct table {
     char (*cells)[CELL_BYTES_MAX]; /* row by row */
 };
 
-/* --- numbers -----------------------------------------------------------------------------------
- */
+/* --- numbers ------------------------------------------------------------------------------- */
 
 static void put_value(char *to, double value)
 {
@@ -58,8 +57,7 @@ static void put_seconds(char *to, double s)
     snprintf(to, CELL_BYTES_MAX, "%s", s > 0 ? shown.text : "-");
 }
 
-/* --- the table ---------------------------------------------------------------------------------
- */
+/* --- the table ----------------------------------------------------------------------------- */
 
 static uint32_t column_add(struct table *t, const char *group, const char *head, bool is_left)
 {
@@ -125,8 +123,7 @@ static void print_row(const struct table *t, char (*cells)[CELL_BYTES_MAX], FILE
     fputc('\n', out);
 }
 
-/* --- of an experiment --------------------------------------------------------------------------
- */
+/* --- of an experiment ---------------------------------------------------------------------- */
 
 /* The last part of an axis' name, if no other axis has the same. */
 static const char *short_name(const struct lab_result_experiment *e, uint32_t axis)
@@ -147,14 +144,27 @@ static bool has_mode(const struct lab_result_experiment *e, uint32_t mode)
     return e->point_count > 0 && lab_summary_make(&e->points[0], mode, &s);
 }
 
+enum group { /* of columns, one for each mode */
+             GROUP_FIRST,
+             GROUP_TOTAL,
+             GROUP_LIVELOCK,
+             GROUP_LOST,
+             GROUP_TRIES,
+             GROUP_SETTLED,
+             GROUP_OVER,
+             GROUP_COUNT
+};
+
 /* Whether a column would say anything. */
 struct wanted {
-    bool theory, total_theory, lost, livelock;
+    bool theory, total_theory;
+    bool groups[GROUP_COUNT];
 };
 
 static struct wanted wanted_of(const struct lab_result *r, const struct lab_result_experiment *e)
 {
-    struct wanted w = {false};
+    struct wanted w = {
+        .groups = {[GROUP_FIRST] = true, [GROUP_TOTAL] = true, [GROUP_SETTLED] = true}};
     for (uint32_t i = 0; i < e->point_count; i++) {
         const struct lab_result_point *p = &e->points[i];
         w.theory |= p->theory.why_none == NULL;
@@ -163,38 +173,41 @@ static struct wanted wanted_of(const struct lab_result *r, const struct lab_resu
             struct lab_summary s;
             if (!lab_summary_make(p, m, &s))
                 continue;
-            w.lost |= s.lost.mean > 0;
-            w.livelock |= s.livelock.mean > 0;
+            w.groups[GROUP_LOST] |= s.lost.mean > 0;
+            w.groups[GROUP_LIVELOCK] |= s.livelock.mean > 0;
         }
+        /* Over time: how hard a storm blows, and how long. */
+        bool has_series = p->run_count > 0 && p->runs[0].series.count > 0;
+        w.groups[GROUP_TRIES] |= has_series;
+        w.groups[GROUP_OVER] |= has_series;
     }
     return w;
+}
+
+static bool has_theory(struct wanted w, unsigned group)
+{
+    return (group == GROUP_FIRST && w.theory) || (group == GROUP_TOTAL && w.total_theory);
 }
 
 static void columns_make(struct table *t, const struct lab_result *r,
                          const struct lab_result_experiment *e, struct wanted w)
 {
-    static const struct {
-        const char *group;
-        bool per_mode_only;
-    } groups[] = {{"first try", false},
-                  {"all tries", false},
-                  {"livelock", true},
-                  {"lost", true},
-                  {"settled p50", true}};
+    static const char *const groups[GROUP_COUNT] = {"first try", "all tries",   "livelock",  "lost",
+                                                    "tries",     "settled p50", "over after"};
     for (uint32_t a = 0; a < e->axis_count; a++)
         column_add(t, "", short_name(e, a), true);
-    for (unsigned g = 0; g < ARRAY_COUNT(groups); g++) {
+    for (unsigned g = 0; g < GROUP_COUNT; g++) {
         bool is_first = true;
-        if ((g == 2 && !w.livelock) || (g == 3 && !w.lost))
+        if (!w.groups[g])
             continue;
-        if ((g == 0 && w.theory) || (g == 1 && w.total_theory)) {
-            column_add(t, groups[g].group, "theory", false);
+        if (has_theory(w, g)) {
+            column_add(t, groups[g], "theory", false);
             is_first = false;
         }
         for (uint32_t m = 0; m < r->mode_count; m++) {
             if (!has_mode(e, m))
                 continue;
-            column_add(t, is_first ? groups[g].group : "\"", r->modes[m].name, false);
+            column_add(t, is_first ? groups[g] : "\"", r->modes[m].name, false);
             is_first = false;
         }
     }
@@ -210,6 +223,36 @@ static void theory_cells(const struct lab_theory *t, bool is_total, char *to)
         put_value(to, is_total ? t->copies_total : t->copies_first);
 }
 
+static void measured_cell(const struct lab_summary *s, enum group g, char *to)
+{
+    switch (g) {
+    case GROUP_FIRST:
+        put_estimate(to, &s->copies_first, s->is_off_first);
+        return;
+    case GROUP_TOTAL:
+        put_estimate(to, &s->copies_total, s->is_off_total);
+        return;
+    case GROUP_LIVELOCK:
+        put_estimate(to, &s->livelock, s->is_off_livelock);
+        return;
+    case GROUP_LOST:
+        put_estimate(to, &s->lost, false);
+        return;
+    case GROUP_TRIES:
+        put_estimate(to, &s->tries, false);
+        return;
+    case GROUP_SETTLED:
+        put_seconds(to, s->settled_p50_s.mean);
+        return;
+    case GROUP_OVER:
+        put_seconds(to, s->model_s.mean);
+        return;
+    case GROUP_COUNT:
+        break;
+    }
+    UNREACHABLE();
+}
+
 static void row_fill(struct table *t, uint32_t row, const struct lab_result *r,
                      const struct lab_result_experiment *e, struct wanted w)
 {
@@ -217,28 +260,20 @@ static void row_fill(struct table *t, uint32_t row, const struct lab_result *r,
     uint32_t c = 0;
     for (uint32_t a = 0; a < e->axis_count; a++)
         snprintf(cell(t, row, c++), CELL_BYTES_MAX, "%.39s", e->axes[a].values[p->at[a]].text);
-    for (unsigned g = 0; g < 5; g++) {
-        if ((g == 2 && !w.livelock) || (g == 3 && !w.lost))
+    for (unsigned g = 0; g < GROUP_COUNT; g++) {
+        if (!w.groups[g])
             continue;
-        if ((g == 0 && w.theory) || (g == 1 && w.total_theory))
-            theory_cells(&p->theory, g == 1, cell(t, row, c++));
+        if (has_theory(w, g))
+            theory_cells(&p->theory, g == GROUP_TOTAL, cell(t, row, c++));
         for (uint32_t m = 0; m < r->mode_count; m++) {
             struct lab_summary s;
             if (!has_mode(e, m))
                 continue;
             char *to = cell(t, row, c++);
-            if (!lab_summary_make(p, m, &s))
-                snprintf(to, CELL_BYTES_MAX, "-");
-            else if (g == 0)
-                put_estimate(to, &s.copies_first, s.is_off_first);
-            else if (g == 1)
-                put_estimate(to, &s.copies_total, s.is_off_total);
-            else if (g == 2)
-                put_estimate(to, &s.livelock, s.is_off_livelock);
-            else if (g == 3)
-                put_estimate(to, &s.lost, false);
+            if (lab_summary_make(p, m, &s))
+                measured_cell(&s, (enum group)g, to);
             else
-                put_seconds(to, s.settled_p50_s.mean);
+                snprintf(to, CELL_BYTES_MAX, "-");
         }
     }
     if (w.theory)
@@ -454,8 +489,7 @@ static void print_table(const struct lab_result *r, const struct lab_result_expe
     free(t.cells);
 }
 
-/* --- ladders -----------------------------------------------------------------------------------
- */
+/* --- ladders ------------------------------------------------------------------------------- */
 
 #define SIDE_COLUMNS 34
 

@@ -54,8 +54,7 @@ static void show_progress(const struct work *w)
     fflush(out);
 }
 
-/* --- one run -----------------------------------------------------------------------------------
- */
+/* --- one run ------------------------------------------------------------------------------- */
 
 static FILE *ledger_open(const struct work *w, const struct task *t, const char *kind)
 {
@@ -166,8 +165,7 @@ static void *work_thread(void *arg)
     return NULL;
 }
 
-/* --- all runs ----------------------------------------------------------------------------------
- */
+/* --- all runs ------------------------------------------------------------------------------ */
 
 static void threads_run(struct work *w, uint32_t count)
 {

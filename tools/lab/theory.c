@@ -61,8 +61,7 @@ static clock_ns add(clock_ns a, clock_ns b)
     return __builtin_add_overflow(a, b, &sum) ? CLOCK_NEVER : sum;
 }
 
-/* --- one try -----------------------------------------------------------------------------------
- */
+/* --- one try ------------------------------------------------------------------------------- */
 
 static enum settles settles_of(enum lab_dialect d)
 {
@@ -327,8 +326,7 @@ static void try_judge(const struct try *t, const struct lab_point *p, struct out
     }
 }
 
-/* --- all tries ---------------------------------------------------------------------------------
- */
+/* --- all tries ----------------------------------------------------------------------------- */
 
 struct sums {
     double first, total;
@@ -382,8 +380,7 @@ static void tries(const struct lab_point *p, struct sums *ret)
     ret->is_livelock = open > 0 && !has_progress;
 }
 
-/* --- chance ------------------------------------------------------------------------------------
- */
+/* --- chance -------------------------------------------------------------------------------- */
 
 /* All tries, when each fails whole with probability @share and @count are committed then: the f-th
  * failure costs @count copies if another try follows. So it is min(failures, tries - 1) times. */
@@ -485,8 +482,7 @@ static void suppressed(struct lab_theory *ret)
     ret->is_livelock = false;
 }
 
-/* --- which -------------------------------------------------------------------------------------
- */
+/* --- which --------------------------------------------------------------------------------- */
 
 /* How long a server can be at work that does not look up. */
 static clock_ns last_work(const struct lab_point *p)
