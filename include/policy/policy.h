@@ -13,6 +13,7 @@
 #ifndef POLICY_POLICY_H
 #define POLICY_POLICY_H
 
+#include "policy/delay.h"
 #include "scan/rules.h"
 #include "scan/scan.h"
 #include "smtp/path.h"
@@ -42,6 +43,7 @@ struct policy_class {
     int32_t score_defer;
     uint32_t flags_reject;      /* enum scan_flag */
     enum policy_action action;  /* what happens to mail that passes the tests */
+    struct delay delay;         /* work for each recipient before his verdict; for experiments */
     bool acts_at_rcpt;          /* with REJECT and DEFER: said to RCPT already */
     struct answer reject_reply; /* STATUS_NONE: the default of the reason */
     struct answer defer_reply;

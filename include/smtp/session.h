@@ -177,11 +177,17 @@ struct scan_options session_scan_options(const struct session *s); /* key and ru
  * @entries: owner's memory for session_rcpt_count() entries, alive until session_replies_done();
  *           the machine writes here. Set rcpt_code, the rest is cleared by session_set_entries().
  */
-enum session_fate { SESSION_FATE_OPEN, SESSION_FATE_REFUSED, SESSION_FATE_ACCEPTED };
+enum session_fate {
+    SESSION_FATE_OPEN,
+    SESSION_FATE_PROMISED, /* he accepts; whether the message is taken, the last reply will say */
+    SESSION_FATE_REFUSED,
+    SESSION_FATE_ACCEPTED,
+};
 struct session_entry {
     struct answer answer; /* STATUS_NONE: undecided */
     uint16_t rcpt_code;   /* what RCPT was answered: 250, 251 (PRDR-20) or 352; 0: 250 */
     uint8_t fate;         /* private, enum session_fate */
+    bool was_promised;    /* private */
 };
 uint32_t session_rcpt_count(const struct session *s); /* |L| */
 enum dialect session_dialect(const struct session *s);
@@ -191,6 +197,15 @@ void session_set_entries(struct session *s, struct session_entry *entries);
 void session_refuse_rcpt(struct session *s, uint32_t entry_idx, struct answer answer);
 void session_accept_rcpt(struct session *s, uint32_t entry_idx, struct answer answer,
                          const struct commit_proof *proof);
+
+/*
+ * session_promise_rcpt() - a recipient accepts, and the message is not stored yet
+ * Only where responsibility moves with the last reply and not with his own (PRDR-29, DEF-12,
+ * INL-4): his line may leave now. He is accepted, or refused after all, once the store has spoken.
+ */
+void session_promise_rcpt(struct session *s, uint32_t entry_idx, struct answer answer);
+/* session_may_promise() - that is so in this transaction's dialect. */
+bool session_may_promise(const struct session *s);
 
 /* session_name_rcpts() - after EV_NAMING: 355, the message will be taken. */
 void session_name_rcpts(struct session *s);
@@ -266,6 +281,9 @@ bool session_has_quit(const struct session *s);    /* it ended by QUIT: nothing 
 /* session_end_now() - timeout, shutdown or slowness: answers everything outstanding with temporary
  * failures, then @answer (421), then wants close. May be called in any state. */
 void session_end_now(struct session *s, struct answer answer);
+
+/* session_quit_follows() - input whose end is @held ends the session by QUIT. */
+bool session_quit_follows(struct slice held);
 
 /*
  * session_eof() - the peer half-closed (PRDR-33, DUP-17)

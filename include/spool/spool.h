@@ -64,7 +64,12 @@ MUST_CHECK int spool_new(struct spool_dir *d, uint32_t shard_idx, struct ring *r
 /* spool_free() - when idle, it closes the segment with a last record (blocking). NULL is fine. */
 void spool_free(struct spool *s);
 
-enum spool_rcpt_state { SPOOL_RCPT_ACTIVE = 1, SPOOL_RCPT_HELD = 2 };
+enum spool_rcpt_state {
+    SPOOL_RCPT_ACTIVE = 1,
+    SPOOL_RCPT_HELD = 2,
+    SPOOL_RCPT_WAITING = 3, /* not decided when the message was committed: he is none of its
+                               recipients until spool_take() */
+};
 struct spool_rcpt {
     struct slice address; /* local@domain as sent */
     struct rcpt_params params;
@@ -108,6 +113,7 @@ struct spool_message { /* embedded in the transaction; zeroed by spool_begin() *
     /* The owner's: replies that say that it is stored will leave by themselves when it is, so it
      * must not be taken back, nor anything else be said meanwhile (pace.h). */
     bool is_promised;
+    bool is_late; /* with FAILED: stored after spool_void(), and removed again */
     uint32_t
         writes_pending; /* body records handed over and not yet written (memory still borrowed) */
     uint64_t bytes_pending;     /* content in them */
@@ -149,6 +155,12 @@ enum spool_result_op {
     SPOOL_RESULT_DELETE = 1,  /* delivered, or removed by the operator */
     SPOOL_RESULT_RELEASE = 2, /* held -> active */
     SPOOL_RESULT_HOLD = 3,    /* active -> held */
+    /* About a message with recipients that were waiting at its commit, in order: */
+    SPOOL_RESULT_TAKE = 4,      /* waiting -> active */
+    SPOOL_RESULT_TAKE_HELD = 5, /* waiting -> held */
+    SPOOL_RESULT_REFUSE = 6,    /* waiting -> none of its recipients */
+    /* The client may not have read that it was taken (DUP-23): for the ledger of retries. */
+    SPOOL_RESULT_DOUBT = 7,
 };
 #define SPOOL_RCPT_ALL UINT32_MAX
 /*
@@ -161,6 +173,34 @@ enum spool_result_op {
  */
 MUST_CHECK enum spool_outcome spool_result(struct spool *s, uint64_t queue_id,
                                            enum spool_result_op op, uint32_t rcpt_idx, wall_us at);
+
+struct spool_change {
+    uint32_t op; /* enum spool_result_op */
+    uint32_t rcpt_idx;
+};
+/*
+ * spool_take() - commit more recipients of a message that is stored
+ * @m:       its outcome was SPOOL_STORED; it is PENDING now, and the next comes by
+ *           spool_next_done(), with a proof that is about @changes
+ * @changes: TAKE or TAKE_HELD of recipients that were waiting; all of them become durable together
+ */
+void spool_take(struct spool *s, struct spool_message *m, const struct spool_change *changes,
+                uint32_t count, wall_us at);
+/* spool_refuse() - that waiting recipients of a stored message will not be taken: a note for whoever
+ * decides when segments are dead. Lost, they are forgotten at the next start. */
+void spool_refuse(struct spool *s, uint64_t queue_id, const struct spool_change *changes,
+                  uint32_t count, wall_us at);
+
+/* spool_is_written() - what was last committed of @m is on its way to the disk: too late to drop. */
+bool spool_is_written(const struct spool_message *m);
+/*
+ * spool_void() - what is being committed must not count any more
+ *
+ * As long as it is not on its way to the disk it is dropped. Else, should the write succeed, a
+ * record that removes it follows; only a crash between the two leaves a message, or recipients, for
+ * whom no success was said. The outcome comes as ever, and is FAILED (is_late: it had been stored).
+ */
+void spool_void(struct spool *s, struct spool_message *m);
 
 /* spool_turn() - start writing what has gathered, if nothing is in flight. */
 void spool_turn(struct spool *s);
@@ -189,6 +229,8 @@ struct spool_counters {
     uint64_t groups, commits, aborts, bytes_written, syncs, write_errors, sync_errors;
     uint64_t segments_used, segments_recycled, segments_abandoned, full_refusals;
     uint64_t results_lost; /* no room for a spool_result(), even where there is always some */
+    uint64_t takes;        /* commits of further recipients */
+    uint64_t voided;       /* commits that were stored too late and removed */
     uint64_t stale_events; /* results of operations that nobody waits for any more */
 };
 const struct spool_counters *spool_counters(const struct spool *s);

@@ -41,7 +41,8 @@ MUST_CHECK bool store_find(const struct store *s, uint64_t queue_id, uint32_t *r
 struct store_message {
     uint64_t queue_id;
     struct spool_envelope envelope; /* rcpts as they are now, results applied */
-    bool *is_gone;                  /* one a recipient: deleted or delivered */
+    bool *is_gone;                  /* one a recipient: deleted, delivered, or never taken */
+    bool is_doubtful; /* its client may not know that it was taken (DUP-23) */
     uint32_t active_count;
     uint32_t held_count;
     const char *file; /* of the COMMIT record */

@@ -59,17 +59,23 @@ void session_set_entries(struct session *s, struct session_entry *entries)
     for (uint32_t i = 0; i < s->rcpt_count; i++) {
         entries[i].answer = ANSWER(STATUS_NONE);
         entries[i].fate = SESSION_FATE_OPEN;
+        entries[i].was_promised = false;
     }
     s->entries = entries;
     if (dialect_of(s)->opens == DIALECT_OPENS_AT_ONCE)
         s->stage = DIALECT_OPENER;
 }
 
+static bool is_decided(const struct session_entry *entry)
+{
+    return entry->fate == SESSION_FATE_REFUSED || entry->fate == SESSION_FATE_ACCEPTED;
+}
+
 static struct session_entry *open_entry(struct session *s, uint32_t idx)
 {
     ASSERT(s->entries != NULL);
     ASSERT(idx < s->rcpt_count);
-    ASSERT(s->entries[idx].fate == SESSION_FATE_OPEN);
+    ASSERT(!is_decided(&s->entries[idx]));
     return &s->entries[idx];
 }
 
@@ -83,6 +89,34 @@ void session_refuse_rcpt(struct session *s, uint32_t entry_idx, struct answer an
     entry->fate = SESSION_FATE_REFUSED;
 }
 
+/* The code that RCPT got, or a more specific one: 250 to 251, never back (PRDR-20). */
+static void entry_set(const struct session *s, struct session_entry *entry, struct answer answer,
+                      enum session_fate fate)
+{
+    ASSERT(status_is_success(answer.status));
+    if (dialect_of(s)->repeats_rcpt_code && entry->rcpt_code > answer_code(&answer))
+        answer.code = entry->rcpt_code;
+    entry->answer = answer;
+    entry->fate = (uint8_t)fate;
+}
+
+bool session_may_promise(const struct session *s)
+{
+    const struct dialect_row *row = dialect_of(s);
+    return row->owner == DIALECT_OWNER_FINAL && row->listed != DIALECT_LISTED_NONE;
+}
+
+void session_promise_rcpt(struct session *s, uint32_t entry_idx, struct answer answer)
+{
+    if (!is_deciding(s))
+        return;
+    struct session_entry *entry = open_entry(s, entry_idx);
+    ASSERT(session_may_promise(s));
+    ASSERT(!entry->was_promised);
+    entry->was_promised = true;
+    entry_set(s, entry, answer, SESSION_FATE_PROMISED);
+}
+
 /* The one function that answers a recipient of a message with success. */
 void session_accept_rcpt(struct session *s, uint32_t entry_idx, struct answer answer,
                          const struct commit_proof *proof)
@@ -92,13 +126,7 @@ void session_accept_rcpt(struct session *s, uint32_t entry_idx, struct answer an
     ASSERT(proof->queue_id != 0);
     if (!is_deciding(s))
         return;
-    struct session_entry *entry = open_entry(s, entry_idx);
-    ASSERT(status_is_success(answer.status));
-    /* The code that RCPT got, or a more specific one: 250 to 251, never back (PRDR-20). */
-    if (dialect_of(s)->repeats_rcpt_code && entry->rcpt_code > answer_code(&answer))
-        answer.code = entry->rcpt_code;
-    entry->answer = answer;
-    entry->fate = SESSION_FATE_ACCEPTED;
+    entry_set(s, open_entry(s, entry_idx), answer, SESSION_FATE_ACCEPTED);
 }
 
 void session_open_block(struct session *s)
@@ -157,15 +185,14 @@ clock_ns session_reply_gap(const struct session *s)
 
 void session_show_life(struct session *s)
 {
-    bool is_open = s->stage == DIALECT_OPENER || s->stage == DIALECT_INDIVIDUAL;
-    s->is_life_due = is_open && dialect_of(s)->put_working != NULL;
+    s->is_life_due = session_has_block(s) && dialect_of(s)->put_working != NULL;
 }
 
 /* What is still open gets @a. */
 static void decide_rest(struct session *s, const struct answer *a)
 {
     for (uint32_t i = 0; s->entries != NULL && i < s->rcpt_count; i++) {
-        if (s->entries[i].fate != SESSION_FATE_OPEN)
+        if (is_decided(&s->entries[i]))
             continue;
         s->entries[i].answer = *a;
         s->entries[i].fate = SESSION_FATE_REFUSED;
@@ -175,7 +202,7 @@ static void decide_rest(struct session *s, const struct answer *a)
 static bool all_decided(const struct session *s)
 {
     for (uint32_t i = 0; i < s->rcpt_count; i++)
-        if (s->entries[i].fate == SESSION_FATE_OPEN)
+        if (!is_decided(&s->entries[i]))
             return false;
     return true;
 }
@@ -196,8 +223,7 @@ static enum dialect_stage choose_form(const struct session *s, const struct answ
 static bool is_unclosed(const struct session *s, const struct answer *final)
 {
     const struct dialect_row *row = dialect_of(s);
-    bool has_block = s->stage == DIALECT_OPENER || s->stage == DIALECT_INDIVIDUAL;
-    return has_block && row->is_unclosed != NULL &&
+    return session_has_block(s) && row->is_unclosed != NULL &&
            row->is_unclosed(s->entries, s->rcpt_count, final);
 }
 
@@ -601,8 +627,7 @@ void session_end_now(struct session *s, struct answer answer)
     session_set_state(s, STATE_CLOSED);
 }
 
-/* The last line of @held is complete and says QUIT. */
-static bool ends_with_quit(struct slice held)
+bool session_quit_follows(struct slice held)
 {
     struct slice args;
     if (held.len < 6 || held.ptr[held.len - 2] != '\r' || held.ptr[held.len - 1] != '\n')
@@ -621,7 +646,7 @@ bool session_has_quit(const struct session *s)
 
 bool session_eof(struct session *s, struct slice held)
 {
-    if (s->state == STATE_CLOSED || ends_with_quit(held))
+    if (s->state == STATE_CLOSED || session_quit_follows(held))
         return true;
     if (s->replies.open_count > 0) {
         session_end_now(s, ANSWER(STATUS_PEER_GONE)); /* PRDR-31 */

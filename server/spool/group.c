@@ -323,16 +323,20 @@ int group_add_commit(struct group *g, struct spool_message *m,
     return 0;
 }
 
-bool group_add_result(struct group *g, uint64_t queue_id, const struct record_result *result)
+bool group_add_results(struct group *g, struct spool_message *m, uint64_t queue_id,
+                       const struct record_result *results, uint32_t count, bool is_lazy)
 {
+    size_t len = count * sizeof(*results);
+    ASSERT(count > 0 && count <= RCPT_COUNT_HARD_MAX);
     if (g->result_count == GROUP_RESULTS_MAX || g->record_count == GROUP_RECORDS_MAX ||
         g->piece_count + 4 > GROUP_PIECES_MAX ||
-        4 * RECORD_ALIGN > GROUP_STAGING_BYTES - g->staged_bytes)
+        len + 4 * RECORD_ALIGN > GROUP_STAGING_BYTES - g->staged_bytes)
         return false;
-    struct group_record *rec = record_begin(g, RECORD_RESULT, NULL, queue_id);
-    memcpy(staging_take(g, rec, sizeof(*result)), result, sizeof(*result));
-    rec->length = sizeof(*result);
-    rec->payload_check = record_payload_check(slice_of(result, sizeof(*result)));
+    struct group_record *rec = record_begin(g, RECORD_RESULT, m, queue_id);
+    memcpy(staging_take(g, rec, len), results, len);
+    rec->length = (uint32_t)len;
+    rec->payload_check = record_payload_check(slice_of(results, len));
+    rec->is_lazy = is_lazy;
     record_end(g, rec);
     g->result_count++;
     return true;

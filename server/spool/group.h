@@ -50,6 +50,9 @@ struct message_state {
     uint8_t phase;  /* enum message_phase */
     uint8_t broken; /* enum spool_outcome: part of the body is lost; PENDING: it is whole */
     bool is_aborted;
+    bool is_placed; /* the record that commits it is or was in a slice */
+    bool is_voided; /* by spool_void(), when it was */
+    bool is_taking; /* further recipients are being committed */
     int32_t broken_error;
 };
 static_assert(sizeof(struct message_state) <= sizeof(((struct spool_message *)NULL)->opaque),
@@ -61,7 +64,7 @@ static inline struct message_state *message_state_of(struct spool_message *m)
 }
 
 struct group_record {
-    struct spool_message *m;      /* DATA, COMMIT */
+    struct spool_message *m;      /* DATA, COMMIT, and a RESULT that somebody waits for */
     uint8_t *header;              /* in the staging area; copied payload follows */
     struct record_extent *extent; /* DATA: filled when it gets its place */
     uint64_t queue_id;
@@ -73,6 +76,7 @@ struct group_record {
     uint16_t piece_count;
     uint16_t pin_count;
     uint8_t type;     /* enum record_type */
+    bool is_lazy;     /* RESULT that needs no sync of its own */
     bool is_placed;   /* it is or was in a slice */
     bool is_finished; /* its windows are unpinned and its message has been told */
 };
@@ -109,8 +113,21 @@ MUST_CHECK bool group_add_data(struct group *g, struct extent_pool *pool, struct
  */
 MUST_CHECK int group_add_commit(struct group *g, struct spool_message *m,
                                 const struct spool_envelope *envelope, uint64_t bytes_max);
-MUST_CHECK bool group_add_result(struct group *g, uint64_t queue_id,
-                                 const struct record_result *result);
+
+/*
+ * group_add_results() - one RESULT record
+ * @m:       who waits for it, or NULL
+ * @is_lazy: it needs no sync of its own
+ */
+MUST_CHECK bool group_add_results(struct group *g, struct spool_message *m, uint64_t queue_id,
+                                  const struct record_result *results, uint32_t count,
+                                  bool is_lazy);
+
+/* group_record_is_awaited() - the outcome of its message depends on it. */
+static inline bool group_record_is_awaited(const struct group_record *rec)
+{
+    return rec->m != NULL && rec->type != RECORD_DATA;
+}
 
 MUST_CHECK int extent_pool_init(struct extent_pool *p);
 void extent_pool_deinit(struct extent_pool *p);

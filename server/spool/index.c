@@ -154,7 +154,10 @@ static int message_add(struct index *ix, uint32_t segment_idx, const struct segm
         .rcpt_count = c->envelope.rcpt_count,
         .result_first = INDEX_NONE,
         .content_bytes = c->envelope.content_bytes,
+        .waiting_count = c->waiting_count,
+        .waiting_at_first = c->waiting_count,
         .is_held = c->held_count > 0,
+        .is_over = ix->is_snapshot,
     };
     result = extras_add(ix, &m, c);
     if (result < 0)
@@ -189,12 +192,22 @@ static void floor_raise(struct index *ix, uint64_t queue_id)
     *floor = u64_max(*floor, queue_id & QUEUE_SEQ_MASK);
 }
 
+static int results_add(struct index *ix, uint32_t segment_idx, const struct segment_item *item)
+{
+    struct record_result result;
+    int error = 0;
+    for (size_t at = 0; at < item->payload.len && error == 0; at += sizeof(result)) {
+        memcpy(&result, item->payload.ptr + at, sizeof(result));
+        error = index_add_result(ix, item->header.queue_id, &result, segment_idx);
+    }
+    return error;
+}
+
 static int record_add(struct index *ix, uint32_t segment_idx, const struct segment_item *item)
 {
     struct index_segment *seg = &ix->segments[segment_idx];
     const struct record_header *h = &item->header;
     struct record_commit commit;
-    struct record_result result;
     seg->is_used = true;
     seg->settled = u64_max(seg->settled, h->settled);
     seg->end = item->offset + item->length;
@@ -215,11 +228,10 @@ static int record_add(struct index *ix, uint32_t segment_idx, const struct segme
             return 0;
         return message_add(ix, segment_idx, item, &commit);
     case RECORD_RESULT:
-        if (item->payload.len != sizeof(result))
+        if (item->payload.len == 0 || item->payload.len % sizeof(struct record_result) != 0)
             return damage_add(ix, seg, STORE_DAMAGE_RECORD, h->queue_id, item->offset,
                               item->length);
-        memcpy(&result, item->payload.ptr, sizeof(result));
-        return index_add_result(ix, h->queue_id, &result, segment_idx);
+        return results_add(ix, segment_idx, item);
     case RECORD_START:
     case RECORD_PAD:
         return 0;
@@ -503,9 +515,11 @@ int index_add_all(struct index *ix)
     if (result < 0)
         return result;
     cuts_apply(ix);
+    ix->is_snapshot = true;
     for (uint32_t i = 0; i < ix->segment_count && result == 0; i++)
         if (!ix->segments[i].is_bad && !ix->segments[i].is_foreign)
             result = segment_scan(ix, i);
+    ix->is_snapshot = false;
     if (result == 0)
         index_apply(ix);
     return result;
@@ -555,16 +569,29 @@ static void result_apply(struct index *ix, uint32_t result_idx, struct index_mes
 {
     struct index_result *r = &ix->results[result_idx];
     bool is_all = r->result.rcpt_idx == SPOOL_RCPT_ALL;
-    if (r->result.op == SPOOL_RESULT_DELETE) {
+    switch ((enum spool_result_op)r->result.op) {
+    case SPOOL_RESULT_DELETE:
         if (is_all)
             m->gone_count = m->rcpt_count;
         else if (r->result.rcpt_idx < m->rcpt_count && !is_repeated(ix, m, r->result.rcpt_idx))
             m->gone_count++;
-        if (m->gone_count >= m->rcpt_count)
-            m->is_gone = true;
-    } else if (is_all) {
-        m->is_held = r->result.op == SPOOL_RESULT_HOLD;
+        break;
+    case SPOOL_RESULT_HOLD:
+    case SPOOL_RESULT_RELEASE:
+        if (is_all)
+            m->is_held = r->result.op == SPOOL_RESULT_HOLD;
+        break;
+    case SPOOL_RESULT_TAKE:
+    case SPOOL_RESULT_TAKE_HELD:
+    case SPOOL_RESULT_REFUSE: /* each recipient has one of them, once */
+        m->waiting_count -= m->waiting_count > 0;
+        m->gone_count += r->result.op == SPOOL_RESULT_REFUSE;
+        m->is_held |= r->result.op == SPOOL_RESULT_TAKE_HELD;
+        break;
+    case SPOOL_RESULT_DOUBT:
+        break;
     }
+    m->is_gone = m->gone_count + (m->is_over ? m->waiting_count : 0) >= m->rcpt_count;
     /* At the end of the chain, so that results apply in the order in which they were read. */
     uint32_t *link = &m->result_first;
     while (*link != INDEX_NONE)
@@ -625,6 +652,7 @@ static void results_compact(struct index *ix)
     for (uint32_t i = 0; i < ix->message_count; i++) {
         ix->messages[i].result_first = INDEX_NONE;
         ix->messages[i].gone_count = 0;
+        ix->messages[i].waiting_count = ix->messages[i].waiting_at_first;
     }
     uint32_t kept = 0;
     for (uint32_t i = 0; i < ix->result_count; i++) {

@@ -36,13 +36,16 @@ struct index_message {
     uint32_t segment_idx; /* of its COMMIT */
     uint32_t offset;
     uint32_t rcpt_count;
-    uint32_t gone_count;   /* recipients with a DELETE */
+    uint32_t gone_count;   /* recipients with a DELETE or REFUSE */
+    uint32_t waiting_count; /* recipients that were undecided and have neither TAKE nor REFUSE ... */
+    uint32_t waiting_at_first; /* ... and when it was committed */
     uint32_t result_first; /* chain through index_result.next */
     uint32_t extra_first;  /* further segments that its body is in: index.extras */
     uint32_t extra_count;
     uint64_t content_bytes;
     bool is_gone;
     bool is_held; /* some recipient is */
+    bool is_over; /* its transaction is: who is waiting was not taken */
 };
 
 struct index_result {
@@ -70,6 +73,7 @@ struct index {
     uint64_t record_count;
     uint64_t torn_count;
     uint64_t queue_floor[SHARD_COUNT_MAX]; /* highest queue sequence seen */
+    bool is_snapshot;                      /* nothing that is read now is still in progress */
 };
 
 void index_init(struct index *ix, int dir_fd);

@@ -265,7 +265,7 @@ static bool rcpt_read(struct slice rcpts, size_t *cursor, struct spool_rcpt *ret
     memcpy(&head, in.ptr, sizeof(head));
     size_t texts = (size_t)head.address_len + head.orcpt_len + head.class_len;
     if (texts > in.len - sizeof(head) ||
-        (head.state != SPOOL_RCPT_ACTIVE && head.state != SPOOL_RCPT_HELD))
+        (head.state < SPOOL_RCPT_ACTIVE || head.state > SPOOL_RCPT_WAITING))
         return false;
     const uint8_t *at = in.ptr + sizeof(head);
     *ret_rcpt = (struct spool_rcpt){
@@ -286,6 +286,7 @@ static bool rcpts_check(struct record_commit *c)
         if (!rcpt_read(c->rcpts, &cursor, &rcpt))
             return false;
         c->held_count += rcpt.state == SPOOL_RCPT_HELD;
+        c->waiting_count += rcpt.state == SPOOL_RCPT_WAITING;
     }
     return cursor == c->rcpts.len;
 }

@@ -141,6 +141,7 @@ struct record_commit {              /* slices point into the payload */
     uint32_t extent_count;
     struct slice rcpts;
     uint32_t held_count;
+    uint32_t waiting_count;
 };
 
 /* record_commit_length() - what a COMMIT payload that begins at @bytes says of its own length. */

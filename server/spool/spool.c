@@ -15,6 +15,8 @@
  * Invariants: is_committed is set in exactly one place, after the slice with the COMMIT record has
  * been written and, with durability disk, synced (P1), or nothing was asked for (none). An ended
  * message is on the done list exactly once, after the last of its records has left the groups.
+ * spool_take() sends a stored message through COMMITTING once more, for further recipients; its
+ * proof is void meanwhile.
  */
 #include "writer.h"
 #include "base/err.h"
@@ -173,7 +175,8 @@ void spool_message_end(struct spool *s, struct spool_message *m, enum spool_outc
     if (outcome == SPOOL_STORED) {
         ASSERT(m->writes_pending == 0 && st->broken == SPOOL_PENDING);
         m->proof.is_committed = true; /* the only place */
-        s->counters.commits++;
+        s->counters.takes += st->is_taking;
+        s->counters.commits += !st->is_taking;
     }
     if (m->writes_pending == 0)
         message_hand_out(s, m);
@@ -269,6 +272,73 @@ void spool_abort(struct spool *s, struct spool_message *m)
         extents_release(&s->extents, m);
 }
 
+/* @changes as they stand in a record. The shard's own memory: they are copied at once. */
+static const struct record_result *results_of(struct spool *s, const struct spool_change *changes,
+                                              uint32_t count, wall_us at)
+{
+    ASSERT(count > 0 && count <= RCPT_COUNT_HARD_MAX);
+    for (uint32_t i = 0; i < count; i++)
+        s->results[i] =
+            (struct record_result){.op = changes[i].op, .rcpt_idx = changes[i].rcpt_idx, .at = at};
+    return s->results;
+}
+
+void spool_take(struct spool *s, struct spool_message *m, const struct spool_change *changes,
+                uint32_t count, wall_us at)
+{
+    struct message_state *st = message_state_of(m);
+    ASSERT(st->phase == MESSAGE_ENDED && m->outcome == SPOOL_STORED);
+    ASSERT(m->writes_pending == 0);
+    st->phase = MESSAGE_COMMITTING;
+    st->is_taking = true;
+    st->is_placed = false;
+    m->outcome = SPOOL_PENDING;
+    m->proof.is_committed = false;
+    if (s->durability == SPOOL_NONE) {
+        spool_message_end(s, m, SPOOL_STORED, 0);
+        return;
+    }
+    if (s->state == WRITER_STOPPED) {
+        spool_message_end(s, m, SPOOL_FAILED, s->stop_error);
+        return;
+    }
+    if (group_add_results(s->gather, m, m->proof.queue_id, results_of(s, changes, count, at), count,
+                          false))
+        return;
+    s->counters.full_refusals++;
+    spool_message_end(s, m, SPOOL_FULL, -ENOBUFS);
+}
+
+void spool_refuse(struct spool *s, uint64_t queue_id, const struct spool_change *changes,
+                  uint32_t count, wall_us at)
+{
+    if (s->durability == SPOOL_NONE || s->state == WRITER_STOPPED)
+        return;
+    if (!group_add_results(s->gather, NULL, queue_id, results_of(s, changes, count, at), count,
+                           true))
+        s->counters.results_lost++;
+}
+
+bool spool_is_written(const struct spool_message *m)
+{
+    return ((const struct message_state *)(const void *)m->opaque)->is_placed;
+}
+
+void spool_void(struct spool *s, struct spool_message *m)
+{
+    struct message_state *st = message_state_of(m);
+    (void)s;
+    ASSERT(st->phase == MESSAGE_COMMITTING);
+    if (st->is_placed) {
+        st->is_voided = true;
+        return;
+    }
+    if (st->broken != SPOOL_PENDING) /* it fails anyhow */
+        return;
+    st->broken = SPOOL_FAILED; /* then record_is_dropped() */
+    st->broken_error = -ECANCELED;
+}
+
 enum spool_outcome spool_result(struct spool *s, uint64_t queue_id, enum spool_result_op op,
                                 uint32_t rcpt_idx, wall_us at)
 {
@@ -278,7 +348,9 @@ enum spool_outcome spool_result(struct spool *s, uint64_t queue_id, enum spool_r
     if (s->state == WRITER_STOPPED)
         return SPOOL_FAILED;
     struct record_result result = {.op = op, .rcpt_idx = rcpt_idx, .at = at};
-    return group_add_result(s->gather, queue_id, &result) ? SPOOL_PENDING : SPOOL_FULL;
+    bool is_lazy = op == SPOOL_RESULT_DOUBT;
+    return group_add_results(s->gather, NULL, queue_id, &result, 1, is_lazy) ? SPOOL_PENDING
+                                                                             : SPOOL_FULL;
 }
 
 void spool_turn(struct spool *s)

@@ -191,10 +191,28 @@ static void result_apply(struct store_message *m, struct spool_rcpt *rcpts,
     for (uint32_t i = 0; i < m->envelope.rcpt_count; i++) {
         if (r->rcpt_idx != SPOOL_RCPT_ALL && r->rcpt_idx != i)
             continue;
-        if (r->op == SPOOL_RESULT_DELETE)
+        bool is_waiting = rcpts[i].state == SPOOL_RCPT_WAITING;
+        switch ((enum spool_result_op)r->op) {
+        case SPOOL_RESULT_DELETE:
+        case SPOOL_RESULT_REFUSE:
             m->is_gone[i] = true;
-        else
-            rcpts[i].state = r->op == SPOOL_RESULT_HOLD ? SPOOL_RCPT_HELD : SPOOL_RCPT_ACTIVE;
+            break;
+        case SPOOL_RESULT_RELEASE:
+        case SPOOL_RESULT_HOLD:
+            if (!is_waiting)
+                rcpts[i].state =
+                    r->op == SPOOL_RESULT_HOLD ? SPOOL_RCPT_HELD : SPOOL_RCPT_ACTIVE;
+            break;
+        case SPOOL_RESULT_TAKE:
+        case SPOOL_RESULT_TAKE_HELD:
+            if (is_waiting)
+                rcpts[i].state =
+                    r->op == SPOOL_RESULT_TAKE ? SPOOL_RCPT_ACTIVE : SPOOL_RCPT_HELD;
+            break;
+        case SPOOL_RESULT_DOUBT:
+            m->is_doubtful = true;
+            break;
+        }
     }
 }
 
@@ -215,6 +233,7 @@ static void message_build(const struct store *s, const struct index_message *im,
     for (uint32_t i = im->result_first; i != INDEX_NONE; i = s->index.results[i].next)
         result_apply(m, rcpts, &s->index.results[i].result);
     for (uint32_t i = 0; i < count; i++) {
+        m->is_gone[i] |= rcpts[i].state == SPOOL_RCPT_WAITING;
         m->active_count += !m->is_gone[i] && rcpts[i].state == SPOOL_RCPT_ACTIVE;
         m->held_count += !m->is_gone[i] && rcpts[i].state == SPOOL_RCPT_HELD;
     }

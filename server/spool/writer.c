@@ -225,7 +225,7 @@ bool writer_message_is_poisoned(const struct spool *s, struct spool_message *m)
 static void record_refuse(struct spool *s, struct group_record *rec, enum spool_outcome outcome,
                           int error)
 {
-    if (rec->type == RECORD_RESULT && outcome != SPOOL_PENDING)
+    if (rec->m == NULL && rec->type == RECORD_RESULT && outcome != SPOOL_PENDING)
         s->counters.results_lost++;
     if (rec->m != NULL) {
         struct message_state *st = message_state_of(rec->m);
@@ -233,9 +233,9 @@ static void record_refuse(struct spool *s, struct group_record *rec, enum spool_
             st->broken = (uint8_t)outcome;
             st->broken_error = error;
         }
-        if (outcome == SPOOL_FULL && rec->type == RECORD_COMMIT)
+        if (outcome == SPOOL_FULL && group_record_is_awaited(rec))
             s->counters.full_refusals++;
-        if (rec->type == RECORD_COMMIT && st->phase == MESSAGE_COMMITTING)
+        if (group_record_is_awaited(rec) && st->phase == MESSAGE_COMMITTING)
             spool_message_end(s, rec->m, (enum spool_outcome)st->broken, st->broken_error);
     }
     record_release(s, rec);
@@ -273,8 +273,10 @@ static void record_place(struct spool *s, struct group_record *rec)
             .generation_low = (uint32_t)s->segment->generation,
         };
     } else {
-        w->needs_sync = s->durability == SPOOL_DISK;
+        w->needs_sync |= !rec->is_lazy && s->durability == SPOOL_DISK;
     }
+    if (group_record_is_awaited(rec))
+        message_state_of(rec->m)->is_placed = true;
     if (rec->type == RECORD_COMMIT) {
         uint8_t *payload = rec->header + RECORD_ALIGN;
         extents_copy(rec->m, record_commit_extents(payload));
@@ -303,7 +305,7 @@ static enum place place_elsewhere(struct spool *s, struct group_record *rec)
         s->slice.needs_sync = s->durability == SPOOL_DISK;
         return PLACE_NEXT;
     }
-    bool is_essential = rec->type == RECORD_RESULT;
+    bool is_essential = rec->type == RECORD_RESULT && rec->m == NULL;
     bool is_fresh = s->segment != NULL && s->segment_end == RECORD_BLOCK;
     int error = atomic_load(&s->keep->make_error);
     if (is_fresh || (!next_take(s, is_essential) && error != 0)) {
@@ -328,7 +330,8 @@ static enum place place_one(struct spool *s, struct group_record *rec)
     uint64_t limit = 0;
     uint64_t at = 0;
     if (s->segment != NULL) {
-        limit = s->segment->capacity - (rec->type == RECORD_RESULT ? 0 : SEGMENT_TAIL_BYTES);
+        bool may_use_tail = rec->type == RECORD_RESULT && rec->m == NULL;
+        limit = s->segment->capacity - (may_use_tail ? 0 : SEGMENT_TAIL_BYTES);
         at = w->offset + w->bytes;
         if (at == RECORD_BLOCK)
             need += sizeof(s->start_record);
@@ -518,6 +521,31 @@ static void news_push(struct keeper_shard *keep, const struct group_record *rec)
     atomic_store_explicit(&keep->news_head, head + 1, memory_order_release);
 }
 
+/* What was stored although its client has been told otherwise is removed. */
+static void void_stored(struct spool *s, const struct group_record *rec)
+{
+    struct record_result whole = {.rcpt_idx = SPOOL_RCPT_ALL};
+    struct record_result *results = &whole;
+    uint32_t count = 1;
+    if (rec->type == RECORD_RESULT) {
+        results = s->results;
+        count = rec->length / (uint32_t)sizeof(*results);
+        memcpy(results, rec->header + RECORD_ALIGN, rec->length);
+    }
+    wall_us now = ring_wall(s->ring);
+    for (uint32_t i = 0; i < count; i++) {
+        results[i].op = SPOOL_RESULT_DELETE;
+        results[i].at = now;
+    }
+    s->counters.voided++;
+    rec->m->is_late = true;
+    if (!group_add_results(s->gather, NULL, rec->queue_id, results, count, false)) {
+        s->counters.results_lost++;
+        rec->m->is_in_doubt = true;
+    }
+    spool_message_end(s, rec->m, SPOOL_FAILED, -ETIMEDOUT);
+}
+
 static void slice_stored(struct spool *s)
 {
     struct slice_write *w = &s->slice;
@@ -530,10 +558,14 @@ static void slice_stored(struct spool *s)
     s->counters.bytes_written += w->bytes;
     for (uint32_t i = w->rec_first; i < w->rec_end; i++) {
         struct group_record *rec = &s->active->records[i];
-        if (rec->type == RECORD_RESULT && rec->is_placed)
+        if (rec->type == RECORD_RESULT && rec->is_placed && rec->m == NULL && !rec->is_lazy)
             news_push(s->keep, rec);
-        if (rec->type != RECORD_COMMIT || !rec->is_placed)
+        if (!group_record_is_awaited(rec) || !rec->is_placed)
             continue;
+        if (message_state_of(rec->m)->is_voided) {
+            void_stored(s, rec);
+            continue;
+        }
         rec->m->write_ns = w->written_at - w->started_at;
         rec->m->sync_ns = now - w->written_at;
         spool_message_end(s, rec->m, SPOOL_STORED, 0);
@@ -550,10 +582,10 @@ static void slice_stored(struct spool *s)
 /* Results must not be lost with their slice: they go back to the end of the queue. */
 static void result_again(struct spool *s, const struct group_record *rec)
 {
-    struct record_result result;
-    memcpy(&result, rec->header + RECORD_ALIGN, sizeof(result));
+    memcpy(s->results, rec->header + RECORD_ALIGN, rec->length);
+    uint32_t count = rec->length / (uint32_t)sizeof(*s->results);
     /* Without it the message stays as it was: at worst it is delivered twice. */
-    if (!group_add_result(s->gather, rec->queue_id, &result))
+    if (!group_add_results(s->gather, NULL, rec->queue_id, s->results, count, rec->is_lazy))
         s->counters.results_lost++;
 }
 
@@ -566,9 +598,9 @@ static void slice_failed(struct spool *s, int error)
     struct slice_write *w = &s->slice;
     for (uint32_t i = w->rec_first; i < w->rec_end; i++) {
         struct group_record *rec = &s->active->records[i];
-        if (rec->is_placed && rec->type == RECORD_RESULT)
+        if (rec->is_placed && rec->type == RECORD_RESULT && rec->m == NULL)
             result_again(s, rec);
-        if (rec->is_placed && rec->type == RECORD_COMMIT) {
+        if (rec->is_placed && group_record_is_awaited(rec)) {
             rec->m->error = error;
             list_remove(&rec->m->link);
             list_push(&s->failing, &rec->m->link);

@@ -72,6 +72,7 @@ struct spool {
     struct group *active;
     uint32_t active_next; /* first record of @active without a place */
     struct extent_pool extents;
+    struct record_result results[RCPT_COUNT_HARD_MAX]; /* used within one call */
     void *hash;
 
     struct segment_file *segment; /* being written; NULL: none */
