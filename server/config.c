@@ -227,14 +227,17 @@ static int count_sections(struct config_load *l, const struct conftree_node *roo
             first[s] = n;
         if (s == CONFIG_LISTENER && counts[s] > CONFIG_LISTENER_COUNT_MAX)
             return config_fail(l, n->line, "more than %d listeners", CONFIG_LISTENER_COUNT_MAX);
+        if (s == CONFIG_CLIENT && counts[s] > CONFIG_CLIENT_COUNT_MAX)
+            return config_fail(l, n->line, "more than %d clients", CONFIG_CLIENT_COUNT_MAX);
         if (s == CONFIG_CLASS && counts[s] > POLICY_CLASS_COUNT_MAX)
             return config_fail(l, n->line, "more than %d classes", POLICY_CLASS_COUNT_MAX);
     }
     struct config *c = l->config;
     c->listeners = region_take(&c->memory, (counts[CONFIG_LISTENER] + 1) * sizeof(*c->listeners));
+    c->clients = region_take(&c->memory, (counts[CONFIG_CLIENT] + 1) * sizeof(*c->clients));
     c->classes = region_take(&c->memory, (counts[CONFIG_CLASS] + 1) * sizeof(*c->classes));
     c->domains = region_take(&c->memory, (counts[CONFIG_DOMAIN] + 1) * sizeof(*c->domains));
-    bool has_all = c->listeners != NULL && c->classes != NULL && c->domains != NULL;
+    bool has_all = c->listeners != NULL && c->clients != NULL && c->classes != NULL && c->domains != NULL;
     return has_all ? 0 : config_fail_memory(l);
 }
 
@@ -262,6 +265,9 @@ static void *record_new(struct config *c, enum config_section s, char *name,
     case CONFIG_LISTENER:
         c->listeners[c->listener_count] = (struct config_listener){.name = name, .node = node};
         return &c->listeners[c->listener_count++];
+    case CONFIG_CLIENT:
+        c->clients[c->client_count] = (struct config_client){.name = name, .node = node};
+        return &c->clients[c->client_count++];
     case CONFIG_CLASS:
         c->classes[c->class_count] = (struct config_class){.name = name, .node = node};
         return &c->classes[c->class_count++];
@@ -468,6 +474,10 @@ static int load_text(struct config_load *l, struct slice text,
         err = check_rules(l, root, overrides != NULL && overrides->rules != NULL);
     if (err == 0)
         err = config_listen(l);
+    if (err == 0)
+        err = config_delays(l);
+    if (err == 0)
+        err = config_clients(l);
     if (err == 0)
         err = config_policy(l);
     return err;

@@ -13,11 +13,13 @@
 
 #include "knob.h"
 #include "listener.h"
+#include "policy/patience.h"
 #include "policy/policy.h"
 #include "policy/table.h"
 #include "spool/spool.h"
 
 #define CONFIG_LISTENER_COUNT_MAX 64
+#define CONFIG_CLIENT_COUNT_MAX 256
 #define CONFIG_LISTEN_DEFAULT "smtp://127.0.0.1:2525"
 
 /* Fields that knobs fill are of the knob's type (knob.h); the rest is derived from them. */
@@ -70,9 +72,22 @@ struct config_listener {
     uint32_t conn_count_max;
     uint64_t command_ns_max, block_ns_max, content_ns_max, send_ns_max;
     uint64_t rate_min, rate_grace_ns;
+    uint64_t reply_ns_max;
+    struct delay content_delay;
+    uint32_t works_side_by_side; /* delay_order = concurrent */
+    uint32_t allows_delays;
+    uint32_t finishes_vanished;
 
     bool is_lmtp;
     struct listener_options options; /* made of the above */
+};
+
+struct config_client {
+    char *name;
+    const struct conftree_node *node; /* where it stands in the file, or NULL */
+    struct knob_texts networks;
+    struct knob_texts helos;
+    uint64_t reply_ns;
 };
 
 struct config_class {
@@ -83,6 +98,7 @@ struct config_class {
     uint32_t flags_reject;
     uint32_t action;
     uint32_t acts_at_rcpt;
+    struct delay delay;
     struct answer reject_reply, defer_reply, accept_reply, size_reply;
 };
 
@@ -103,6 +119,9 @@ struct config {
     struct config_limits limits;
     struct config_listener *listeners;
     uint32_t listener_count;
+    struct config_client *clients;
+    uint32_t client_count;
+    struct patience_client *patient_clients; /* made of the above */
     struct config_class *classes;
     uint32_t class_count;
     struct config_domain *domains;

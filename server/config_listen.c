@@ -231,6 +231,10 @@ static void fill_options(const struct config *c, struct config_listener *listene
     o->send_ns_max = listener->send_ns_max;
     o->bytes_per_second_min = listener->rate_min;
     o->content_grace_ns = listener->rate_grace_ns;
+    o->reply_ns_max = listener->reply_ns_max;
+    o->content_delay = listener->content_delay;
+    o->works_side_by_side = listener->works_side_by_side != 0;
+    o->finishes_vanished = listener->finishes_vanished != 0;
 }
 
 /* Port 0 asks for any free port, as often as one likes. */

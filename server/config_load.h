@@ -28,6 +28,12 @@ MUST_CHECK int config_read_file(const char *path, size_t bytes_max, struct slice
 /* config_listen() - addresses and session settings of all listeners. */
 MUST_CHECK int config_listen(struct config_load *l);
 
+/* config_delays() - delays hold up nobody's real mail by mistake. */
+MUST_CHECK int config_delays(struct config_load *l);
+
+/* config_clients() - client sections: config->patient_clients. */
+MUST_CHECK int config_clients(struct config_load *l);
+
 /* config_policy() - classes, domains, sources: config->policy. */
 MUST_CHECK int config_policy(struct config_load *l);
 

@@ -73,6 +73,7 @@ static int make_class(struct maker *m, const struct config_class *c)
         .flags_reject = c->flags_reject,
         .action = (enum policy_action)c->action,
         .acts_at_rcpt = c->acts_at_rcpt != 0,
+        .delay = c->delay,
         .reject_reply = c->reject_reply,
         .defer_reply = c->defer_reply,
         .accept_reply = c->accept_reply,

@@ -120,12 +120,29 @@ static void compare_record(enum config_section section, const char *label, const
     }
 }
 
-static const struct config_listener *find_listener(const struct config *c, const char *name)
+/* The record of that name, or NULL. */
+static const void *find_record(const struct config *c, enum config_section s, const char *name)
 {
-    for (uint32_t i = 0; i < c->listener_count; i++)
-        if (strcmp(c->listeners[i].name, name) == 0)
-            return &c->listeners[i];
+    for (uint32_t i = 0; config_record(c, s, i) != NULL; i++)
+        if (strcmp(config_record_name(c, s, i), name) == 0)
+            return config_record(c, s, i);
     return NULL;
+}
+
+static void compare_labelled(enum config_section s, const struct config *old,
+                             const struct config *new, struct buf *out, uint32_t *count)
+{
+    for (uint32_t i = 0; config_record(old, s, i) != NULL; i++) {
+        const char *name = config_record_name(old, s, i);
+        const void *other = find_record(new, s, name);
+        if (other != NULL)
+            compare_record(s, name, config_record(old, s, i), other, out, count);
+        else
+            report(out, count, config_sections[s].name, name, "");
+    }
+    for (uint32_t i = 0; config_record(new, s, i) != NULL; i++)
+        if (find_record(old, s, config_record_name(new, s, i)) == NULL)
+            report(out, count, config_sections[s].name, config_record_name(new, s, i), "");
 }
 
 uint32_t config_reload_differences(const struct config *old, const struct config *new,
@@ -137,16 +154,7 @@ uint32_t config_reload_differences(const struct config *old, const struct config
         if (!config_sections[i].is_labelled)
             compare_record(s, "", config_record(old, s, 0), config_record(new, s, 0), out, &count);
     }
-    for (uint32_t i = 0; i < old->listener_count; i++) {
-        const char *name = old->listeners[i].name;
-        const struct config_listener *other = find_listener(new, name);
-        if (other != NULL)
-            compare_record(CONFIG_LISTENER, name, &old->listeners[i], other, out, &count);
-        else
-            report(out, &count, "listener", name, "");
-    }
-    for (uint32_t i = 0; i < new->listener_count; i++)
-        if (find_listener(old, new->listeners[i].name) == NULL)
-            report(out, &count, "listener", new->listeners[i].name, "");
+    compare_labelled(CONFIG_LISTENER, old, new, out, &count);
+    compare_labelled(CONFIG_CLIENT, old, new, out, &count);
     return count;
 }

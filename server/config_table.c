@@ -21,6 +21,9 @@ const struct config_section_row config_sections[CONFIG_SECTION_COUNT] = {
                        "Memory and time. What is counted here is counted for each shard."},
     [CONFIG_LISTENER] = {"listener", true, 0,
                          "listener \"NAME\" { }: an address to listen on. At least one."},
+    [CONFIG_CLIENT] = {"client", true, 0,
+                       "client \"NAME\" { }: clients that are known to wait for less time than "
+                       "others, by network or by the name in their EHLO; either is enough."},
     [CONFIG_CLASS] =
         {"class", true, 0,
          "class \"NAME\" { }: what a group of recipients accepts. \"default\" exists "
@@ -84,6 +87,8 @@ static const struct knob_name flag_names[] = {{"bare_cr", SCAN_FLAG_BARE_CR},
 static const struct knob_name action_names[] = {
     {"accept", POLICY_ACCEPT},   {"reject", POLICY_REJECT},         {"defer", POLICY_DEFER},
     {"discard", POLICY_DISCARD}, {"quarantine", POLICY_QUARANTINE}, {NULL, 0}};
+static const struct knob_name order_names[] = {{"sequential", 0}, {"concurrent", 1}, {NULL, 0}};
+static const struct knob_name vanished_names[] = {{"abort", 0}, {"finish", 1}, {NULL, 0}};
 static const struct knob_name act_at_names[] = {{"content", 0}, {"rcpt", 1}, {NULL, 0}};
 
 static const struct knob_name pacing_names[] = {
@@ -232,8 +237,37 @@ const struct knob config_knobs[] = {
      .doc = "Bytes a second of content, on average, below which a client is too slow: 421 4.4.2."},
     {CONFIG_LISTENER, KNOB_TIME, false, "rate_grace", "1min", FIELD(config_listener, rate_grace_ns),
      .min = NS_PER_S, .max = 24 * HOUR_NS, .doc = "When rate_min begins to count in a message."},
+    {CONFIG_LISTENER, KNOB_TIME, false, "reply_budget", "240s",
+     FIELD(config_listener, reply_ns_max), .min = NS_PER_S, .max = HOUR_NS,
+     .doc = "From the end of the content until everybody has his answer; who has none then gets "
+            "451 4.4.7, and nothing of him is stored. Below the shortest patience of clients: many "
+            "wait for 5min, RFC 5321 asks for 10min."},
+    {CONFIG_LISTENER, KNOB_CHOICE, false, "vanished", "abort",
+     FIELD(config_listener, finishes_vanished), .names = vanished_names,
+     .doc = "When a client is gone (reset, or end of input without QUIT) before its message is on "
+            "its way to the disk. abort: nothing is stored. finish: as if nobody had noticed, "
+            "which makes duplicates; for experiments."},
+    {CONFIG_LISTENER, KNOB_DELAY, false, "content_delay", "off",
+     FIELD(config_listener, content_delay), .max = DELAY_NS_MAX,
+     .doc = "Work on the content before the first recipient is decided (T0); for experiments. See "
+            "delay of a class."},
+    {CONFIG_LISTENER, KNOB_CHOICE, false, "delay_order", "sequential",
+     FIELD(config_listener, works_side_by_side), .names = order_names,
+     .doc = "Whether recipients are worked on one after another or all at once."},
+    {CONFIG_LISTENER, KNOB_CHOICE, false, "allow_delays", "no",
+     FIELD(config_listener, allows_delays), .names = yes_names,
+     .doc = "Confirms delay and content_delay where a listener is neither on a loopback address "
+            "nor a unix socket; they keep real clients waiting."},
     {CONFIG_LISTENER, KNOB_MODE, false, "unix_mode", "0660", FIELD(config_listener, unix_mode),
      .doc = "Permissions of a unix socket."},
+
+    {CONFIG_CLIENT, KNOB_TEXTS, false, "networks", NULL, FIELD(config_client, networks),
+     .doc = "Addresses and networks: [192.0.2.0/24, \"2001:db8::/32\"]."},
+    {CONFIG_CLIENT, KNOB_TEXTS, false, "helo", NULL, FIELD(config_client, helos),
+     .doc = "Names in EHLO, HELO or LHLO; * stands for any number of characters."},
+    {CONFIG_CLIENT, KNOB_TIME, false, "reply_budget", NULL, FIELD(config_client, reply_ns),
+     .min = NS_PER_S, .max = HOUR_NS,
+     .doc = "Instead of the listener's, where that is longer. The shortest of all that fit holds."},
 
     {CONFIG_CLASS, KNOB_SIZE, true, "size_max", "unlimited", FIELD(config_class, size_max),
      .min = 1, .max = TIB, .zero_word = "unlimited",
@@ -251,6 +285,11 @@ const struct knob config_knobs[] = {
             "quarantine: 2xx and held for the operator."},
     {CONFIG_CLASS, KNOB_CHOICE, true, "act_at", "content", FIELD(config_class, acts_at_rcpt),
      .names = act_at_names, .doc = "With action reject and defer: when it is said."},
+    {CONFIG_CLASS, KNOB_DELAY, true, "delay", "off", FIELD(config_class, delay),
+     .max = DELAY_NS_MAX,
+     .doc = "Work on each recipient before his verdict (Tr); for experiments with slow decisions. "
+            "A time, or a distribution: uniform:10s-50s, exp:30s. Refused where a listener is open "
+            "to others, unless its allow_delays says yes."},
     {CONFIG_CLASS, KNOB_REPLY, true, "reject_reply", "default", FIELD(config_class, reject_reply),
      .min = 500, .max = 559, .status = STATUS_REFUSED_POLICY,
      .doc = "Said for flags_reject, score_reject and action reject."},
@@ -277,6 +316,8 @@ void *config_record(const struct config *c, enum config_section section, uint32_
     switch (section) {
     case CONFIG_LISTENER:
         return idx < c->listener_count ? &c->listeners[idx] : NULL;
+    case CONFIG_CLIENT:
+        return idx < c->client_count ? &c->clients[idx] : NULL;
     case CONFIG_CLASS:
         return idx < c->class_count ? &c->classes[idx] : NULL;
     case CONFIG_DOMAIN:
@@ -297,6 +338,8 @@ const char *config_record_name(const struct config *c, enum config_section secti
     switch (section) {
     case CONFIG_LISTENER:
         return c->listeners[idx].name;
+    case CONFIG_CLIENT:
+        return c->clients[idx].name;
     case CONFIG_CLASS:
         return c->classes[idx].name;
     case CONFIG_DOMAIN:

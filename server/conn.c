@@ -14,9 +14,11 @@
  * Output: at the end of a turn what is ready leaves as the listener paces it (pace.h); while
  * something is in flight, the rest waits. Deadlines: a complete command, content progress, and the
  * peer taking our replies each have one (P6); progress of single bytes does not extend the deadline
- * of a command.
+ * of a command. What its client waits for is timed by budget.c.
  */
 #include "conn.h"
+#include "budget.h"
+#include "doubt.h"
 #include "listener.h"
 #include "pace.h"
 #include "shard.h"
@@ -36,10 +38,6 @@
 /* While receive buffers are scarce: for the peer to take replies, and for a decision whose
  * connection holds some of them. */
 #define STUCK_NS_SCARCE NS_PER_S
-#define OPEN_REPLIES_NS                                                                            \
-    NS_PER_S                    /* for a decision, before its dialect says that it takes longer    \
-                                 */
-#define LIFE_NS (60 * NS_PER_S) /* between signs of life in an open block (HOL-10) */
 #define OURS_CHECK_NS (5 * NS_PER_S) /* how often a wait for ourselves is looked at */
 
 static void conn_process(struct shard *sh, struct conn *c);
@@ -180,6 +178,7 @@ static void conn_release(struct shard *sh, struct conn *c)
     if (c->txn != NULL)
         txn_detach(sh, c->txn);
     ASSERT(c->txn == NULL);
+    doubt_on_end(sh, c);
     if (c->carry != NULL)
         chunk_unref(&sh->chunks, c->carry);
     c->carry = NULL;
@@ -301,7 +300,10 @@ static bool format(struct shard *sh, struct conn *c)
         c->out_sent = 0;
     if (out != c->out)
         c->out_parts = 0;
+    uint32_t len_before = out->len;
     bool is_complete = pace_output(c->listener->options->pacing, &c->session, out, &c->out_parts);
+    if (c->txn != NULL && out->len > len_before)
+        c->txn->said_at = ring_now(sh->ring);
     if (c->is_ahead)
         pace_reconcile(sh, c, out);
     c->out = out;
@@ -326,6 +328,7 @@ static void send_first(struct shard *sh, struct conn *c, bool is_complete)
     metrics_add(&sh->metrics, METRIC_BYTES_SENT, c->out->len - c->out_sent);
     c->send_since = ring_now(sh->ring);
     send_next(sh, c, is_quiet || is_goodbye ? SEND_QUIET : SEND_PROMPT);
+    doubt_on_sent(c);
     clock_ns due = c->send_since + (is_goodbye ? QUIT_WAIT_NS : c->listener->options->send_ns_max);
     if (due < c->deadline)
         set_deadline(sh, c, due);
@@ -336,7 +339,7 @@ void conn_flush(struct shard *sh, struct conn *c)
     if (c->is_sending || c->is_linked || c->state > CONN_FLUSHING)
         return;
     bool is_complete = format(sh, c);
-    if (c->is_blocked && (c->txn == NULL || c->txn->state != TXN_COMMITTING)) {
+    if (c->is_blocked && (c->txn == NULL || !txn_is_deciding(c->txn))) {
         conn_process(sh, c); /* room was made: go on with the input that waited for it */
         if (c->is_sending || c->state > CONN_FLUSHING)
             return;
@@ -348,6 +351,8 @@ void conn_flush(struct shard *sh, struct conn *c)
         send_first(sh, c, is_complete);
         return;
     }
+    if (c->out->len > 0) /* all of it has left with the commit */
+        doubt_on_sent(c);
     chunk_unref(&sh->chunks, c->out);
     c->out = NULL;
     if (!is_complete)
@@ -402,13 +407,6 @@ static void content_begin(struct shard *sh, struct conn *c)
     c->rate_check_at = c->content_since + c->listener->options->content_grace_ns;
 }
 
-/* A decision is under way in a dialect that can show a sign of life before it is there. */
-static bool may_open_replies(const struct conn *c)
-{
-    return !c->is_linked && c->txn != NULL && c->txn->state == TXN_COMMITTING &&
-           txn_may_open_replies(c->txn);
-}
-
 /* The next moment at which something must have happened, after progress was made. */
 static void deadline_after_progress(struct shard *sh, struct conn *c)
 {
@@ -423,10 +421,7 @@ static void deadline_after_progress(struct shard *sh, struct conn *c)
         due = u64_min(due, c->rate_check_at);
         due = u64_min(due, c->content_since + o->content_ns_max);
     }
-    if (may_open_replies(c))
-        due = u64_min(due, c->txn->phases.end + OPEN_REPLIES_NS);
-    else if (c->txn != NULL && c->txn->is_opened && c->txn->state == TXN_COMMITTING)
-        due = u64_min(due, c->txn->life_at + LIFE_NS);
+    due = u64_min(due, budget_due(c));
     if (c->is_sending)
         due = u64_min(due, c->send_since + o->send_ns_max);
     set_deadline(sh, c, u64_min(due, c->opened_at + sh->options.limits.session_ns_max));
@@ -682,7 +677,7 @@ static const char *reason_to_drop(struct shard *sh, const struct conn *c)
         metrics_add(&sh->metrics, METRIC_CONNS_STUCK, 1);
         return "replies not read";
     }
-    if (c->txn != NULL && c->txn->state == TXN_COMMITTING &&
+    if (c->txn != NULL && txn_is_deciding(c->txn) &&
         now - c->txn->phases.end >= STUCK_NS_SCARCE) {
         metrics_add(&sh->metrics, METRIC_POOL_EMPTY, 1);
         return "no memory for input"; /* sent ahead of the reply to a message */
@@ -708,7 +703,7 @@ bool conn_evacuate(struct shard *sh, struct conn *c)
  * by now never will be (RFC 5321 4.1.1.5). */
 static void drop_unfinished(struct shard *sh, struct conn *c)
 {
-    if (c->is_eof && c->held_first == NULL && c->txn != NULL && c->txn->state < TXN_COMMITTING)
+    if (c->is_eof && c->held_first == NULL && c->txn != NULL && c->txn->state < TXN_WORKING)
         txn_abort(sh, c->txn, "connection lost");
 }
 
@@ -750,8 +745,12 @@ static void conn_process(struct shard *sh, struct conn *c)
 
 void conn_resume(struct shard *sh, struct conn *c)
 {
-    if (c->state <= CONN_FLUSHING)
-        conn_process(sh, c);
+    if (c->state > CONN_FLUSHING)
+        return;
+    conn_process(sh, c);
+    clock_ns due = budget_due(c);
+    if (c->state == CONN_OPEN && due < c->deadline)
+        set_deadline(sh, c, due);
 }
 
 void conn_rearm(struct shard *sh, struct conn *c)
@@ -771,6 +770,44 @@ static void txn_let_go(struct shard *sh, struct conn *c)
         txn_detach(sh, c->txn);
 }
 
+/* The last bytes of all input that waits; enough to see a QUIT. */
+#define HELD_TAIL_BYTES 64
+static struct slice held_tail(const struct conn *c, uint8_t memory[HELD_TAIL_BYTES])
+{
+    size_t len = 0;
+    struct slice piece =
+        c->carry != NULL ? slice_of(c->carry->bytes, c->carry->len) : SLICE_EMPTY;
+    const struct held_window *h = c->held_first;
+    for (;;) {
+        if (piece.len > HELD_TAIL_BYTES)
+            piece = slice_from(piece, piece.len - HELD_TAIL_BYTES);
+        if (len + piece.len > HELD_TAIL_BYTES) {
+            size_t kept = HELD_TAIL_BYTES - piece.len;
+            memmove(memory, memory + (len - kept), kept);
+            len = kept;
+        }
+        if (piece.len > 0)
+            memcpy(memory + len, piece.ptr, piece.len);
+        len += piece.len;
+        if (h == NULL)
+            return slice_of(memory, len);
+        piece = h->window.bytes;
+        h = h->next;
+    }
+}
+
+/* The end of his input without QUIT, before anything of his message was on its way to the disk: he
+ * is gone, and will send it again (DUP-17, PRDR-31). @held: the end of what he sent. */
+static bool has_vanished(const struct conn *c, struct slice held)
+{
+    const struct txn *t = c->txn;
+    if (t == NULL || !txn_is_deciding(t) || c->listener->options->finishes_vanished ||
+        session_quit_follows(held))
+        return false;
+    return t->state == TXN_WORKING ||
+           (t->message.outcome == SPOOL_PENDING && !spool_is_written(&t->message));
+}
+
 /* The peer has ended his side (RFC 5321 4.1.1.5: as if QUIT had been received). */
 static void on_eof(struct shard *sh, struct conn *c)
 {
@@ -779,10 +816,15 @@ static void on_eof(struct shard *sh, struct conn *c)
         conn_release(sh, c);
         return;
     }
-    struct slice held = c->held_last != NULL ? c->held_last->window.bytes : SLICE_EMPTY;
-    /* A commit that is under way cannot be taken back, and he may have ended his side only: the
-     * outcome is told as if he had said QUIT. */
-    bool is_decided = c->txn != NULL && c->txn->state >= TXN_COMMITTING;
+    uint8_t memory[HELD_TAIL_BYTES];
+    struct slice held = held_tail(c, memory);
+    if (c->state == CONN_OPEN && has_vanished(c, held)) {
+        conn_lost(sh, c, "connection lost");
+        return;
+    }
+    /* What is decided, or on its way to the disk, cannot be taken back, and he may have ended his
+     * side only: the outcome is told as if he had said QUIT. */
+    bool is_decided = c->txn != NULL && c->txn->state >= TXN_WORKING;
     if (c->state == CONN_OPEN && !is_decided && !session_eof(&c->session, held)) {
         metrics_add(&sh->metrics, METRIC_CONNS_LOST, 1);
         if (c->txn != NULL)
@@ -800,6 +842,8 @@ static void on_recv(struct shard *sh, struct conn *c, const struct ring_event *e
         c->is_recv_armed = false;
     if (ev->res > 0) {
         metrics_add(&sh->metrics, METRIC_BYTES_RECEIVED, (uint64_t)ev->res);
+        if (c->doubts != NULL && c->state == CONN_OPEN)
+            doubt_on_input(sh, c);
         c->content_bytes += (uint64_t)ev->res;
         if (c->state == CONN_OPEN)
             held_push(sh, c, w);
@@ -871,7 +915,7 @@ void conn_on_event(struct shard *sh, const struct ring_event *ev)
  * nothing true can be said about it yet, so the connection closes without a reply. */
 static void conn_end_now(struct shard *sh, struct conn *c, struct answer answer, const char *reason)
 {
-    if (c->txn != NULL && c->txn->state == TXN_COMMITTING) {
+    if (c->txn != NULL && txn_is_deciding(c->txn)) {
         conn_drop(sh, c, reason);
         return;
     }
@@ -906,34 +950,19 @@ static bool waits_for_us(const struct conn *c)
            c->is_linked;
 }
 
-/* What is being committed cannot be taken back, so when the reply budget ends, no reply is true:
- * the connection closes without one, and the message is finished without its client. */
 static void on_deadline_ours(struct shard *sh, struct conn *c, clock_ns now)
 {
-    clock_ns budget = session_phase_timeout(SESSION_PHASE_DECISION);
-    if (c->txn != NULL && c->txn->state == TXN_COMMITTING && now - c->txn->phases.end >= budget) {
-        metrics_add(&sh->metrics, METRIC_CONNS_TIMED_OUT, 1);
-        conn_drop(sh, c, "reply budget ended");
-        return;
-    }
     if (c->is_in_content && now - c->content_since >= c->listener->options->content_ns_max) {
         metrics_add(&sh->metrics, METRIC_CONNS_TIMED_OUT, 1);
         conn_end_now(sh, c, ANSWER(STATUS_TIMEOUT), "store or memory too slow");
         return;
     }
-    if (may_open_replies(c) && now - c->txn->phases.end >= OPEN_REPLIES_NS) {
-        txn_open_replies(c->txn);
-        mark_dirty(sh, c);
-    }
-    if (c->txn != NULL && c->txn->is_opened && !c->is_linked && now - c->txn->life_at >= LIFE_NS) {
-        c->txn->life_at = now;
-        session_show_life(&c->session);
-        mark_dirty(sh, c);
-    }
+    budget_act(sh, c, now);
     c->progress_at = now;
     c->content_bytes = 0;
     c->rate_check_at = now + c->listener->options->content_grace_ns;
-    set_deadline(sh, c, now + u64_min(OURS_CHECK_NS, c->listener->options->command_ns_max));
+    clock_ns check = now + u64_min(OURS_CHECK_NS, c->listener->options->command_ns_max);
+    set_deadline(sh, c, u64_min(check, budget_due(c)));
 }
 
 static void on_deadline(struct shard *sh, struct conn *c, clock_ns now)

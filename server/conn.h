@@ -18,6 +18,7 @@ struct listener;
 struct shard;
 struct txn;
 struct held_window;
+struct doubt;
 
 enum conn_state {
     CONN_OPEN,      /* reading and answering */
@@ -45,6 +46,7 @@ struct conn {
     struct chunk *out;   /* replies being sent */
     struct held_window *held_first;
     struct held_window *held_last;
+    struct doubt *doubts; /* stored messages whose replies are not known to have been read */
     int32_t file;
     uint32_t out_sent; /* of c->out */
     uint16_t generation;

@@ -119,6 +119,52 @@ static bool read_quantity(const struct knob *k, struct knob_context *context,
     return true;
 }
 
+/* "30s", "uniform:10s-50s", "exp:30s" */
+static bool read_delay(const struct knob *k, struct knob_context *context, struct slice word,
+                       struct delay *ret_delay)
+{
+    static const struct slice uniform = {(const uint8_t *)"uniform:", 8};
+    static const struct slice exp = {(const uint8_t *)"exp:", 4};
+    struct delay d = {.kind = DELAY_CONSTANT};
+    struct slice high = SLICE_EMPTY;
+    if (is_word(word, "off")) {
+        *ret_delay = (struct delay){.kind = DELAY_NONE};
+        return true;
+    }
+    if (slice_has_prefix_nocase(word, uniform)) {
+        d.kind = DELAY_UNIFORM;
+        word = slice_from(word, uniform.len);
+        size_t dash = slice_find(word, '-');
+        if (dash == word.len)
+            return refuse(context, "uniform: needs two times: uniform:10s-50s");
+        high = slice_from(word, dash + 1);
+        word = slice_first(word, dash);
+    } else if (slice_has_prefix_nocase(word, exp)) {
+        d.kind = DELAY_EXP;
+        word = slice_from(word, exp.len);
+    }
+    if (!read_quantity(k, context, time_units, word, &d.low) ||
+        (d.kind == DELAY_UNIFORM && !read_quantity(k, context, time_units, high, &d.high)))
+        return false;
+    if (d.kind == DELAY_UNIFORM && d.high < d.low)
+        return refuse(context, "uniform: the first time is above the second");
+    *ret_delay = d;
+    return true;
+}
+
+static void print_delay(const struct delay *d, FILE *out)
+{
+    static const char *const prefixes[] = {
+        [DELAY_NONE] = "off", [DELAY_CONSTANT] = "", [DELAY_UNIFORM] = "uniform:", [DELAY_EXP] = "exp:"};
+    fputs(prefixes[d->kind], out);
+    if (d->kind != DELAY_NONE)
+        print_quantity(d->low, time_units, out);
+    if (d->kind == DELAY_UNIFORM) {
+        fputc('-', out);
+        print_quantity(d->high, time_units, out);
+    }
+}
+
 static bool read_score(const struct knob *k, struct knob_context *context, struct slice word,
                        int32_t *ret_score)
 {
@@ -528,6 +574,8 @@ bool knob_set(const struct knob *k, struct knob_context *context, void *record,
         return set_choice(k, context, word, field);
     case KNOB_REPLY:
         return read_reply(k, context, word, field);
+    case KNOB_DELAY:
+        return read_delay(k, context, word, field);
     case KNOB_FLAGS:
     case KNOB_TEXTS:
         break;
@@ -615,6 +663,9 @@ void knob_print(const struct knob *k, const void *record, FILE *out)
     case KNOB_TEXTS:
         print_texts(field, out);
         return;
+    case KNOB_DELAY:
+        print_delay(field, out);
+        return;
     }
     UNREACHABLE();
 }
@@ -679,9 +730,16 @@ void knob_print_doc(const struct knob *k, FILE *out)
     case KNOB_TEXTS:
         fputs("text or list of texts", out);
         break;
+    case KNOB_DELAY:
+        fputs("time up to ", out);
+        print_quantity(k->max, time_units, out);
+        fputs(", uniform:TIME-TIME, exp:TIME, or off", out);
+        break;
     }
     if (k->otherwise != NULL)
         fprintf(out, "; default: %s", k->otherwise[0] != '\0' ? k->otherwise : "\"\"");
+    else if (k->type == KNOB_TEXTS)
+        fputs("; default: []", out);
     else
         fputs(k->type == KNOB_HOSTNAME ? "; default: the system's" : "; must be given", out);
 }

@@ -6,6 +6,7 @@
 #define KNOB_H
 
 #include "conftree.h"
+#include "policy/delay.h"
 #include "smtp/status.h"
 #include <stdio.h>
 
@@ -22,6 +23,7 @@ enum knob_type {
     KNOB_FLAGS,    /* uint32_t, list of names; "all", "none" and "-name" */
     KNOB_REPLY,    /* struct answer: "550 5.7.1 No"; "default" is STATUS_NONE */
     KNOB_TEXTS,    /* struct knob_texts, list of texts */
+    KNOB_DELAY,    /* struct delay: 30s, uniform:10s-50s, exp:30s; up to max; "off" is none */
 };
 
 struct knob_name {

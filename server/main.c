@@ -300,6 +300,8 @@ static struct shard_options shard_options_of(const struct process *p, struct rul
     return (struct shard_options){
         .listener_count = c->listener_count,
         .listeners = p->listeners,
+        .clients = c->patient_clients,
+        .client_count = c->client_count,
         .limits =
             {
                 .conn_count_max = p->conn_count_max,

@@ -16,6 +16,7 @@
 #include "shard.h"
 #include "pace.h"
 #include "txnlog.h"
+#include "work.h"
 #include "base/assert.h"
 #include "base/err.h"
 #include "io/mailbox.h"
@@ -49,6 +50,8 @@ static int pools_init(struct shard *sh)
     int result = pool_init(&sh->conns, sizeof(struct conn), limits->conn_count_max);
     if (result == 0)
         result = pool_init(&sh->txns, sizeof(struct txn), limits->txn_count_max);
+    if (result == 0)
+        result = pool_init(&sh->doubts, sizeof(struct doubt), limits->txn_count_max);
     if (result == 0)
         result = pool_init(&sh->held, sizeof(struct held_window), 16 * limits->buffer_count);
     if (result == 0)
@@ -138,6 +141,7 @@ void shard_deinit(struct shard *sh)
     for (uint32_t i = 0; i < TXN_RCPT_TABLE_COUNT; i++)
         pool_deinit(&sh->rcpt_tables[i]);
     chunk_pool_deinit(&sh->chunks);
+    pool_deinit(&sh->doubts);
     pool_deinit(&sh->held);
     pool_deinit(&sh->txns);
     pool_deinit(&sh->conns);
@@ -232,6 +236,8 @@ static void dispatch(struct shard *sh, const struct ring_event *ev)
     case SHARD_OWNER_LOG:
         log_writer_on_event(sh->log, ev);
         return;
+    case SHARD_OWNER_TXN:
+        break;
     }
     UNREACHABLE();
 }
@@ -239,8 +245,12 @@ static void dispatch(struct shard *sh, const struct ring_event *ev)
 static void run_timers(struct shard *sh)
 {
     struct timer *t;
-    while ((t = timer_expire(&sh->timers, ring_now(sh->ring))) != NULL)
-        conn_on_timer(sh, CONTAINER_OF(t, struct conn, timer));
+    while ((t = timer_expire(&sh->timers, ring_now(sh->ring))) != NULL) {
+        if (t->kind == SHARD_OWNER_TXN)
+            work_on_timer(sh, CONTAINER_OF(t, struct txn, timer));
+        else
+            conn_on_timer(sh, CONTAINER_OF(t, struct conn, timer));
+    }
 }
 
 static void run_outcomes(struct shard *sh)
@@ -349,7 +359,7 @@ static void give_up(struct shard *sh)
         if (!pool_is_taken(&sh->txns, i))
             continue;
         const struct txn *t = pool_at(&sh->txns, i);
-        doubtful_count += t->state == TXN_COMMITTING;
+        doubtful_count += t->state == TXN_COMMITTING || t->is_storing || t->is_void;
     }
     sh->is_hung = true;
     txnlog_hung(sh, doubtful_count);
@@ -365,6 +375,8 @@ static void run_drain(struct shard *sh)
             if (pool_is_taken(&sh->conns, i))
                 conn_drain(sh, pool_at(&sh->conns, i), true);
     }
+    if (sh->conn_count == 0)
+        spool_flush(sh->spool);
     sh->is_stopped = sh->conn_count == 0 && spool_is_idle(sh->spool) &&
                      pool_used_count(&sh->txns) == 0 && log_writer_is_idle(sh->log);
     clock_ns patience = sh->drain_deadline + SHARD_HUNG_NS;
@@ -379,6 +391,7 @@ static uint64_t wait_ns(const struct shard *sh, uint64_t wait_ns_max)
 {
     clock_ns now = ring_now(sh->ring);
     clock_ns due = u64_min(timer_next_due(&sh->timers), log_writer_due(sh->log));
+    due = u64_min(due, spool_due(sh->spool));
     if (!list_is_empty(&sh->pinned)) {
         const struct txn *t = CONTAINER_OF(sh->pinned.next, struct txn, link);
         due = u64_min(due, t->pinned_since + PINNED_NS_MAX);

@@ -6,14 +6,17 @@
 #ifndef SHARD_H
 #define SHARD_H
 
+#include "budget.h"
 #include "chunk.h"
 #include "conn.h"
+#include "doubt.h"
 #include "listener.h"
 #include "txn.h"
 #include "io/ring.h"
 #include "io/timer.h"
 #include "obs/log.h"
 #include "obs/metrics.h"
+#include "policy/patience.h"
 #include "policy/policy.h"
 #include "scan/rules.h"
 #include "spool/spool.h"
@@ -24,6 +27,7 @@ enum shard_owner {
     SHARD_OWNER_LISTENER,
     SHARD_OWNER_SPOOL,
     SHARD_OWNER_LOG,
+    SHARD_OWNER_TXN, /* of timers only */
 };
 
 /* mail.tag: what other threads may ask of a shard. */
@@ -55,6 +59,8 @@ struct shard_options {
     uint32_t shard_idx;
     uint32_t listener_count;
     const struct listener_options *listeners; /* outlive the shard */
+    const struct patience_client *clients;      /* likewise */
+    uint32_t client_count;
     struct shard_limits limits;
     bool incremental_buffers;
     struct spool_dir *spool_dir;
@@ -87,6 +93,7 @@ struct shard {
     uint16_t *conn_generations; /* by index; goes on when a slot is given back */
     struct pool txns;
     struct pool held;
+    struct pool doubts;
     struct pool rcpt_tables[TXN_RCPT_TABLE_COUNT];
     struct chunk_pool chunks;
     uint8_t log_scratch[LOG_LINE_BYTES_MAX]; /* one line, used within one call */

@@ -3,7 +3,8 @@
  * txn.c - the life of one message between MAIL and its last reply.
  *
  *   ENVELOPE --DATA/BDAT--> CONTENT --end--> COMMITTING --outcome--> REPLYING --formatted--> free
- *       |                      |                 (nobody accepted: straight to REPLYING)
+ *       |                      |  \              ^  (nobody accepted: straight to REPLYING)
+ *       |                      |   +-> WORKING --+  (work.c, where deciding takes time)
  *       +-------- abort -------+----> free, or DRAINING while the spool borrows memory
  *
  * Invariants
@@ -21,8 +22,11 @@
  */
 #include "txn.h"
 #include "conn.h"
+#include "budget.h"
+#include "doubt.h"
 #include "shard.h"
 #include "txnlog.h"
+#include "work.h"
 #include "base/assert.h"
 #include "obs/trace.h"
 #include <string.h>
@@ -110,6 +114,7 @@ struct txn *txn_new(struct shard *sh, struct conn *c, const struct session_event
     memset(t, 0, offsetof(struct txn, queue_id_text));
     list_init(&t->link);
     list_init(&t->sending);
+    timer_init(&t->timer, SHARD_OWNER_TXN);
     t->conn = c;
     t->epoch = shard_epoch_take(sh);
     t->rcpts = t->rcpts_inline;
@@ -177,7 +182,7 @@ struct answer txn_rcpt(struct shard *sh, struct txn *t, const struct session_eve
     return answer;
 }
 
-static struct answer answer_for_outcome(enum spool_outcome outcome)
+struct answer txn_answer_for_outcome(enum spool_outcome outcome)
 {
     switch (outcome) {
     case SPOOL_FULL:
@@ -202,7 +207,7 @@ struct answer txn_begin_content(struct shard *sh, struct txn *t)
         spool_begin(sh->spool, &t->message, t->mail.has_size ? t->mail.size : 0);
     if (outcome != SPOOL_PENDING) {
         rules_stream_give(sh->rules, rules);
-        return answer_for_outcome(outcome);
+        return txn_answer_for_outcome(outcome);
     }
     t->spool_begun = true;
     t->rules = rules;
@@ -241,14 +246,14 @@ static void content_give_up(struct shard *sh, struct txn *t, struct answer answe
     (void)sh;
 }
 
-static void parts_hand_over(struct shard *sh, struct txn *t)
+void txn_hand_over(struct shard *sh, struct txn *t)
 {
     if (t->part_count == 0)
         return;
     enum spool_outcome outcome = spool_append(sh->spool, &t->message, t->parts, t->part_count);
     parts_drop(t); /* the spool has pins of its own */
     if (outcome != SPOOL_PENDING)
-        content_give_up(sh, t, answer_for_outcome(outcome));
+        content_give_up(sh, t, txn_answer_for_outcome(outcome));
 }
 
 /* Room for @len more bytes in chunks, so that part_copy() cannot fail half way. */
@@ -300,7 +305,7 @@ static void part_move(struct shard *sh, struct txn *t, const struct spool_part *
     struct slice left = part->bytes;
     while (left.len > 0) {
         if (t->part_count == TXN_PARTS_MAX)
-            parts_hand_over(sh, t);
+            txn_hand_over(sh, t);
         if (t->is_dropping)
             return;
         if (part->window.source == &sh->chunks.source) { /* it is in one already */
@@ -341,7 +346,7 @@ static void parts_make_room(struct shard *sh, struct txn *t)
     if (shard_buffers_are_short(sh))
         parts_move(sh, t);
     if (t->part_count >= TXN_PARTS_MAX / 2)
-        parts_hand_over(sh, t);
+        txn_hand_over(sh, t);
 }
 
 void txn_body(struct shard *sh, struct txn *t, const struct slices *parts, const struct window *w)
@@ -388,7 +393,7 @@ void txn_settle(struct shard *sh, struct txn *t)
     }
     t->settled_count = t->part_count;
     if (t->part_bytes >= TXN_STREAM_BYTES)
-        parts_hand_over(sh, t);
+        txn_hand_over(sh, t);
 }
 
 bool txn_must_wait(const struct shard *sh, const struct txn *t)
@@ -406,7 +411,7 @@ bool txn_must_wait(const struct shard *sh, const struct txn *t)
 void txn_evacuate(struct shard *sh, struct txn *t)
 {
     metrics_add(&sh->metrics, METRIC_EVACUATIONS, 1);
-    parts_hand_over(sh, t);
+    txn_hand_over(sh, t);
 }
 
 static void txn_spool_abort(struct shard *sh, struct txn *t)
@@ -420,7 +425,7 @@ static void txn_spool_abort(struct shard *sh, struct txn *t)
 
 /* --- decision, commit, replies -------------------------------------------------------------- */
 
-static void txn_decide(struct txn *t, const struct conn *c)
+void txn_make_verdicts(struct txn *t, const struct conn *c)
 {
     for (uint32_t i = 0; i < t->rcpt_count; i++) {
         if (t->whole.status != STATUS_NONE) {
@@ -437,17 +442,16 @@ static void txn_decide(struct txn *t, const struct conn *c)
     }
     t->dialect = session_dialect(&c->session);
     t->has_one_reply = t->dialect == DIALECT_SMTP;
-    if (t->has_one_reply)
-        t->is_mixed = policy_mix(t->verdicts, t->rcpt_count, c->listener->options->on_refusal);
 }
 
-static bool verdict_is_stored(const struct policy_verdict *v)
+void txn_mix_verdicts(struct txn *t)
 {
-    return v->action == POLICY_ACCEPT || v->action == POLICY_QUARANTINE;
+    if (t->has_one_reply)
+        t->is_mixed |= policy_mix(t->verdicts, t->rcpt_count, t->listener->on_refusal);
 }
 
 /* "stored as QUEUEID", unless the class has a text of its own. */
-static struct answer accept_answer(struct txn *t, const struct policy_verdict *v)
+struct answer txn_accept_answer(struct txn *t, const struct policy_verdict *v)
 {
     struct answer answer = v->answer;
     if (answer.text.len == 0)
@@ -478,25 +482,27 @@ static void count_verdict(struct shard *sh, enum policy_action action)
     }
 }
 
+void txn_defer_rcpt(struct txn *t, uint32_t rcpt_idx, struct answer answer)
+{
+    t->verdicts[rcpt_idx] = (struct policy_verdict){
+        .action = POLICY_DEFER, .answer = answer, .reason = status_row(answer.status)->name};
+}
+
 /* The spool could not store it: who relied on that is told @failure, and where one reply must fit
  * all, so are those for whom nothing had to be stored. */
 static void verdicts_fail(struct txn *t, struct answer failure)
 {
-    for (uint32_t i = 0; i < t->rcpt_count; i++) {
-        struct policy_verdict *v = &t->verdicts[i];
-        if (!verdict_is_stored(v))
-            continue;
-        v->action = POLICY_DEFER;
-        v->answer = failure;
-        v->reason = status_row(failure.status)->name;
-    }
+    for (uint32_t i = 0; i < t->rcpt_count; i++)
+        if (txn_verdict_is_stored(&t->verdicts[i]))
+            txn_defer_rcpt(t, i, failure);
     if (t->has_one_reply)
         t->is_mixed |= policy_mix(t->verdicts, t->rcpt_count, POLICY_REFUSAL_QUARANTINE);
 }
 
-static void entries_begin(struct txn *t, struct session *s)
+void txn_begin_entries(struct txn *t)
 {
-    session_set_entries(s, t->entries);
+    session_set_entries(&t->conn->session, t->entries);
+    t->has_entries = true;
     for (uint32_t i = 0; i < t->rcpt_count; i++)
         t->entries[i] = (struct session_entry){.rcpt_code = t->rcpts[i].rcpt_code};
 }
@@ -515,11 +521,13 @@ void txn_open_replies(struct txn *t)
         return;
     struct session *s = &t->conn->session;
     t->is_opened = true;
-    t->life_at = t->phases.decided;
-    entries_begin(t, s);
+    t->life_at = t->said_at = t->phases.decided;
+    if (!t->has_entries)
+        txn_begin_entries(t);
     for (uint32_t i = 0; i < t->rcpt_count; i++) {
         const struct policy_verdict *v = &t->verdicts[i];
-        if (!verdict_is_stored(v) && v->action != POLICY_DISCARD)
+        bool is_refused = !txn_verdict_is_stored(v) && v->action != POLICY_DISCARD;
+        if (is_refused && t->entries[i].fate == SESSION_FATE_OPEN)
             session_refuse_rcpt(s, i, v->answer);
     }
     session_open_block(s);
@@ -534,12 +542,13 @@ static void entries_fill(struct txn *t, struct session *s, const struct session_
                                               .is_committed = true};
     for (uint32_t i = 0; i < t->rcpt_count; i++) {
         const struct policy_verdict *v = &t->verdicts[i];
-        if (entries[i].fate != SESSION_FATE_OPEN)
+        uint8_t fate = entries[i].fate;
+        if (fate == SESSION_FATE_ACCEPTED || fate == SESSION_FATE_REFUSED)
             continue;
-        if (verdict_is_stored(v))
-            session_accept_rcpt(s, i, accept_answer(t, v), proof);
+        if (txn_verdict_is_stored(v))
+            session_accept_rcpt(s, i, txn_accept_answer(t, v), proof);
         else if (v->action == POLICY_DISCARD)
-            session_accept_rcpt(s, i, accept_answer(t, v), &nothing_owed);
+            session_accept_rcpt(s, i, txn_accept_answer(t, v), &nothing_owed);
         else
             session_refuse_rcpt(s, i, v->answer);
     }
@@ -551,7 +560,7 @@ void txn_foretell(struct txn *t, struct session *copy, struct session_entry *ent
     const struct commit_proof linked = {.queue_id = t->message.proof.queue_id,
                                         .is_committed = true};
     ASSERT(t->state == TXN_COMMITTING);
-    if (!t->is_opened) {
+    if (!t->has_entries) {
         session_set_entries(copy, entries);
         for (uint32_t i = 0; i < t->rcpt_count; i++)
             entries[i].rcpt_code = t->rcpts[i].rcpt_code;
@@ -560,16 +569,16 @@ void txn_foretell(struct txn *t, struct session *copy, struct session_entry *ent
     session_finish(copy, ANSWER(STATUS_NONE));
 }
 
-/* Fills every slot and lets the dialect go on. @failure: what stored recipients get when the spool
- * did not store. */
-static void txn_reply(struct shard *sh, struct txn *t, struct answer failure)
+void txn_reply(struct shard *sh, struct txn *t, struct answer failure)
 {
-    bool is_stored = t->message.outcome == SPOOL_STORED;
+    bool is_stored = t->is_committed || t->message.outcome == SPOOL_STORED;
     if (!is_stored && failure.status != STATUS_NONE)
         verdicts_fail(t, failure);
     for (uint32_t i = 0; i < t->rcpt_count; i++)
         count_verdict(sh, t->verdicts[i].action);
+    timer_disarm(&t->timer);
     t->state = TXN_REPLYING;
+    t->is_committed = is_stored;
     t->phases.replied = ring_now(sh->ring);
     metrics_add(&sh->metrics, is_stored ? METRIC_TXNS_STORED : METRIC_TXNS_REFUSED, 1);
     if (t->conn == NULL) {
@@ -577,23 +586,24 @@ static void txn_reply(struct shard *sh, struct txn *t, struct answer failure)
         return;
     }
     struct session *s = &t->conn->session;
-    if (!t->is_opened)
-        entries_begin(t, s);
+    if (!t->has_entries)
+        txn_begin_entries(t);
     entries_fill(t, s, t->entries, &t->message.proof);
     session_finish(s, ANSWER(STATUS_NONE));
     conn_resume(sh, t->conn);
 }
 
 /* The Received field; the client's address and the names were checked when they were read. */
-static struct slice txn_trace(struct shard *sh, struct txn *t, const struct conn *c,
+static struct slice txn_trace(struct shard *sh, const struct txn *t, bool is_esmtp,
                               struct buf *out)
 {
+    const struct conn *c = t->conn;
     struct trace_info info = {
-        .helo = conn_helo(c),
-        .client = conn_client_address(c),
+        .helo = c != NULL ? conn_helo(c) : t->helo,
+        .client = c != NULL ? conn_client_address(c) : &t->peer,
         .hostname = sh->options.hostname,
-        .is_lmtp = c->listener->options->session.protocol == SESSION_LMTP,
-        .is_esmtp = session_is_esmtp(&c->session),
+        .is_lmtp = t->listener->session.protocol == SESSION_LMTP,
+        .is_esmtp = is_esmtp,
         .is_utf8 = t->mail.smtputf8,
         .queue_id = slice_of(t->queue_id_text, QUEUE_ID_CHARS),
         .rcpt = t->rcpt_count == 1 ? t->rcpts[0].address : SLICE_EMPTY, /* CORE-50 */
@@ -604,46 +614,44 @@ static struct slice txn_trace(struct shard *sh, struct txn *t, const struct conn
     return buf_slice(out);
 }
 
-static const char *txn_protocol(const struct txn *t, const struct conn *c)
+struct spool_rcpt txn_spool_rcpt(const struct txn *t, uint32_t rcpt_idx)
 {
-    bool is_lmtp = c->listener->options->session.protocol == SESSION_LMTP;
-    return trace_protocol(is_lmtp, session_is_esmtp(&c->session), t->mail.smtputf8);
+    const struct txn_rcpt *r = &t->rcpts[rcpt_idx];
+    bool is_held = t->verdicts[rcpt_idx].action == POLICY_QUARANTINE;
+    return (struct spool_rcpt){
+        .address = r->address,
+        .params = {.notify = r->notify, .orcpt = r->orcpt},
+        .class_name = policy_class(t->epoch->policy, r->class_idx)->name,
+        .state = is_held ? SPOOL_RCPT_HELD : SPOOL_RCPT_ACTIVE,
+    };
 }
 
-static uint32_t stored_rcpts(struct shard *sh, struct txn *t, struct spool_rcpt **ret_rcpts)
+static uint32_t stored_rcpts(struct shard *sh, const struct txn *t)
 {
-    struct spool_rcpt *rcpts = sh->rcpt_scratch;
     uint32_t count = 0;
-    for (uint32_t i = 0; i < t->rcpt_count; i++) {
-        if (!verdict_is_stored(&t->verdicts[i]))
-            continue;
-        const struct policy_class *class = policy_class(t->epoch->policy, t->rcpts[i].class_idx);
-        bool is_held = t->verdicts[i].action == POLICY_QUARANTINE;
-        rcpts[count++] = (struct spool_rcpt){
-            .address = t->rcpts[i].address,
-            .params = {.notify = t->rcpts[i].notify, .orcpt = t->rcpts[i].orcpt},
-            .class_name = class->name,
-            .state = is_held ? SPOOL_RCPT_HELD : SPOOL_RCPT_ACTIVE,
-        };
-    }
-    *ret_rcpts = rcpts;
+    for (uint32_t i = 0; i < t->rcpt_count; i++)
+        if (txn_verdict_is_stored(&t->verdicts[i]))
+            sh->rcpt_scratch[count++] = txn_spool_rcpt(t, i);
     return count;
 }
 
-static void txn_commit(struct shard *sh, struct txn *t, struct conn *c, struct spool_rcpt *rcpts,
-                       uint32_t rcpt_count)
+void txn_commit(struct shard *sh, struct txn *t, const struct spool_rcpt *rcpts,
+                uint32_t rcpt_count)
 {
+    const struct conn *c = t->conn;
     uint8_t trace_memory[TRACE_BYTES_MAX];
     struct buf trace = buf_over(trace_memory, sizeof(trace_memory));
+    bool is_lmtp = t->listener->session.protocol == SESSION_LMTP;
+    bool is_esmtp = c != NULL ? session_is_esmtp(&c->session) : t->is_esmtp;
     struct spool_envelope envelope = {
         .received_at = t->received_at,
         .reverse_path = t->reverse_path,
         .mail = t->mail,
-        .helo = conn_helo(c),
+        .helo = c != NULL ? conn_helo(c) : t->helo,
         .client = t->client_text,
-        .listener = c->listener->options->name,
-        .protocol = slice_str(txn_protocol(t, c)),
-        .trace = txn_trace(sh, t, c, &trace),
+        .listener = t->listener->name,
+        .protocol = slice_str(trace_protocol(is_lmtp, is_esmtp, t->mail.smtputf8)),
+        .trace = txn_trace(sh, t, is_esmtp, &trace),
         .message_id = slice_of(t->result.message_id, t->result.message_id_len),
         .flags = t->result.flags,
         .score = t->hits.score,
@@ -652,7 +660,7 @@ static void txn_commit(struct shard *sh, struct txn *t, struct conn *c, struct s
         .rcpts = rcpts,
         .rcpt_count = rcpt_count,
     };
-    t->state = TXN_COMMITTING;
+    t->spool_begun = false; /* it is the spool's to end now */
     spool_commit(sh->spool, &t->message, t->parts, t->part_count, &envelope);
     parts_drop(t);
 }
@@ -692,15 +700,14 @@ static bool has_refusal(const struct txn *t)
     return false;
 }
 
-/* Commit for those who accept, or answer at once when nobody does. */
-static void decide_and_commit(struct shard *sh, struct txn *t)
+void txn_commit_decided(struct shard *sh, struct txn *t)
 {
-    struct spool_rcpt *rcpts;
-    txn_decide(t, t->conn);
+    txn_mix_verdicts(t);
     t->phases.decided = ring_now(sh->ring);
-    uint32_t stored_count = stored_rcpts(sh, t, &rcpts);
+    uint32_t stored_count = stored_rcpts(sh, t);
     if (stored_count > 0) {
-        txn_commit(sh, t, t->conn, rcpts, stored_count);
+        t->state = TXN_COMMITTING;
+        txn_commit(sh, t, sh->rcpt_scratch, stored_count);
         if (t->conn != NULL && t->state == TXN_COMMITTING && has_refusal(t))
             txn_open_replies(t); /* beside one who is stored: it will be a block */
         return;
@@ -710,17 +717,27 @@ static void decide_and_commit(struct shard *sh, struct txn *t)
     txn_reply(sh, t, ANSWER(STATUS_NONE));
 }
 
+/* The decision begins, and with it the reply budget. */
+static void decide(struct shard *sh, struct txn *t)
+{
+    t->budget_at = ring_now(sh->ring) + budget_ns(&sh->options, t->conn);
+    if (work_begin(sh, t))
+        return;
+    txn_make_verdicts(t, t->conn);
+    txn_commit_decided(sh, t);
+}
+
 void txn_end(struct shard *sh, struct txn *t, const struct session_event *ev)
 {
     content_end(sh, t, ev);
-    decide_and_commit(sh, t);
+    decide(sh, t);
 }
 
 void txn_name_rcpts(struct shard *sh, struct txn *t, const struct session_event *ev)
 {
     content_end(sh, t, ev);
     if (t->whole.status == STATUS_NONE)
-        parts_hand_over(sh, t); /* who takes his time to name them holds no receive buffers */
+        txn_hand_over(sh, t); /* who takes his time to name them holds no receive buffers */
     if (t->whole.status == STATUS_NONE && t->is_dropping)
         t->whole = t->store_answer;
     if (t->whole.status == STATUS_NONE) {
@@ -742,15 +759,36 @@ void txn_commit_named(struct shard *sh, struct txn *t)
     ASSERT(t->rcpt_count == session_rcpt_count(&t->conn->session));
     if (t->is_dropping)
         t->whole = t->store_answer;
-    decide_and_commit(sh, t);
+    decide(sh, t);
+}
+
+void txn_expire(struct shard *sh, struct txn *t)
+{
+    ASSERT(t->state == TXN_COMMITTING);
+    if (t->message.outcome != SPOOL_PENDING) /* it is there, and will be told in this turn */
+        return;
+    spool_void(sh->spool, &t->message);
+    t->is_draining = true;
+    t->is_void = true;
+    t->is_over_budget = true;
+    verdicts_fail(t, ANSWER(STATUS_DECISION_TIMEOUT));
+    txn_reply(sh, t, ANSWER(STATUS_NONE));
 }
 
 void txn_on_outcome(struct shard *sh, struct txn *t)
 {
     if (t->is_draining) { /* the last borrowed byte of an aborted message came home */
         t->is_draining = false;
+        if (t->is_void && (t->message.is_late || t->message.is_in_doubt)) {
+            metrics_add(&sh->metrics, METRIC_COMMITS_LATE, 1);
+            txnlog_late(sh, t);
+        }
         if (t->is_replied)
             txn_free(sh, t);
+        return;
+    }
+    if (t->state == TXN_WORKING) {
+        work_on_outcome(sh, t);
         return;
     }
     ASSERT(t->state == TXN_COMMITTING);
@@ -758,7 +796,7 @@ void txn_on_outcome(struct shard *sh, struct txn *t)
     /* A restart may find it, or not: neither 2xx nor 4xx would be true. */
     if (t->message.is_in_doubt && t->conn != NULL)
         conn_drop(sh, t->conn, "store in doubt");
-    txn_reply(sh, t, answer_for_outcome(t->message.outcome));
+    txn_reply(sh, t, txn_answer_for_outcome(t->message.outcome));
 }
 
 static void txn_finish(struct shard *sh, struct txn *t)
@@ -774,8 +812,9 @@ static void txn_finish(struct shard *sh, struct txn *t)
 
 void txn_abort(struct shard *sh, struct txn *t, const char *why)
 {
-    ASSERT(t->state == TXN_ENVELOPE || t->state == TXN_CONTENT);
-    if (t->state == TXN_CONTENT || t->rcpt_count > 0) {
+    ASSERT(t->state < TXN_REPLYING && !t->is_committed);
+    timer_disarm(&t->timer);
+    if (t->state >= TXN_CONTENT || t->rcpt_count > 0) {
         metrics_add(&sh->metrics, METRIC_TXNS_ABORTED, 1);
         txnlog_aborted(sh, t, why);
     }
@@ -785,6 +824,21 @@ void txn_abort(struct shard *sh, struct txn *t, const char *why)
     txn_finish(sh, t);
 }
 
+void txn_keep_helo(struct shard *sh, struct txn *t)
+{
+    if (!txn_copy(sh, t, conn_helo(t->conn), &t->helo))
+        t->helo = SLICE_EMPTY; /* its line does without */
+}
+
+bool txn_take_back(struct shard *sh, struct txn *t)
+{
+    if (t->message.outcome != SPOOL_PENDING || spool_is_written(&t->message))
+        return false;
+    spool_void(sh->spool, &t->message);
+    t->is_draining = true;
+    return true;
+}
+
 void txn_detach(struct shard *sh, struct txn *t)
 {
     switch (t->state) {
@@ -792,9 +846,16 @@ void txn_detach(struct shard *sh, struct txn *t)
     case TXN_CONTENT:
         txn_abort(sh, t, "connection lost");
         return;
-    case TXN_COMMITTING: /* too late to take back: finished and logged without the client */
-        if (!txn_copy(sh, t, conn_helo(t->conn), &t->helo))
-            t->helo = SLICE_EMPTY; /* its line does without */
+    case TXN_WORKING:
+        work_vanish(sh, t);
+        return;
+    case TXN_COMMITTING:
+        if (!t->listener->finishes_vanished && txn_take_back(sh, t)) {
+            txn_abort(sh, t, "connection lost");
+            return;
+        }
+        /* Too late to take back: finished and logged without the client. */
+        txn_keep_helo(sh, t);
         t->conn->txn = NULL;
         t->conn = NULL;
         t->is_client_gone = true;
@@ -811,5 +872,7 @@ void txn_replied(struct shard *sh, struct txn *t)
 {
     ASSERT(t->state == TXN_REPLYING);
     txnlog_done(sh, t);
+    if (t->is_committed)
+        doubt_begin(sh, t->conn, t->message.proof.queue_id);
     txn_finish(sh, t);
 }

@@ -121,7 +121,7 @@ void txnlog_done(struct shard *sh, const struct txn *t)
     log_line_slice(&l, "message_id", slice_of(t->result.message_id, t->result.message_id_len));
     put_flags(&l, t->result.flags);
     put_rules(&l, &t->hits);
-    bool is_stored = t->message.outcome == SPOOL_STORED;
+    bool is_stored = t->is_committed;
     log_line_str(&l, "outcome",
                  is_stored ? "stored" : (t->message.is_in_doubt ? "in_doubt" : "not_stored"));
     log_line_str(&l, "durability", spool_durability_name(sh->options.durability));
@@ -129,6 +129,8 @@ void txnlog_done(struct shard *sh, const struct txn *t)
         log_line_str(&l, "error", err_name(t->message.error));
     if (t->is_mixed)
         log_line_str(&l, "mixed", "true");
+    if (t->is_over_budget)
+        log_line_str(&l, "budget_ended", "true");
     if (t->is_client_gone)
         log_line_str(&l, "client_gone", "true");
     log_line_ms(&l, "t_envelope", span(p->mail, p->content));
@@ -192,6 +194,46 @@ void txnlog_refused(struct shard *sh, const struct conn *c, const char *command,
     log_line_str(&l, "command", command);
     log_line_u64(&l, "code", answer.code != 0 ? answer.code : row->code);
     log_line_str(&l, "reason", row->name);
+    put(sh, &l);
+}
+
+void txnlog_budget_ended(struct shard *sh, const struct txn *t)
+{
+    struct log_line l;
+    uint32_t open_count = 0;
+    bool is_working = t->state == TXN_WORKING;
+    for (uint32_t i = 0; i < t->rcpt_count && is_working; i++)
+        open_count += t->rcpts[i].stage == TXN_STAGE_OPEN;
+    begin(sh, &l, "warning", "reply_budget_ended");
+    log_line_str(&l, "qid", t->queue_id_text);
+    put_client(&l, t->conn);
+    log_line_str(&l, "dialect", dialect_name(t->dialect));
+    log_line_str(&l, "waiting_for", is_working && open_count > 0 ? "decision" : "store");
+    log_line_u64(&l, "rcpts", t->rcpt_count);
+    log_line_u64(&l, "rcpts_undecided", open_count);
+    log_line_ms(&l, "t_waited", span(t->phases.end, ring_now(sh->ring)));
+    put(sh, &l);
+}
+
+void txnlog_late(struct shard *sh, const struct txn *t)
+{
+    struct log_line l;
+    begin(sh, &l, "warning", "commit_late");
+    log_line_str(&l, "qid", t->queue_id_text);
+    log_line_str(&l, "outcome", t->message.is_in_doubt ? "in_doubt" : "removed");
+    log_line_ms(&l, "t_total", span(t->phases.mail, ring_now(sh->ring)));
+    put(sh, &l);
+}
+
+void txnlog_doubt(struct shard *sh, const struct conn *c, uint64_t queue_id)
+{
+    struct log_line l;
+    char text[QUEUE_ID_CHARS + 1];
+    queue_id_format(queue_id, text);
+    begin(sh, &l, "info", "reply_in_doubt");
+    log_line_str(&l, "qid", text);
+    if (c != NULL)
+        put_client(&l, c);
     put(sh, &l);
 }
 

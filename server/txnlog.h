@@ -26,6 +26,14 @@ void txnlog_conn_ended(struct shard *sh, const struct conn *c);
  * for lack of room, of a working store, or of memory. */
 void txnlog_refused(struct shard *sh, const struct conn *c, const char *command,
                     struct slice reverse_path, struct answer answer);
+/* txnlog_budget_ended() - event=reply_budget_ended: for somebody there was no answer in time. */
+void txnlog_budget_ended(struct shard *sh, const struct txn *t);
+/* txnlog_late() - event=commit_late: after 451 had been said the message was stored, and has been
+ * removed; or that could not be recorded, and it is in doubt. */
+void txnlog_late(struct shard *sh, const struct txn *t);
+/* txnlog_doubt() - event=reply_in_doubt: the client of a stored message may not have read that it
+ * is. @c: his connection, or NULL when it ended before. */
+void txnlog_doubt(struct shard *sh, const struct conn *c, uint64_t queue_id);
 /* txnlog_hung() - event=stopped_hung: the disk does not answer; @doubtful_count messages were being
  * committed and may be found after a restart, or not. */
 void txnlog_hung(struct shard *sh, uint32_t doubtful_count);

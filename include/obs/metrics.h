@@ -23,7 +23,11 @@
     X(TXNS_STARTED, "transactions_started_total", "MAIL commands accepted")                        \
     X(TXNS_STORED, "transactions_stored_total", "messages stored for at least one recipient")      \
     X(TXNS_REFUSED, "transactions_refused_total", "messages refused for all recipients")           \
-    X(TXNS_ABORTED, "transactions_aborted_total", "transactions dropped before the end of data")   \
+    X(TXNS_ABORTED, "transactions_aborted_total", "transactions dropped before they were decided") \
+    X(BUDGETS_ENDED, "reply_budgets_ended_total", "messages not decided and stored in time")       \
+    X(COMMITS_LATE, "commits_late_total", "messages stored after 451 was said, and removed")       \
+    X(REPLIES_READ, "replies_known_read_total", "stored messages whose client went on")            \
+    X(REPLIES_DOUBTFUL, "replies_in_doubt_total", "stored messages whose client went without")     \
     X(RCPTS_ACCEPTED, "recipients_accepted_total", "recipients answered 2xx after the content")    \
     X(RCPTS_DEFERRED, "recipients_deferred_total", "recipients answered 4xx after the content")    \
     X(RCPTS_REFUSED, "recipients_refused_total", "recipients answered 5xx after the content")      \

@@ -159,7 +159,8 @@ enum spool_result_op {
     SPOOL_RESULT_TAKE = 4,      /* waiting -> active */
     SPOOL_RESULT_TAKE_HELD = 5, /* waiting -> held */
     SPOOL_RESULT_REFUSE = 6,    /* waiting -> none of its recipients */
-    /* The client may not have read that it was taken (DUP-23): for the ledger of retries. */
+    /* The client may not have read that it was taken (DUP-23): for the ledger of retries. Nobody
+     * waits for it, so it has no sync and, within a second, no write of its own. */
     SPOOL_RESULT_DOUBT = 7,
 };
 #define SPOOL_RCPT_ALL UINT32_MAX
@@ -211,6 +212,10 @@ void spool_set_linkable(struct spool *s);
  * has just asked for, and nothing else; NULL when there is none. If that write succeeds in full,
  * the message's outcome will be SPOOL_STORED. */
 struct spool_message *spool_next_asked(struct spool *s);
+/* spool_due() - when it wants a turn though nothing completes; CLOCK_NEVER. */
+clock_ns spool_due(const struct spool *s);
+/* spool_flush() - records that ride with the next group are written by the next turn. */
+void spool_flush(struct spool *s);
 /* spool_on_event() - a result of the ring whose token.owner is the spool's. */
 void spool_on_event(struct spool *s, const struct ring_event *ev);
 /* spool_next_done() - the next message that has its outcome and whose memory is free; NULL. */

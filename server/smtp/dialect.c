@@ -237,6 +237,9 @@ bool dialect_is_uniform(const struct session_entry *entries, uint32_t count)
 struct answer dialect_final(const struct session_entry *entries, uint32_t count)
 {
     bool has_temporary = false;
+    for (uint32_t i = 0; i < count; i++) /* his own line said something else (PRDR-25) */
+        if (entries[i].was_promised && entries[i].fate == SESSION_FATE_REFUSED)
+            return entries[i].answer;
     for (uint32_t i = 0; i < count; i++) {
         if (entries[i].fate == SESSION_FATE_ACCEPTED) {
             /* About the message, not about this recipient: 250, not the code of his RCPT. */

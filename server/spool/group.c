@@ -71,6 +71,7 @@ void group_reset(struct group *g)
     g->piece_count = 0;
     g->pin_count = 0;
     g->result_count = 0;
+    g->lazy_count = 0;
     g->staged_bytes = 0;
     g->bytes = 0;
 }
@@ -339,5 +340,6 @@ bool group_add_results(struct group *g, struct spool_message *m, uint64_t queue_
     rec->is_lazy = is_lazy;
     record_end(g, rec);
     g->result_count++;
+    g->lazy_count += is_lazy;
     return true;
 }

@@ -90,6 +90,7 @@ struct group {
     uint32_t piece_count;
     uint32_t pin_count;
     uint32_t result_count;
+    uint32_t lazy_count; /* of them, those that start no group */
     size_t staged_bytes;
     uint64_t bytes; /* of all records with their headers */
     void *hash;     /* XXH3_state_t, shared by the groups of a shard */

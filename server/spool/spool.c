@@ -23,6 +23,8 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
+/* A record that nobody waits for rides with the next group for so long, before it makes one. */
+#define LAZY_NS NS_PER_S
 #define ROOM_SLACK ((uint64_t)16 * KIB) /* envelope, headers, padding of one message */
 
 const char *spool_durability_name(enum spool_durability d)
@@ -67,6 +69,7 @@ int spool_new(struct spool_dir *d, uint32_t shard_idx, struct ring *ring, uint8_
     /* Above every id that the spool has seen, and above what was given out and never stored: ids
      * start at the time in microseconds, and no shard takes a million messages a second. */
     s->queue_seq = u64_max(atomic_load(&s->keep->queue_floor), ring_wall(ring) & QUEUE_SEQ_MASK);
+    s->lazy_due = CLOCK_NEVER;
     list_init(&s->open);
     list_init(&s->done);
     list_init(&s->failing);
@@ -355,8 +358,25 @@ enum spool_outcome spool_result(struct spool *s, uint64_t queue_id, enum spool_r
 
 void spool_turn(struct spool *s)
 {
-    if (s->durability != SPOOL_NONE)
-        writer_turn(s);
+    if (s->durability == SPOOL_NONE)
+        return;
+    if (s->gather->lazy_count == 0)
+        s->lazy_due = CLOCK_NEVER;
+    else if (s->lazy_due == CLOCK_NEVER)
+        s->lazy_due = ring_now(s->ring) + LAZY_NS;
+    writer_turn(s);
+}
+
+clock_ns spool_due(const struct spool *s)
+{
+    bool is_waiting = s->state == WRITER_IDLE && s->gather->lazy_count > 0 &&
+                      s->active_next == s->active->record_count;
+    return is_waiting ? s->lazy_due : CLOCK_NEVER;
+}
+
+void spool_flush(struct spool *s)
+{
+    s->lazy_due = 0;
 }
 
 void spool_set_linkable(struct spool *s)

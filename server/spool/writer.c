@@ -462,7 +462,8 @@ void writer_turn(struct spool *s)
     }
     while (s->state == WRITER_IDLE) {
         if (s->active_next == s->active->record_count) {
-            if (s->gather->record_count == 0)
+            if (s->gather->record_count == s->gather->lazy_count &&
+                (s->gather->lazy_count == 0 || ring_now(s->ring) < s->lazy_due))
                 return;
             struct group *empty = s->active;
             group_reset(empty);

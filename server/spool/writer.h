@@ -70,6 +70,7 @@ struct spool {
     struct group groups[2];
     struct group *gather;
     struct group *active;
+    clock_ns lazy_due;    /* when lazy records of @gather are written without others */
     uint32_t active_next; /* first record of @active without a place */
     struct extent_pool extents;
     struct record_result results[RCPT_COUNT_HARD_MAX]; /* used within one call */

@@ -772,6 +772,7 @@ static void slow_store(struct simworld *w)
         CHECK_PEER(w, peers[i], count_code(w, peers[i], 250) == 4 && last_code(w, peers[i]) == 221);
     }
     sim_set_disk(w->ring, NS_PER_MS);
+    simworld_run(w, SECONDS(25)); /* what is said about their replies is still being written */
     finish(w);
 }
 
@@ -959,19 +960,32 @@ static void early_replies(struct simworld *w)
     simpeer_shutdown(lmtp);
     simworld_run(w, SECONDS(230));
     CHECK_WORLD(w, w->shard.conn_count == 3);
-    simworld_run(w, SECONDS(10)); /* the reply budget ends: no reply would be true */
+    simworld_run(w, SECONDS(10)); /* the reply budget ends: 451 in place (DUP-15) */
     await_closed(w, prdr, SECONDS(1));
-    CHECK_PEER(w, prdr, codes_of(w, prdr).count == 7);
-    CHECK_PEER(w, smtp, codes_of(w, smtp).count == 6);
+    CHECK_PEER(w, prdr, codes_of(w, prdr).count == 11);
+    CHECK_PEER(w, prdr, codes_of(w, prdr).at[7] == 451 && codes_of(w, prdr).at[8] == 550);
+    CHECK_PEER(w, prdr, codes_of(w, prdr).at[9] == 450 && last_code(w, prdr) == 221);
+    await_closed(w, lmtp, SECONDS(1));
+    CHECK_PEER(w, lmtp, codes_of(w, lmtp).count == 9);
+    CHECK_PEER(w, lmtp, codes_of(w, lmtp).at[7] == 451 && last_code(w, lmtp) == 221);
+    CHECK_PEER(w, smtp, codes_of(w, smtp).count == 8 && last_code(w, smtp) == 221);
+    CHECK_PEER(w, smtp, codes_of(w, smtp).at[6] == 451);
+    CHECK_WORLD(w, simworld_metric(w, METRIC_BUDGETS_ENDED) == 3);
+    CHECK_WORLD(w, simworld_logged(w, "waiting_for=store") == 3);
     sim_set_disk(w->ring, NS_PER_MS);
-    simworld_run(w, SECONDS(7200));
+    simworld_run(w, SECONDS(7200)); /* what was being written is stored, and removed */
     await_home(w, SECONDS(7200));
-    CHECK_WORLD(w, simworld_logged(w, "client_gone=true") == 3);
-    CHECK_WORLD(w, simworld_logged(w, "listener=lmtp helo=c.example dialect=lmtp") == 1);
-    CHECK_WORLD(w, simworld_logged(w, "listener=smtp helo=c.example dialect=prdr") == 1);
-    CHECK_WORLD(w, simworld_logged(w, "listener=smtp helo=c.example dialect=smtp") == 1);
+    CHECK_WORLD(w, simworld_logged(w, "budget_ended=true") == 3);
+    uint64_t late_count = simworld_metric(w, METRIC_COMMITS_LATE);
+    CHECK_WORLD(w, late_count >= 1 && late_count <= 3);
+    CHECK_WORLD(w, simworld_logged(w, "event=commit_late") == late_count);
+    CHECK_WORLD(w, spool_counters(w->shard.spool)->voided == late_count);
+    CHECK_WORLD(w, simworld_logged(w, "listener=lmtp helo=c.example dialect=lmtp") == 2);
+    CHECK_WORLD(w, simworld_logged(w, "listener=smtp helo=c.example dialect=prdr") == 2);
+    CHECK_WORLD(w, simworld_logged(w, "listener=smtp helo=c.example dialect=smtp") == 2);
     simworld_drain(w, SECONDS(5));
     simworld_end(w);
+    CHECK_WORLD(w, store_count(w->store) == 0);
     simworld_remove(w);
     begin(w); /* and when it comes in time */
     prdr = dial(w, SIMWORLD_SMTP);

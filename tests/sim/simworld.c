@@ -149,6 +149,7 @@ struct simworld_setup simworld_setup(uint64_t seed)
                 .block_ns_max = 30 * NS_PER_S,
                 .content_ns_max = 600 * NS_PER_S,
                 .send_ns_max = 20 * NS_PER_S,
+                .reply_ns_max = 240 * NS_PER_S,
                 .bytes_per_second_min = 10,
                 .content_grace_ns = 30 * NS_PER_S,
             },

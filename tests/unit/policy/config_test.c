@@ -895,7 +895,9 @@ static const char *other_value(const struct knob *k)
         snprintf(text, sizeof(text), "%llu Other", (unsigned long long)k->min);
         return text;
     case KNOB_TEXTS:
-        return "alice";
+        return strcmp(k->name, "networks") == 0 ? "192.0.2.1" : "alice";
+    case KNOB_DELAY:
+        return "uniform:1s-2min";
     }
     UNREACHABLE();
 }
@@ -904,7 +906,10 @@ static const char *other_value(const struct knob *k)
 static void each_setting_is_reloaded_or_reported(void **state)
 {
     (void)state;
-    static const char with_all[] = "hostname = mx.example.org; class default { }\n" LISTENER DOMAIN;
+    static const char with_all[] =
+        "hostname = mx.example.org; class default { }\n"
+        "client in { networks = 10.0.0.0/8; helo = \"*.example\"; reply_budget = 25s }\n" LISTENER
+            DOMAIN;
     struct config *old = load(with_all);
     for (size_t i = 0; i < config_knob_count; i++) {
         const struct knob *k = &config_knobs[i];
