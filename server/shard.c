@@ -359,7 +359,8 @@ static void give_up(struct shard *sh)
         if (!pool_is_taken(&sh->txns, i))
             continue;
         const struct txn *t = pool_at(&sh->txns, i);
-        doubtful_count += t->state == TXN_COMMITTING || t->is_storing || t->is_void;
+        bool is_committing = t->state == TXN_COMMITTING || t->is_storing;
+        doubtful_count += t->is_void || (is_committing && !t->is_replied);
     }
     sh->is_hung = true;
     txnlog_hung(sh, doubtful_count);

@@ -275,11 +275,23 @@ static bool has_refusal(const struct txn *t)
     return false;
 }
 
+/* Somebody was accepted by RCPT, has no line in the block, and no answer in time: only the last reply
+ * can tell, so it will be negative for all (DEF-15). */
+static bool has_lost_silently(struct txn *t)
+{
+    for (uint32_t i = 0; i < t->rcpt_count && session_of(t) != NULL; i++)
+        if (t->verdicts[i].action == POLICY_DEFER && !session_has_line(&t->conn->session, i))
+            return true;
+    return false;
+}
+
 /* Everybody is decided, and what had to be stored before its reply is. */
 static void work_end(struct shard *sh, struct txn *t)
 {
     struct conn *c = t->conn;
     timer_disarm(&t->timer);
+    if (has_lost_silently(t))
+        rcpts_defer(t, true, ANSWER(STATUS_DECISION_TIMEOUT));
     if (!t->takes_each) {
         txn_commit_decided(sh, t);
         if (c != NULL)

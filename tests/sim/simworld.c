@@ -66,6 +66,15 @@ static struct policy *policy_make(bool is_closed)
     struct policy_class strict = class_make(SLICE_LIT("strict"), POLICY_ACCEPT);
     struct policy_class discard = class_make(SLICE_LIT("discard"), POLICY_DISCARD);
     struct policy_class hold = class_make(SLICE_LIT("hold"), POLICY_QUARANTINE);
+    struct policy_class slow = class_make(SLICE_LIT("slow"), POLICY_ACCEPT);
+    struct policy_class slowstrict = class_make(SLICE_LIT("slowstrict"), POLICY_ACCEPT);
+    struct policy_class slower = class_make(SLICE_LIT("slower"), POLICY_ACCEPT);
+    slow.delay = slowstrict.delay =
+        (struct delay){.kind = DELAY_CONSTANT, .low = SIMWORLD_SLOW_NS};
+    slower.delay = (struct delay){.kind = DELAY_CONSTANT, .low = 3 * SIMWORLD_SLOW_NS};
+    slow.score_reject = POLICY_SCORE_OFF;
+    slower.score_reject = POLICY_SCORE_OFF;
+    slowstrict.score_reject = 1000;
     small.size_max = SIMWORLD_SMALL_BYTES_MAX;
     small.score_reject = POLICY_SCORE_OFF;
     strict.score_reject = 1000;
@@ -74,12 +83,18 @@ static struct policy *policy_make(bool is_closed)
                                               "small@mx.example small\n"
                                               "strict@mx.example strict\n"
                                               "discard@mx.example discard\n"
-                                              "quarantine@mx.example hold\n");
+                                              "quarantine@mx.example hold\n"
+                                              "slow@mx.example slow\n"
+                                              "slower@mx.example slower\n"
+                                              "slowstrict@mx.example slowstrict\n");
     bool is_made = policy_build_begin(&options, &b) == 0 &&
                    policy_build_class(b, &small, &class_idx) == POLICY_BUILD_OK &&
                    policy_build_class(b, &strict, &class_idx) == POLICY_BUILD_OK &&
                    policy_build_class(b, &discard, &class_idx) == POLICY_BUILD_OK &&
                    policy_build_class(b, &hold, &class_idx) == POLICY_BUILD_OK &&
+                   policy_build_class(b, &slow, &class_idx) == POLICY_BUILD_OK &&
+                   policy_build_class(b, &slower, &class_idx) == POLICY_BUILD_OK &&
+                   policy_build_class(b, &slowstrict, &class_idx) == POLICY_BUILD_OK &&
                    policy_build_domain(b, SLICE_LIT("mx.example"), 0, &domain) == POLICY_BUILD_OK &&
                    table_new_text(list, true, &t, &error) == 0 &&
                    policy_build_table(b, t, &table, &unknown) == POLICY_BUILD_OK &&
@@ -201,6 +216,8 @@ void simworld_begin(struct simworld *w, const struct simworld_setup *setup)
     struct shard_options options = {
         .listener_count = SIMWORLD_LISTENER_COUNT,
         .listeners = w->listeners,
+        .clients = setup->clients,
+        .client_count = setup->client_count,
         .limits = setup->limits,
         .spool_dir = w->spool_dir,
         .durability = setup->durability,
@@ -259,6 +276,7 @@ void simworld_check_home(struct simworld *w)
     CHECK_WORLD(w, pool_used_count(&sh->conns) == 0);
     CHECK_WORLD(w, pool_used_count(&sh->txns) == 0);
     CHECK_WORLD(w, pool_used_count(&sh->held) == 0);
+    CHECK_WORLD(w, pool_used_count(&sh->doubts) == 0);
     CHECK_WORLD(w, pool_used_count(&sh->chunks.pool) == 0);
     for (uint32_t i = 0; i < TXN_RCPT_TABLE_COUNT; i++)
         CHECK_WORLD(w, pool_used_count(&sh->rcpt_tables[i]) == 0);

@@ -4,7 +4,8 @@
  * programs of this folder have in common.
  *
  * Recipients at mx.example: any@, small@ (at most SIMWORLD_SMALL_BYTES_MAX octets), strict@ (no
- * SIMWORLD_EVIL_TEXT in the content), discard@ and quarantine@.
+ * SIMWORLD_EVIL_TEXT in the content), discard@ and quarantine@; slow@, slowstrict@ (as strict@) and
+ * slower@, on whom the work takes SIMWORLD_SLOW_NS, and three times that.
  */
 #ifndef SIMWORLD_H
 #define SIMWORLD_H
@@ -16,6 +17,7 @@
 #define SIMWORLD_SMALL_BYTES_MAX 2000
 #define SIMWORLD_EVIL_TEXT "EVIL-WORD-FOR-STRICT-PEOPLE"
 #define SIMWORLD_SIZE_MAX 1000000
+#define SIMWORLD_SLOW_NS (30 * NS_PER_S)
 
 enum simworld_listener { SIMWORLD_SMTP, SIMWORLD_LMTP, SIMWORLD_LISTENER_COUNT };
 
@@ -26,6 +28,8 @@ struct simworld_setup {
     uint64_t segment_bytes;
     bool links_replies;
     struct listener_options listener; /* for both, but for name and protocol */
+    const struct patience_client *clients;
+    uint32_t client_count;
     bool is_unix;                     /* the LMTP listener is a unix socket */
 };
 

@@ -1,0 +1,622 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * timing_cases.c - decisions that take time, on the simulated ring: when each recipient hears, what
+ * is stored by then, what the reply budget does, what a client who leaves makes of it, and who is
+ * in doubt afterwards (DUP-1 to DUP-23).
+ *
+ * Usage: timing_cases [CASE]
+ */
+#include "simworld.h"
+#include "../support/testscan.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SECONDS(n) ((uint64_t)(n)*NS_PER_S)
+#define SLOW "RCPT TO:<slow@mx.example>\r\n"
+#define SLOWER "RCPT TO:<slower@mx.example>\r\n"
+#define SLOWSTRICT "RCPT TO:<slowstrict@mx.example>\r\n"
+#define ANY "RCPT TO:<any@mx.example>\r\n"
+#define PLAIN "DATA\r\nSubject: timing\r\n\r\nhello\r\n.\r\n"
+#define EVIL "DATA\r\nSubject: timing\r\n\r\n" SIMWORLD_EVIL_TEXT "\r\n.\r\n"
+
+static struct simpeer *dial(struct simworld *w, enum simworld_listener l, const char *mail,
+                            const char *rest)
+{
+    struct simpeer *p = simpeer_connect(w->ring, w->listen_fds[l]);
+    simpeer_send(p, l == SIMWORLD_LMTP ? SLICE_LIT("LHLO c.example\r\n")
+                                       : SLICE_LIT("EHLO c.example\r\n"));
+    simpeer_send(p, slice_str(mail));
+    simpeer_send(p, slice_str(rest));
+    return p;
+}
+
+static void say(struct simpeer *p, const char *text)
+{
+    simpeer_send(p, slice_str(text));
+}
+
+/* What came after 354, each line's first three characters, "+" for a line that goes on. */
+static void check_codes(struct simworld *w, const struct simpeer *p, const char *expected)
+{
+    char text[512] = "";
+    size_t len = 0;
+    struct slice left = simpeer_received(p);
+    bool is_after = false;
+    while (left.len > 0) {
+        size_t end = slice_find(left, '\n');
+        if (end == left.len || len + 8 > sizeof(text))
+            break;
+        if (is_after)
+            len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%.3s%s", len > 0 ? " " : "",
+                                    (const char *)left.ptr, left.ptr[3] == '-' ? "+" : "");
+        is_after |= memcmp(left.ptr, "354", 3) == 0;
+        left = slice_from(left, end + 1);
+    }
+    if (strcmp(text, expected) != 0)
+        fprintf(stderr, "expected \"%s\", got \"%s\"\n", expected, text);
+    CHECK_PEER(w, p, strcmp(text, expected) == 0);
+}
+
+static struct simworld_setup setup_of(uint64_t t0, bool is_concurrent)
+{
+    struct simworld_setup setup = simworld_setup(1);
+    if (t0 > 0)
+        setup.listener.content_delay = (struct delay){.kind = DELAY_CONSTANT, .low = t0};
+    setup.listener.works_side_by_side = is_concurrent;
+    setup.listener.reply_ns_max = SECONDS(3000);
+    return setup;
+}
+
+/* Runs until nobody is left, ends the world, and opens what is stored. */
+static void end(struct simworld *w)
+{
+    for (int i = 0; i < 6000 && pool_used_count(&w->shard.txns) > 0; i++)
+        simworld_run(w, SECONDS(1));
+    simworld_run(w, SECONDS(3));
+    simworld_drain(w, SECONDS(5));
+    simworld_check_home(w);
+    simworld_end(w);
+}
+
+/* The one message that is stored has @rcpt_count recipients; 0: there is none. */
+static void check_stored(struct simworld *w, uint32_t rcpt_count)
+{
+    struct store_message m;
+    struct store_damage damage;
+    CHECK_WORLD(w, store_damage_count(w->store) == 0);
+    CHECK_WORLD(w, store_count(w->store) == (rcpt_count > 0 ? 1 : 0));
+    if (rcpt_count == 0)
+        return;
+    CHECK_WORLD(w, store_load(w->store, 0, &m, &damage) == 0);
+    if (m.active_count + m.held_count != rcpt_count)
+        fprintf(stderr, "%u recipients expected, %u found\n", rcpt_count,
+                m.active_count + m.held_count);
+    CHECK_WORLD(w, m.active_count + m.held_count == rcpt_count);
+    CHECK_WORLD(w, store_content(w->store, 0, NULL, NULL, &damage) == 0);
+    store_message_free(&m);
+}
+
+static bool is_doubtful(struct simworld *w, uint32_t message_idx)
+{
+    struct store_message m;
+    struct store_damage damage;
+    CHECK_WORLD(w, store_load(w->store, message_idx, &m, &damage) == 0);
+    bool result = m.is_doubtful;
+    store_message_free(&m);
+    return result;
+}
+
+/* --- verdicts over time ------------------------------------------------------------------------ */
+
+/* DUP-6: the k-th reply at T0 + k*Tr, one after another, each recipient stored before it. */
+static void lmtp_streams(struct simworld *w)
+{
+    struct simworld_setup setup = setup_of(SECONDS(60), false);
+    simworld_begin(w, &setup);
+    struct simpeer *p =
+        dial(w, SIMWORLD_LMTP, "MAIL FROM:<c@c.example>\r\n", SLOW SLOWSTRICT SLOW SLOW EVIL);
+    simworld_run(w, SECONDS(89));
+    check_codes(w, p, "");
+    simworld_run(w, SECONDS(2));
+    check_codes(w, p, "250");
+    simworld_run(w, SECONDS(30));
+    check_codes(w, p, "250 550");
+    simworld_run(w, SECONDS(30));
+    check_codes(w, p, "250 550 250");
+    simworld_power_cut(w); /* P2: two were answered 2xx */
+    simworld_run(w, SECONDS(30));
+    check_codes(w, p, "250 550 250 250");
+    say(p, "QUIT\r\n");
+    end(w);
+    check_stored(w, 2);
+    simworld_remove(w);
+}
+
+/* All that were answered 2xx are there in the end, and the refused one is not. */
+static void lmtp_stores(struct simworld *w)
+{
+    struct simworld_setup setup = setup_of(0, false);
+    simworld_begin(w, &setup);
+    struct simpeer *p = dial(w, SIMWORLD_LMTP, "MAIL FROM:<c@c.example>\r\n",
+                             ANY SLOWSTRICT SLOW "RCPT TO:<quarantine@mx.example>\r\n"
+                                                 "RCPT TO:<discard@mx.example>\r\n" EVIL "QUIT\r\n");
+    simworld_run(w, SECONDS(1));
+    check_codes(w, p, "250"); /* no work on him */
+    simworld_run(w, SECONDS(60));
+    check_codes(w, p, "250 550 250 250 250 221");
+    end(w);
+    check_stored(w, 3);
+    simworld_remove(w);
+}
+
+/* Verdicts come out of order; slots keep it. */
+static void out_of_order(struct simworld *w)
+{
+    struct simworld_setup setup = setup_of(0, true);
+    simworld_begin(w, &setup);
+    struct simpeer *p =
+        dial(w, SIMWORLD_LMTP, "MAIL FROM:<c@c.example>\r\n", SLOW SLOWER SLOWSTRICT SLOW EVIL);
+    struct simpeer *prdr =
+        dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example> PRDR\r\n", SLOWER SLOW EVIL);
+    simworld_run(w, SECONDS(31));
+    check_codes(w, p, "250");
+    check_codes(w, prdr, "353");
+    simworld_run(w, SECONDS(58));
+    check_codes(w, p, "250");
+    simworld_run(w, SECONDS(2));
+    check_codes(w, p, "250 250 550 250");
+    check_codes(w, prdr, "353 250 250 250");
+    say(p, "QUIT\r\n");
+    say(prdr, "QUIT\r\n");
+    end(w);
+    CHECK_WORLD(w, store_count(w->store) == 2);
+    simworld_remove(w);
+}
+
+/* PRDR-17, PRDR-29, DUP-19: 353 at once, lines as decided, nothing stored before the last reply. */
+static void prdr_promises(struct simworld *w)
+{
+    struct simworld_setup setup = setup_of(SECONDS(60), false);
+    simworld_begin(w, &setup);
+    struct simpeer *p =
+        dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example> PRDR\r\n", SLOW SLOWSTRICT SLOW EVIL);
+    simworld_run(w, SECONDS(1));
+    check_codes(w, p, "353");
+    simworld_run(w, SECONDS(90));
+    check_codes(w, p, "353 250");
+    simworld_run(w, SECONDS(30));
+    check_codes(w, p, "353 250 550");
+    simworld_power_cut(w);
+    simworld_run(w, SECONDS(30));
+    check_codes(w, p, "353 250 550 250 250");
+    say(p, "QUIT\r\n");
+    end(w);
+    check_stored(w, 0);
+    simworld_remove(w);
+}
+
+/* PRDR-25: lines that were promises, and a store that fails: the last reply says so. */
+static void prdr_breaks_promise(struct simworld *w)
+{
+    struct simworld_setup setup = setup_of(SECONDS(2), false);
+    simworld_begin(w, &setup);
+    struct simpeer *p = dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example> PRDR\r\n",
+                             SLOW "RCPT TO:<discard@mx.example>\r\n" SLOW PLAIN);
+    simworld_run(w, SECONDS(50));
+    check_codes(w, p, "353 250 250");
+    sim_set_faults(w->ring, 0, 100);
+    simworld_run(w, SECONDS(13));
+    sim_set_faults(w->ring, 0, 0);
+    simworld_run(w, SECONDS(2));
+    CHECK_PEER(w, p, !simpeer_is_closed(p) || simpeer_is_ended(p));
+    struct slice all = simpeer_received(p);
+    CHECK_PEER(w, p, memmem(all.ptr, all.len, "250 2.0.0 stored as", 19) != NULL); /* his line */
+    if (!simpeer_is_ended(p)) /* else the store stopped: no last reply at all */
+        check_codes(w, p, "353 250 250 250 451");
+    simpeer_reset(p);
+    end(w);
+    check_stored(w, 0);
+    simworld_remove(w);
+}
+
+/* DEF-18, DEF-19: 353 after the work on the content; a reply at least every minute. */
+static void deferrals_keep_pace(struct simworld *w)
+{
+    struct simworld_setup setup = setup_of(SECONDS(100), false);
+    simworld_begin(w, &setup);
+    /* The class of slowstrict@ looks at the content, so he is told 352; slower@ is not. */
+    struct simpeer *p = dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example> DEFERRALS\r\n",
+                             SLOWSTRICT SLOWSTRICT SLOWSTRICT PLAIN);
+    simworld_run(w, SECONDS(99));
+    check_codes(w, p, "");
+    simworld_run(w, SECONDS(2));
+    check_codes(w, p, "353");
+    simworld_run(w, SECONDS(30));
+    check_codes(w, p, "353 250");
+    simworld_run(w, SECONDS(61));
+    check_codes(w, p, "353 250 250 250 250");
+    struct simpeer *late = dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example> DEFERRALS\r\n",
+                                SLOW SLOWER SLOWSTRICT PLAIN);
+    simworld_run(w, SECONDS(101));
+    check_codes(w, late, "353");
+    simworld_run(w, SECONDS(51)); /* his turn would be 150 s after 353 */
+    check_codes(w, late, "353 451");
+    simworld_run(w, SECONDS(51)); /* and the last reply is due, which speaks for those without */
+    check_codes(w, late, "353 451 451");
+    say(p, "QUIT\r\n");
+    say(late, "QUIT\r\n");
+    end(w);
+    check_stored(w, 3);
+    simworld_remove(w);
+}
+
+/* EXD-10, HOL-9, INL-2: when each opens, and that its recipients are stored before their lines. */
+static void other_blocks(struct simworld *w)
+{
+    struct simworld_setup setup = setup_of(SECONDS(60), false);
+    simworld_begin(w, &setup);
+    struct simpeer *exdata = dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example> EXDATA\r\n",
+                                  SLOW SLOWSTRICT SLOW EVIL);
+    struct simpeer *wrapped = dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example> XRCPT250\r\n",
+                                   SLOW SLOWSTRICT SLOW EVIL);
+    struct simpeer *alike =
+        dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example> EXDATA\r\n", SLOW SLOW PLAIN);
+    simworld_run(w, SECONDS(1));
+    check_codes(w, exdata, "");
+    check_codes(w, wrapped, "250+");
+    simworld_run(w, SECONDS(90)); /* one line a minute says that it works (HOL-10) */
+    check_codes(w, wrapped, "250+ 250+ 250+");
+    check_codes(w, exdata, "");
+    simworld_run(w, SECONDS(30));
+    check_codes(w, exdata, "558+ 558+");
+    check_codes(w, wrapped, "250+ 250+ 250+ 250+");
+    check_codes(w, alike, "250");
+    simworld_power_cut(w);
+    simworld_run(w, SECONDS(30));
+    check_codes(w, exdata, "558+ 558+ 558");
+    check_codes(w, wrapped, "250+ 250+ 250+ 250+ 250+ 250");
+    say(exdata, "QUIT\r\n");
+    say(wrapped, "QUIT\r\n");
+    say(alike, "QUIT\r\n");
+    end(w);
+    CHECK_WORLD(w, store_count(w->store) == 3);
+    uint32_t rcpt_count = 0;
+    for (uint32_t i = 0; i < 3; i++) {
+        struct store_message m;
+        struct store_damage damage;
+        CHECK_WORLD(w, store_load(w->store, i, &m, &damage) == 0);
+        rcpt_count += m.active_count;
+        store_message_free(&m);
+    }
+    CHECK_WORLD(w, rcpt_count == 1 + 1 + 2); /* when the power was cut */
+    simworld_remove(w);
+}
+
+/* --- the reply budget --------------------------------------------------------------------------- */
+
+/* DUP-15: who is not decided when it ends is told 451 4.4.7 in place; nothing of him is stored. */
+static void budget_ends(struct simworld *w)
+{
+    struct simworld_setup setup = setup_of(SECONDS(60), false);
+    setup.listener.reply_ns_max = SECONDS(100);
+    simworld_begin(w, &setup);
+    struct simpeer *lmtp =
+        dial(w, SIMWORLD_LMTP, "MAIL FROM:<c@c.example>\r\n", SLOW SLOWSTRICT SLOW EVIL);
+    struct simpeer *prdr =
+        dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example> PRDR\r\n", SLOW SLOWSTRICT SLOW PLAIN);
+    struct simpeer *smtp = dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example>\r\n", SLOW SLOW PLAIN);
+    struct simpeer *exdata =
+        dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example> EXDATA\r\n", SLOW SLOW PLAIN);
+    struct simpeer *wrapped =
+        dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example> XRCPT250\r\n", SLOW SLOW PLAIN);
+    simworld_run(w, SECONDS(99));
+    check_codes(w, lmtp, "250");
+    check_codes(w, prdr, "353 250");
+    check_codes(w, smtp, "");
+    check_codes(w, exdata, "");
+    simworld_run(w, SECONDS(2));
+    check_codes(w, lmtp, "250 451 451");
+    check_codes(w, prdr, "353 250 451 451 250");
+    check_codes(w, smtp, "451");
+    check_codes(w, exdata, "558+ 558");
+    check_codes(w, wrapped, "250+ 250+ 250+ 250+ 250");
+    CHECK_WORLD(w, simworld_metric(w, METRIC_BUDGETS_ENDED) == 5);
+    CHECK_WORLD(w, simworld_logged(w, "event=reply_budget_ended") == 5);
+    CHECK_WORLD(w, simworld_logged(w, "waiting_for=decision") == 5);
+    say(lmtp, "QUIT\r\n");
+    say(prdr, "QUIT\r\n");
+    say(smtp, "QUIT\r\n");
+    say(exdata, "QUIT\r\n");
+    say(wrapped, "QUIT\r\n");
+    end(w);
+    CHECK_WORLD(w, store_count(w->store) == 4); /* all but plain SMTP's, one recipient each */
+    for (uint32_t i = 0; i < 4; i++) {
+        struct store_message m;
+        struct store_damage damage;
+        CHECK_WORLD(w, store_load(w->store, i, &m, &damage) == 0);
+        CHECK_WORLD(w, m.active_count == 1);
+        store_message_free(&m);
+    }
+    simworld_remove(w);
+}
+
+/* The budget is shorter for clients that are known to be impatient. */
+static void impatient_clients(struct simworld *w)
+{
+    static struct patience_network loopback;
+    const struct slice names[] = {SLICE_LIT("*.hasty.example"), SLICE_LIT("mox")};
+    const struct patience_client clients[] = {
+        {.helos = names, .helo_count = 2, .reply_ns = SECONDS(25)},
+        {.networks = &loopback, .network_count = 1, .reply_ns = SECONDS(45)},
+    };
+    struct simworld_setup setup = setup_of(SECONDS(60), false);
+    setup.listener.reply_ns_max = SECONDS(100);
+    setup.clients = clients;
+    setup.client_count = 2;
+    CHECK_WORLD(w, patience_network_parse(SLICE_LIT("127.0.0.0/8"), &loopback));
+    simworld_begin(w, &setup);
+    struct simpeer *hasty = simpeer_connect(w->ring, w->listen_fds[SIMWORLD_SMTP]);
+    say(hasty, "EHLO a.b.HASTY.example\r\nMAIL FROM:<c@c.example>\r\n" SLOW PLAIN);
+    struct simpeer *other =
+        dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example> PRDR\r\n", SLOW ANY PLAIN);
+    simworld_run(w, SECONDS(24));
+    check_codes(w, hasty, "");
+    simworld_run(w, SECONDS(2));
+    check_codes(w, hasty, "451");
+    check_codes(w, other, "353");
+    simworld_run(w, SECONDS(18));
+    check_codes(w, other, "353");
+    simworld_run(w, SECONDS(2));
+    check_codes(w, other, "353 451 451 451");
+    say(hasty, "QUIT\r\n");
+    say(other, "QUIT\r\n");
+    end(w);
+    check_stored(w, 0);
+    simworld_remove(w);
+}
+
+/* A commit that is under way when the budget ends: 451 in place, and it does not count (DUP-15). */
+static void budget_ends_in_store(struct simworld *w)
+{
+    struct simworld_setup setup = setup_of(0, false);
+    setup.listener.reply_ns_max = SECONDS(50);
+    simworld_begin(w, &setup);
+    struct simpeer *lmtp = dial(w, SIMWORLD_LMTP, "MAIL FROM:<c@c.example>\r\n", ANY SLOW SLOW PLAIN);
+    simworld_run(w, SECONDS(20));
+    check_codes(w, lmtp, "250");
+    sim_set_disk(w->ring, SECONDS(3600));
+    simworld_run(w, SECONDS(29)); /* the second is being stored, the third at work */
+    check_codes(w, lmtp, "250");
+    simworld_run(w, SECONDS(2));
+    check_codes(w, lmtp, "250 451 451");
+    sim_set_disk(w->ring, NS_PER_MS);
+    say(lmtp, "QUIT\r\n");
+    simworld_run(w, SECONDS(7200)); /* it is stored late, and removed */
+    CHECK_WORLD(w, simworld_metric(w, METRIC_COMMITS_LATE) == 1);
+    CHECK_WORLD(w, simworld_logged(w, "event=commit_late") == 1);
+    CHECK_WORLD(w, simworld_logged(w, "outcome=removed") == 1);
+    end(w);
+    check_stored(w, 1);
+    simworld_remove(w);
+}
+
+/* --- vanished clients --------------------------------------------------------------------------- */
+
+enum leaving { LEAVES_BY_RESET, LEAVES_BY_EOF, LEAVES_BY_CLOSE, LEAVES_COUNT };
+
+static void leave(struct simpeer *p, enum leaving how)
+{
+    if (how == LEAVES_BY_RESET)
+        simpeer_reset(p);
+    else if (how == LEAVES_BY_EOF)
+        simpeer_shutdown(p);
+    else
+        simpeer_close(p);
+}
+
+/* DUP-17, PRDR-31: noticed while the server works; nothing is stored, its memory is free at once. */
+static void vanished(struct simworld *w)
+{
+    for (int how = 0; how < LEAVES_COUNT; how++) {
+        struct simworld_setup setup = setup_of(SECONDS(60), false);
+        simworld_begin(w, &setup);
+        struct simpeer *peers[] = {
+            dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example>\r\n", SLOW PLAIN),
+            dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example> PRDR\r\n", SLOW SLOW PLAIN),
+            dial(w, SIMWORLD_LMTP, "MAIL FROM:<c@c.example>\r\n", SLOW SLOW PLAIN),
+            dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example>\r\n", SLOW PLAIN "NOOP\r\nQU"),
+        };
+        simworld_run(w, SECONDS(30));
+        CHECK_WORLD(w, pool_used_count(&w->shard.txns) == ARRAY_COUNT(peers));
+        for (size_t i = 0; i < ARRAY_COUNT(peers); i++)
+            leave(peers[i], (enum leaving)how);
+        simworld_run(w, SECONDS(1));
+        CHECK_WORLD(w, pool_used_count(&w->shard.txns) == 0);
+        CHECK_WORLD(w, simworld_metric(w, METRIC_TXNS_ABORTED) == ARRAY_COUNT(peers));
+        CHECK_WORLD(w, simworld_logged(w, "event=aborted") == ARRAY_COUNT(peers));
+        end(w);
+        check_stored(w, 0);
+        simworld_remove(w);
+    }
+}
+
+/* PRDR-33: the end of his side with QUIT received is no leaving, however QUIT arrived. */
+static void half_closed(struct simworld *w)
+{
+    struct simworld_setup setup = setup_of(SECONDS(60), false);
+    simworld_begin(w, &setup);
+    struct simpeer *prdr =
+        dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example> PRDR\r\n", SLOW SLOW PLAIN "QUIT\r\n");
+    struct simpeer *split = dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example>\r\n", SLOW PLAIN "QU");
+    simworld_run(w, SECONDS(1));
+    say(split, "I");
+    simworld_run(w, SECONDS(1));
+    say(split, "T\r\n");
+    simpeer_shutdown(prdr);
+    simpeer_shutdown(split);
+    simworld_run(w, SECONDS(200));
+    check_codes(w, prdr, "353 250 250 250 221");
+    check_codes(w, split, "250 221");
+    end(w);
+    CHECK_WORLD(w, store_count(w->store) == 2);
+    simworld_remove(w);
+}
+
+/* What waits in front of the disk is dropped when its client leaves; what is being written is not. */
+static void vanished_in_store(struct simworld *w)
+{
+    struct simworld_setup setup = simworld_setup(1);
+    simworld_begin(w, &setup);
+    simworld_run(w, SECONDS(1));
+    sim_hang_disk(w->ring, ring_now(w->ring) + SECONDS(60), false);
+    struct simpeer *first = dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example>\r\n", ANY PLAIN);
+    simworld_run(w, SECONDS(5));
+    struct simpeer *second = dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example>\r\n", ANY PLAIN);
+    struct simpeer *third = dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example>\r\n", ANY PLAIN);
+    simworld_run(w, SECONDS(5));
+    simpeer_reset(first);
+    simpeer_reset(second);
+    simpeer_shutdown(third);
+    simworld_run(w, SECONDS(1));
+    CHECK_WORLD(w, simworld_logged(w, "event=aborted") == 2);
+    simworld_run(w, SECONDS(60));
+    CHECK_WORLD(w, simworld_logged(w, "client_gone=true") == 1);
+    end(w);
+    check_stored(w, 1);
+    CHECK_WORLD(w, is_doubtful(w, 0));
+    simworld_remove(w);
+}
+
+/*
+ * DUP-6, DUP-7, DUP-10: T0 60 s, Tr 30 s, 10 recipients, and a client who waits for 300 s in all.
+ * S-stop stores what it has answered; S-run stores all: 2 copies over LMTP, 10 over PRDR.
+ */
+static void classic_example(struct simworld *w)
+{
+    for (int run = 0; run < 4; run++) {
+        bool is_lmtp = run % 2 == 0;
+        struct simworld_setup setup = setup_of(SECONDS(60), false);
+        setup.listener.finishes_vanished = run >= 2;
+        simworld_begin(w, &setup);
+        clock_ns start = ring_now(w->ring);
+        struct simpeer *p =
+            dial(w, is_lmtp ? SIMWORLD_LMTP : SIMWORLD_SMTP,
+                 is_lmtp ? "MAIL FROM:<c@c.example>\r\n" : "MAIL FROM:<c@c.example> PRDR\r\n",
+                 SLOW SLOW SLOW SLOW SLOW SLOW SLOW SLOW SLOW SLOW PLAIN);
+        simworld_run(w, start + SECONDS(301) - ring_now(w->ring));
+        check_codes(w, p,
+                    is_lmtp ? "250 250 250 250 250 250 250 250"
+                            : "353 250 250 250 250 250 250 250 250");
+        simpeer_reset(p);
+        end(w);
+        if (run < 2)
+            check_stored(w, is_lmtp ? 8 : 0);
+        else
+            check_stored(w, 10);
+        simworld_remove(w);
+    }
+}
+
+/* --- in doubt ----------------------------------------------------------------------------------- */
+
+/* DUP-23: a later command proves that the reply was read; QUIT or an end that was sent ahead, no. */
+static void doubt(struct simworld *w)
+{
+    static const struct {
+        const char *ahead, *later;
+        bool is_doubtful;
+    } rows[] = {
+        {"QUIT\r\n", NULL, true},          {"", NULL, true},
+        {"", "QUIT\r\n", false},           {"", "NOOP\r\n", false},
+        {"NOOP\r\n", NULL, true},          {"NOOP\r\n", "N", false},
+        {"RSET\r\nQUIT\r\n", NULL, true},
+    };
+    for (int l = 0; l < SIMWORLD_LISTENER_COUNT; l++)
+        for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+            struct simworld_setup setup = simworld_setup(1 + i);
+            char text[256];
+            snprintf(text, sizeof(text), ANY PLAIN "%s", rows[i].ahead);
+            simworld_begin(w, &setup);
+            struct simpeer *p =
+                dial(w, (enum simworld_listener)l, "MAIL FROM:<c@c.example>\r\n", text);
+            simworld_run(w, SECONDS(1));
+            if (rows[i].later != NULL)
+                say(p, rows[i].later);
+            simworld_run(w, SECONDS(1));
+            simpeer_shutdown(p);
+            simworld_run(w, SECONDS(3));
+            CHECK_WORLD(w, simworld_metric(w, METRIC_REPLIES_DOUBTFUL) == rows[i].is_doubtful);
+            CHECK_WORLD(w, simworld_metric(w, METRIC_REPLIES_READ) == !rows[i].is_doubtful);
+            CHECK_WORLD(w, simworld_logged(w, "event=reply_in_doubt") == rows[i].is_doubtful);
+            end(w);
+            check_stored(w, 1);
+            CHECK_WORLD(w, is_doubtful(w, 0) == rows[i].is_doubtful);
+            simworld_remove(w);
+        }
+}
+
+/* Several messages sent ahead by BDAT: all of them are known read by one later command. */
+static void doubt_of_several(struct simworld *w)
+{
+    static const char one[] = "MAIL FROM:<c@c.example>\r\n" ANY "BDAT 14 LAST\r\nSubject: x\r\n\r\n";
+    for (int is_read = 0; is_read < 2; is_read++) {
+        struct simworld_setup setup = simworld_setup(1);
+        simworld_begin(w, &setup);
+        struct simpeer *p = dial(w, SIMWORLD_SMTP, one, one);
+        say(p, one);
+        simworld_run(w, SECONDS(1));
+        if (is_read)
+            say(p, "NOOP\r\n");
+        simworld_run(w, SECONDS(1));
+        simpeer_reset(p);
+        simworld_run(w, SECONDS(3));
+        CHECK_WORLD(w, simworld_metric(w, METRIC_REPLIES_DOUBTFUL) +
+                               simworld_metric(w, METRIC_REPLIES_READ) ==
+                           3);
+        CHECK_WORLD(w, simworld_metric(w, METRIC_REPLIES_DOUBTFUL) == (is_read ? 0 : 3));
+        end(w);
+        CHECK_WORLD(w, store_count(w->store) == 3);
+        simworld_remove(w);
+    }
+}
+
+static const struct {
+    const char *name;
+    void (*run)(struct simworld *w);
+} cases[] = {
+    {"lmtp_streams", lmtp_streams},
+    {"lmtp_stores", lmtp_stores},
+    {"out_of_order", out_of_order},
+    {"prdr_promises", prdr_promises},
+    {"prdr_breaks_promise", prdr_breaks_promise},
+    {"deferrals_keep_pace", deferrals_keep_pace},
+    {"other_blocks", other_blocks},
+    {"budget_ends", budget_ends},
+    {"impatient_clients", impatient_clients},
+    {"budget_ends_in_store", budget_ends_in_store},
+    {"vanished", vanished},
+    {"half_closed", half_closed},
+    {"vanished_in_store", vanished_in_store},
+    {"classic_example", classic_example},
+    {"doubt", doubt},
+    {"doubt_of_several", doubt_of_several},
+};
+
+int main(int argc, char **argv)
+{
+    static struct simworld w;
+    uint32_t count = 0;
+    if (testscan_init() < 0)
+        return 77;
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        if (argc > 1 && strcmp(argv[1], cases[i].name) != 0)
+            continue;
+        printf("%s\n", cases[i].name);
+        fflush(stdout);
+        cases[i].run(&w);
+        count++;
+    }
+    printf("%u cases passed\n", count);
+    return count > 0 ? 0 : 1;
+}
