@@ -12,7 +12,8 @@ struct conn;
 struct shard;
 struct shard_options;
 
-/* budget_ns() - the listener's, or a shorter one of a client section that fits by network or name. */
+/* budget_ns() - the listener's, or a shorter one of a client section that fits by network or name.
+ */
 clock_ns budget_ns(const struct shard_options *options, const struct conn *c);
 
 /* budget_due() - the next moment at which the client of a message that is being decided must hear

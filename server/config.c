@@ -237,7 +237,8 @@ static int count_sections(struct config_load *l, const struct conftree_node *roo
     c->clients = region_take(&c->memory, (counts[CONFIG_CLIENT] + 1) * sizeof(*c->clients));
     c->classes = region_take(&c->memory, (counts[CONFIG_CLASS] + 1) * sizeof(*c->classes));
     c->domains = region_take(&c->memory, (counts[CONFIG_DOMAIN] + 1) * sizeof(*c->domains));
-    bool has_all = c->listeners != NULL && c->clients != NULL && c->classes != NULL && c->domains != NULL;
+    bool has_all =
+        c->listeners != NULL && c->clients != NULL && c->classes != NULL && c->domains != NULL;
     return has_all ? 0 : config_fail_memory(l);
 }
 

@@ -7,18 +7,6 @@
  */
 #include "config_load.h"
 #include "base/assert.h"
-#include <arpa/inet.h>
-#include <netinet/in.h>
-
-/* Nobody but this machine can reach it. */
-static bool is_local(const struct listener_options *o)
-{
-    if (o->unix_path != NULL)
-        return true;
-    if (o->address.ss_family == AF_INET)
-        return ntohl(((const struct sockaddr_in *)&o->address)->sin_addr.s_addr) >> 24 == 127;
-    return IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)&o->address)->sin6_addr);
-}
 
 int config_delays(struct config_load *l)
 {
@@ -26,7 +14,7 @@ int config_delays(struct config_load *l)
     const struct config_listener *open = NULL;
     for (uint32_t i = 0; i < c->listener_count; i++) {
         const struct config_listener *listener = &c->listeners[i];
-        if (is_local(&listener->options) || listener->allows_delays != 0)
+        if (listener->options.may_delay)
             continue;
         if (listener->content_delay.kind != DELAY_NONE)
             return config_fail(l, config_line_of(listener->node, "content_delay"),
@@ -83,7 +71,8 @@ static int make_client(struct config_load *l, const struct config_client *client
 int config_clients(struct config_load *l)
 {
     struct config *c = l->config;
-    c->patient_clients = region_take(&c->memory, (c->client_count + 1) * sizeof(*c->patient_clients));
+    c->patient_clients =
+        region_take(&c->memory, (c->client_count + 1) * sizeof(*c->patient_clients));
     if (c->patient_clients == NULL)
         return config_fail_memory(l);
     for (uint32_t i = 0; i < c->client_count; i++) {

@@ -233,6 +233,7 @@ static void fill_options(const struct config *c, struct config_listener *listene
     o->content_grace_ns = listener->rate_grace_ns;
     o->reply_ns_max = listener->reply_ns_max;
     o->content_delay = listener->content_delay;
+    o->may_delay = listener->allows_delays != 0 || o->unix_path != NULL || is_loopback(&o->address);
     o->works_side_by_side = listener->works_side_by_side != 0;
     o->finishes_vanished = listener->finishes_vanished != 0;
 }

@@ -237,7 +237,7 @@ const struct knob config_knobs[] = {
      .doc = "Bytes a second of content, on average, below which a client is too slow: 421 4.4.2."},
     {CONFIG_LISTENER, KNOB_TIME, false, "rate_grace", "1min", FIELD(config_listener, rate_grace_ns),
      .min = NS_PER_S, .max = 24 * HOUR_NS, .doc = "When rate_min begins to count in a message."},
-    {CONFIG_LISTENER, KNOB_TIME, false, "reply_budget", "240s",
+    {CONFIG_LISTENER, KNOB_TIME, false, "reply_budget", "4min",
      FIELD(config_listener, reply_ns_max), .min = NS_PER_S, .max = HOUR_NS,
      .doc = "From the end of the content until everybody has his answer; who has none then gets "
             "451 4.4.7, and nothing of him is stored. Below the shortest patience of clients: many "

@@ -677,8 +677,7 @@ static const char *reason_to_drop(struct shard *sh, const struct conn *c)
         metrics_add(&sh->metrics, METRIC_CONNS_STUCK, 1);
         return "replies not read";
     }
-    if (c->txn != NULL && txn_is_deciding(c->txn) &&
-        now - c->txn->phases.end >= STUCK_NS_SCARCE) {
+    if (c->txn != NULL && txn_is_deciding(c->txn) && now - c->txn->phases.end >= STUCK_NS_SCARCE) {
         metrics_add(&sh->metrics, METRIC_POOL_EMPTY, 1);
         return "no memory for input"; /* sent ahead of the reply to a message */
     }
@@ -775,8 +774,7 @@ static void txn_let_go(struct shard *sh, struct conn *c)
 static struct slice held_tail(const struct conn *c, uint8_t memory[HELD_TAIL_BYTES])
 {
     size_t len = 0;
-    struct slice piece =
-        c->carry != NULL ? slice_of(c->carry->bytes, c->carry->len) : SLICE_EMPTY;
+    struct slice piece = c->carry != NULL ? slice_of(c->carry->bytes, c->carry->len) : SLICE_EMPTY;
     const struct held_window *h = c->held_first;
     for (;;) {
         if (piece.len > HELD_TAIL_BYTES)

@@ -154,8 +154,10 @@ static bool read_delay(const struct knob *k, struct knob_context *context, struc
 
 static void print_delay(const struct delay *d, FILE *out)
 {
-    static const char *const prefixes[] = {
-        [DELAY_NONE] = "off", [DELAY_CONSTANT] = "", [DELAY_UNIFORM] = "uniform:", [DELAY_EXP] = "exp:"};
+    static const char *const prefixes[] = {[DELAY_NONE] = "off",
+                                           [DELAY_CONSTANT] = "",
+                                           [DELAY_UNIFORM] = "uniform:",
+                                           [DELAY_EXP] = "exp:"};
     fputs(prefixes[d->kind], out);
     if (d->kind != DELAY_NONE)
         print_quantity(d->low, time_units, out);

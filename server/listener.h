@@ -35,9 +35,10 @@ struct listener_options { /* read-only while the server runs */
     uint64_t bytes_per_second_min; /* of content, after content_grace_ns; 0: no limit */
     clock_ns content_grace_ns;
     clock_ns reply_ns_max;      /* from the end of data to everybody's answer */
+    bool may_delay;             /* nobody else can reach it, or its owner has confirmed delays */
     struct delay content_delay; /* work before the first recipient's; for experiments */
     bool works_side_by_side;    /* on all recipients at once, else on one after another */
-    bool finishes_vanished;     /* goes on without a client who is gone: the S-run of DUP section 3 */
+    bool finishes_vanished; /* goes on without a client who is gone: the S-run of DUP section 3 */
 };
 
 struct listener {

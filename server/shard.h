@@ -59,7 +59,7 @@ struct shard_options {
     uint32_t shard_idx;
     uint32_t listener_count;
     const struct listener_options *listeners; /* outlive the shard */
-    const struct patience_client *clients;      /* likewise */
+    const struct patience_client *clients;    /* likewise */
     uint32_t client_count;
     struct shard_limits limits;
     bool incremental_buffers;

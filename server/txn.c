@@ -594,8 +594,7 @@ void txn_reply(struct shard *sh, struct txn *t, struct answer failure)
 }
 
 /* The Received field; the client's address and the names were checked when they were read. */
-static struct slice txn_trace(struct shard *sh, const struct txn *t, bool is_esmtp,
-                              struct buf *out)
+static struct slice txn_trace(struct shard *sh, const struct txn *t, bool is_esmtp, struct buf *out)
 {
     const struct conn *c = t->conn;
     struct trace_info info = {

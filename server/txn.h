@@ -63,9 +63,9 @@ struct txn_rcpt {
     uint16_t class_idx;
     uint16_t rcpt_code; /* what RCPT was answered (PRDR-20, DEF-5) */
     uint8_t notify;
-    uint8_t stage; /* enum txn_stage */
-    bool is_waiting;    /* the message was committed while he was not decided ... */
-    bool is_taken;      /* ... and a record about him followed */
+    uint8_t stage;       /* enum txn_stage */
+    bool is_waiting;     /* the message was committed while he was not decided ... */
+    bool is_taken;       /* ... and a record about him followed */
     uint32_t stored_idx; /* his place in the commit record */
     clock_ns due;        /* when the work on him ends */
 };

@@ -45,7 +45,7 @@ static bool is_stored_later(const struct txn *t, uint32_t i)
 
 static bool has_work(const struct txn *t)
 {
-    if (t->whole.status != STATUS_NONE)
+    if (t->whole.status != STATUS_NONE || !t->listener->may_delay)
         return false;
     if (t->listener->content_delay.kind != DELAY_NONE)
         return true;
@@ -211,8 +211,7 @@ static void forget_refused(struct shard *sh, struct txn *t)
     uint32_t count = 0;
     for (uint32_t i = 0; i < t->rcpt_count; i++)
         if (t->rcpts[i].is_waiting && !t->rcpts[i].is_taken)
-            changes[count++] =
-                (struct spool_change){SPOOL_RESULT_REFUSE, t->rcpts[i].stored_idx};
+            changes[count++] = (struct spool_change){SPOOL_RESULT_REFUSE, t->rcpts[i].stored_idx};
     if (count > 0)
         spool_refuse(sh->spool, t->message.proof.queue_id, changes, count, ring_wall(sh->ring));
 }
@@ -275,8 +274,8 @@ static bool has_refusal(const struct txn *t)
     return false;
 }
 
-/* Somebody was accepted by RCPT, has no line in the block, and no answer in time: only the last reply
- * can tell, so it will be negative for all (DEF-15). */
+/* Somebody was accepted by RCPT, has no line in the block, and no answer in time: only the last
+ * reply can tell, so it will be negative for all (DEF-15). */
 static bool has_lost_silently(struct txn *t)
 {
     for (uint32_t i = 0; i < t->rcpt_count && session_of(t) != NULL; i++)

@@ -2,8 +2,8 @@
 /*
  * delay.h - how long a piece of work takes: a time, or a distribution of times. For experiments.
  *
- * Text forms, as postern-load and postern-sink read them: "30s", "uniform:10s-50s", "exp:30s"; "off"
- * is no time at all. Pure: the same random numbers give the same times.
+ * Text forms, as postern-load and postern-sink read them: "30s", "uniform:10s-50s", "exp:30s";
+ * "off" is no time at all. Pure: the same random numbers give the same times.
  */
 #ifndef POLICY_DELAY_H
 #define POLICY_DELAY_H

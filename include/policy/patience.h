@@ -29,7 +29,8 @@ struct patience_client {
 MUST_CHECK bool patience_network_parse(struct slice text, struct patience_network *ret_network);
 
 /* patience_network_has() - is @peer in it? Never, when it has no IP address. */
-bool patience_network_has(const struct patience_network *network, const struct sockaddr_storage *peer);
+bool patience_network_has(const struct patience_network *network,
+                          const struct sockaddr_storage *peer);
 
 /* patience_helo_matches() - the whole of @helo against @pattern. */
 bool patience_helo_matches(struct slice pattern, struct slice helo);

@@ -187,12 +187,13 @@ struct spool_change {
  */
 void spool_take(struct spool *s, struct spool_message *m, const struct spool_change *changes,
                 uint32_t count, wall_us at);
-/* spool_refuse() - that waiting recipients of a stored message will not be taken: a note for whoever
- * decides when segments are dead. Lost, they are forgotten at the next start. */
+/* spool_refuse() - that waiting recipients of a stored message will not be taken: a note for
+ * whoever decides when segments are dead. Lost, they are forgotten at the next start. */
 void spool_refuse(struct spool *s, uint64_t queue_id, const struct spool_change *changes,
                   uint32_t count, wall_us at);
 
-/* spool_is_written() - what was last committed of @m is on its way to the disk: too late to drop. */
+/* spool_is_written() - what was last committed of @m is on its way to the disk: too late to drop.
+ */
 bool spool_is_written(const struct spool_message *m);
 /*
  * spool_void() - what is being committed must not count any more

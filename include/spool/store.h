@@ -42,7 +42,7 @@ struct store_message {
     uint64_t queue_id;
     struct spool_envelope envelope; /* rcpts as they are now, results applied */
     bool *is_gone;                  /* one a recipient: deleted, delivered, or never taken */
-    bool is_doubtful; /* its client may not know that it was taken (DUP-23) */
+    bool is_doubtful;               /* its client may not know that it was taken (DUP-23) */
     uint32_t active_count;
     uint32_t held_count;
     const char *file; /* of the COMMIT record */

@@ -2,8 +2,8 @@
 /*
  * patience.c - does a client belong to a network, or to a pattern of names?
  *
- * All addresses are 128 bits, those of IPv4 as ::ffff:a.b.c.d, so that a client is the same whichever
- * socket he came through.
+ * All addresses are 128 bits, those of IPv4 as ::ffff:a.b.c.d, so that a client is the same
+ * whichever socket he came through.
  */
 #include "policy/patience.h"
 #include <arpa/inet.h>
@@ -45,7 +45,8 @@ bool patience_network_parse(struct slice text, struct patience_network *ret_netw
     return true;
 }
 
-bool patience_network_has(const struct patience_network *network, const struct sockaddr_storage *peer)
+bool patience_network_has(const struct patience_network *network,
+                          const struct sockaddr_storage *peer)
 {
     uint8_t bits[16] = {0};
     if (peer->ss_family == AF_INET) {

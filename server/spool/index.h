@@ -36,11 +36,12 @@ struct index_message {
     uint32_t segment_idx; /* of its COMMIT */
     uint32_t offset;
     uint32_t rcpt_count;
-    uint32_t gone_count;   /* recipients with a DELETE or REFUSE */
-    uint32_t waiting_count; /* recipients that were undecided and have neither TAKE nor REFUSE ... */
+    uint32_t gone_count; /* recipients with a DELETE or REFUSE */
+    uint32_t
+        waiting_count; /* recipients that were undecided and have neither TAKE nor REFUSE ... */
     uint32_t waiting_at_first; /* ... and when it was committed */
-    uint32_t result_first; /* chain through index_result.next */
-    uint32_t extra_first;  /* further segments that its body is in: index.extras */
+    uint32_t result_first;     /* chain through index_result.next */
+    uint32_t extra_first;      /* further segments that its body is in: index.extras */
     uint32_t extra_count;
     uint64_t content_bytes;
     bool is_gone;

@@ -200,14 +200,12 @@ static void result_apply(struct store_message *m, struct spool_rcpt *rcpts,
         case SPOOL_RESULT_RELEASE:
         case SPOOL_RESULT_HOLD:
             if (!is_waiting)
-                rcpts[i].state =
-                    r->op == SPOOL_RESULT_HOLD ? SPOOL_RCPT_HELD : SPOOL_RCPT_ACTIVE;
+                rcpts[i].state = r->op == SPOOL_RESULT_HOLD ? SPOOL_RCPT_HELD : SPOOL_RCPT_ACTIVE;
             break;
         case SPOOL_RESULT_TAKE:
         case SPOOL_RESULT_TAKE_HELD:
             if (is_waiting)
-                rcpts[i].state =
-                    r->op == SPOOL_RESULT_TAKE ? SPOOL_RCPT_ACTIVE : SPOOL_RCPT_HELD;
+                rcpts[i].state = r->op == SPOOL_RESULT_TAKE ? SPOOL_RCPT_ACTIVE : SPOOL_RCPT_HELD;
             break;
         case SPOOL_RESULT_DOUBT:
             m->is_doubtful = true;

@@ -69,8 +69,7 @@ static struct policy *policy_make(bool is_closed)
     struct policy_class slow = class_make(SLICE_LIT("slow"), POLICY_ACCEPT);
     struct policy_class slowstrict = class_make(SLICE_LIT("slowstrict"), POLICY_ACCEPT);
     struct policy_class slower = class_make(SLICE_LIT("slower"), POLICY_ACCEPT);
-    slow.delay = slowstrict.delay =
-        (struct delay){.kind = DELAY_CONSTANT, .low = SIMWORLD_SLOW_NS};
+    slow.delay = slowstrict.delay = (struct delay){.kind = DELAY_CONSTANT, .low = SIMWORLD_SLOW_NS};
     slower.delay = (struct delay){.kind = DELAY_CONSTANT, .low = 3 * SIMWORLD_SLOW_NS};
     slow.score_reject = POLICY_SCORE_OFF;
     slower.score_reject = POLICY_SCORE_OFF;
@@ -165,6 +164,7 @@ struct simworld_setup simworld_setup(uint64_t seed)
                 .content_ns_max = 600 * NS_PER_S,
                 .send_ns_max = 20 * NS_PER_S,
                 .reply_ns_max = 240 * NS_PER_S,
+                .may_delay = true,
                 .bytes_per_second_min = 10,
                 .content_grace_ns = 30 * NS_PER_S,
             },

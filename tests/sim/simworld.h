@@ -30,7 +30,7 @@ struct simworld_setup {
     struct listener_options listener; /* for both, but for name and protocol */
     const struct patience_client *clients;
     uint32_t client_count;
-    bool is_unix;                     /* the LMTP listener is a unix socket */
+    bool is_unix; /* the LMTP listener is a unix socket */
 };
 
 struct simworld {

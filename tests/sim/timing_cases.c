@@ -107,7 +107,8 @@ static bool is_doubtful(struct simworld *w, uint32_t message_idx)
     return result;
 }
 
-/* --- verdicts over time ------------------------------------------------------------------------ */
+/* --- verdicts over time ------------------------------------------------------------------------
+ */
 
 /* DUP-6: the k-th reply at T0 + k*Tr, one after another, each recipient stored before it. */
 static void lmtp_streams(struct simworld *w)
@@ -138,9 +139,10 @@ static void lmtp_stores(struct simworld *w)
 {
     struct simworld_setup setup = setup_of(0, false);
     simworld_begin(w, &setup);
-    struct simpeer *p = dial(w, SIMWORLD_LMTP, "MAIL FROM:<c@c.example>\r\n",
-                             ANY SLOWSTRICT SLOW "RCPT TO:<quarantine@mx.example>\r\n"
-                                                 "RCPT TO:<discard@mx.example>\r\n" EVIL "QUIT\r\n");
+    struct simpeer *p =
+        dial(w, SIMWORLD_LMTP, "MAIL FROM:<c@c.example>\r\n",
+             ANY SLOWSTRICT SLOW "RCPT TO:<quarantine@mx.example>\r\n"
+                                 "RCPT TO:<discard@mx.example>\r\n" EVIL "QUIT\r\n");
     simworld_run(w, SECONDS(1));
     check_codes(w, p, "250"); /* no work on him */
     simworld_run(w, SECONDS(60));
@@ -256,10 +258,10 @@ static void other_blocks(struct simworld *w)
 {
     struct simworld_setup setup = setup_of(SECONDS(60), false);
     simworld_begin(w, &setup);
-    struct simpeer *exdata = dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example> EXDATA\r\n",
-                                  SLOW SLOWSTRICT SLOW EVIL);
-    struct simpeer *wrapped = dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example> XRCPT250\r\n",
-                                   SLOW SLOWSTRICT SLOW EVIL);
+    struct simpeer *exdata =
+        dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example> EXDATA\r\n", SLOW SLOWSTRICT SLOW EVIL);
+    struct simpeer *wrapped =
+        dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example> XRCPT250\r\n", SLOW SLOWSTRICT SLOW EVIL);
     struct simpeer *alike =
         dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example> EXDATA\r\n", SLOW SLOW PLAIN);
     simworld_run(w, SECONDS(1));
@@ -293,7 +295,8 @@ static void other_blocks(struct simworld *w)
     simworld_remove(w);
 }
 
-/* --- the reply budget --------------------------------------------------------------------------- */
+/* --- the reply budget ---------------------------------------------------------------------------
+ */
 
 /* DUP-15: who is not decided when it ends is told 451 4.4.7 in place; nothing of him is stored. */
 static void budget_ends(struct simworld *w)
@@ -382,7 +385,8 @@ static void budget_ends_in_store(struct simworld *w)
     struct simworld_setup setup = setup_of(0, false);
     setup.listener.reply_ns_max = SECONDS(50);
     simworld_begin(w, &setup);
-    struct simpeer *lmtp = dial(w, SIMWORLD_LMTP, "MAIL FROM:<c@c.example>\r\n", ANY SLOW SLOW PLAIN);
+    struct simpeer *lmtp =
+        dial(w, SIMWORLD_LMTP, "MAIL FROM:<c@c.example>\r\n", ANY SLOW SLOW PLAIN);
     simworld_run(w, SECONDS(20));
     check_codes(w, lmtp, "250");
     sim_set_disk(w->ring, SECONDS(3600));
@@ -401,7 +405,8 @@ static void budget_ends_in_store(struct simworld *w)
     simworld_remove(w);
 }
 
-/* --- vanished clients --------------------------------------------------------------------------- */
+/* --- vanished clients ---------------------------------------------------------------------------
+ */
 
 enum leaving { LEAVES_BY_RESET, LEAVES_BY_EOF, LEAVES_BY_CLOSE, LEAVES_COUNT };
 
@@ -415,7 +420,8 @@ static void leave(struct simpeer *p, enum leaving how)
         simpeer_close(p);
 }
 
-/* DUP-17, PRDR-31: noticed while the server works; nothing is stored, its memory is free at once. */
+/* DUP-17, PRDR-31: noticed while the server works; nothing is stored, its memory is free at once.
+ */
 static void vanished(struct simworld *w)
 {
     for (int how = 0; how < LEAVES_COUNT; how++) {
@@ -463,7 +469,8 @@ static void half_closed(struct simworld *w)
     simworld_remove(w);
 }
 
-/* What waits in front of the disk is dropped when its client leaves; what is being written is not. */
+/* What waits in front of the disk is dropped when its client leaves; what is being written is not.
+ */
 static void vanished_in_store(struct simworld *w)
 {
     struct simworld_setup setup = simworld_setup(1);
@@ -518,18 +525,19 @@ static void classic_example(struct simworld *w)
     }
 }
 
-/* --- in doubt ----------------------------------------------------------------------------------- */
+/* --- in doubt -----------------------------------------------------------------------------------
+ */
 
-/* DUP-23: a later command proves that the reply was read; QUIT or an end that was sent ahead, no. */
+/* DUP-23: a later command proves that the reply was read; QUIT or an end that was sent ahead, no.
+ */
 static void doubt(struct simworld *w)
 {
     static const struct {
         const char *ahead, *later;
         bool is_doubtful;
     } rows[] = {
-        {"QUIT\r\n", NULL, true},          {"", NULL, true},
-        {"", "QUIT\r\n", false},           {"", "NOOP\r\n", false},
-        {"NOOP\r\n", NULL, true},          {"NOOP\r\n", "N", false},
+        {"QUIT\r\n", NULL, true},         {"", NULL, true},         {"", "QUIT\r\n", false},
+        {"", "NOOP\r\n", false},          {"NOOP\r\n", NULL, true}, {"NOOP\r\n", "N", false},
         {"RSET\r\nQUIT\r\n", NULL, true},
     };
     for (int l = 0; l < SIMWORLD_LISTENER_COUNT; l++)
@@ -559,7 +567,8 @@ static void doubt(struct simworld *w)
 /* Several messages sent ahead by BDAT: all of them are known read by one later command. */
 static void doubt_of_several(struct simworld *w)
 {
-    static const char one[] = "MAIL FROM:<c@c.example>\r\n" ANY "BDAT 14 LAST\r\nSubject: x\r\n\r\n";
+    static const char one[] =
+        "MAIL FROM:<c@c.example>\r\n" ANY "BDAT 14 LAST\r\nSubject: x\r\n\r\n";
     for (int is_read = 0; is_read < 2; is_read++) {
         struct simworld_setup setup = simworld_setup(1);
         simworld_begin(w, &setup);

@@ -1062,7 +1062,7 @@ static void example_shows_the_defaults(void **state)
         bool is_own = false;
         for (size_t j = 0; j < ARRAY_COUNT(own); j++)
             is_own |= strcmp(own[j], k->name) == 0;
-        if (is_own)
+        if (is_own || k->otherwise == NULL)
             continue;
         union { /* large enough for each section */
             struct config_listener listener;
