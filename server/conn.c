@@ -27,6 +27,7 @@
 #include "base/assert.h"
 #include <arpa/inet.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -98,6 +99,18 @@ void conn_stall(struct shard *sh, struct conn *c)
     c->is_stalled = true;
     wait_on(c, &sh->stalled);
     recv_cancel(sh, c);
+}
+
+/* While a decision is under way its client's leaving is noticed, by the receive that is armed or by
+ * this (DUP-17). */
+static void watch(struct shard *sh, struct conn *c)
+{
+    if (c->is_watched || c->is_recv_armed || c->is_eof || c->state != CONN_OPEN || c->txn == NULL ||
+        !txn_is_deciding(c->txn))
+        return;
+    ring_watch(sh->ring, c->file, conn_token(sh, c, RING_POLL));
+    c->is_watched = true;
+    c->ops_count++;
 }
 
 static bool wants_input(const struct conn *c)
@@ -186,6 +199,10 @@ static void conn_release(struct shard *sh, struct conn *c)
     list_remove(&c->waiting);
     timer_disarm(&c->timer);
     recv_cancel(sh, c);
+    if (c->is_watched) {
+        ring_cancel(sh->ring, conn_token(sh, c, RING_POLL), conn_token(sh, c, RING_CANCEL));
+        c->ops_count++;
+    }
     if (c->is_sending) {
         ring_cancel(sh->ring, conn_token(sh, c, RING_SEND), conn_token(sh, c, RING_CANCEL));
         c->ops_count++;
@@ -603,8 +620,30 @@ static enum session_event_kind window_feed(struct shard *sh, struct conn *c, str
     return kind;
 }
 
+static bool held_move(struct shard *sh, struct conn *c, struct held_window *h);
+
+/* Small pieces that come one by one while he waits share a chunk, so that the receive stays armed
+ * and his end is seen. False: it has to be held on its own. */
+static bool held_join(struct shard *sh, struct conn *c, struct window *w)
+{
+    struct held_window *last = c->held_last;
+    if (!c->is_blocked || c->held_count < CONN_HELD_MAX ||
+        last->window.bytes.len + w->bytes.len > CHUNK_ROOM_MAX || !held_move(sh, c, last))
+        return false;
+    struct chunk *k = pool_at(&sh->chunks.pool, last->window.id);
+    bool is_end = last->window.bytes.ptr + last->window.bytes.len == k->bytes + k->len;
+    if (!is_end || CHUNK_ROOM_MAX - k->len < w->bytes.len)
+        return false;
+    (void)chunk_append(k, w->bytes);
+    last->window.bytes.len += w->bytes.len;
+    window_unpin(w);
+    return true;
+}
+
 static void held_push(struct shard *sh, struct conn *c, struct window w)
 {
+    if (held_join(sh, c, &w))
+        return;
     struct held_window *h = pool_take(&sh->held);
     if (h == NULL) {
         metrics_add(&sh->metrics, METRIC_POOL_EMPTY, 1);
@@ -739,6 +778,7 @@ static void conn_process(struct shard *sh, struct conn *c)
     }
     if (wants_input(c) && !c->is_recv_armed)
         recv_arm(sh, c);
+    watch(sh, c);
     mark_dirty(sh, c);
 }
 
@@ -862,6 +902,7 @@ static void on_recv(struct shard *sh, struct conn *c, const struct ring_event *e
     }
     if (c->state <= CONN_LINGERING && wants_input(c) && !c->is_recv_armed)
         recv_arm(sh, c);
+    watch(sh, c);
 }
 
 /* --- results, timers ------------------------------------------------------------------------ */
@@ -893,6 +934,11 @@ void conn_on_event(struct shard *sh, const struct ring_event *ev)
         if (ev->res < 0)
             c->peer.ss_family = AF_UNSPEC;
         break;
+    case RING_POLL:
+        c->is_watched = false;
+        if (ev->res > 0 && (ev->res & (POLLERR | POLLHUP)) != 0)
+            conn_lost(sh, c, "connection reset");
+        break;
     case RING_SHUTDOWN:
     case RING_CANCEL:
         break;
@@ -901,7 +947,6 @@ void conn_on_event(struct shard *sh, const struct ring_event *ev)
     case RING_SYNC:
     case RING_MESSAGE:
     case RING_MESSAGE_SENT:
-    case RING_POLL:
     case RING_CONNECT:
     case RING_KIND_COUNT:
         UNREACHABLE();

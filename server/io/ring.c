@@ -33,6 +33,7 @@
 #include <errno.h>
 #include <liburing.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -741,6 +742,14 @@ void ring_poll_arm(struct ring *r, int fd, uint32_t poll_mask, struct ring_token
 {
     struct io_uring_sqe *sqe = sqe_take(r);
     io_uring_prep_poll_multishot(sqe, fd, poll_mask);
+    sqe_name(sqe, token, RING_POLL);
+}
+
+void ring_watch(struct ring *r, int32_t file, struct ring_token token)
+{
+    struct io_uring_sqe *sqe = sqe_take(r);
+    io_uring_prep_poll_add(sqe, file, POLLRDHUP);
+    sqe_on_file(r, sqe);
     sqe_name(sqe, token, RING_POLL);
 }
 

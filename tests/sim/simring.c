@@ -11,6 +11,7 @@
 #include "base/assert.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,8 +83,8 @@ struct simpeer {
     clock_ns in_last; /* arrival time of the last segment scheduled: order is kept */
     uint8_t *out;
     size_t out_len;
-    bool is_recv_armed, is_sending;
-    struct ring_token recv_token, send_token;
+    bool is_recv_armed, is_sending, is_watched;
+    struct ring_token recv_token, send_token, watch_token;
     struct slice send_bytes;
     bool has_parts; /* linked sends are in flight */
     uint32_t sends, linked;
@@ -373,6 +374,8 @@ uint32_t sim_files_open(const struct ring *r)
     return count;
 }
 
+static void watch_run(struct ring *r, struct simpeer *p);
+
 /* --- results ------------------------------------------------------------------------------------
  */
 
@@ -627,6 +630,7 @@ static void happen(struct ring *r, struct happening h)
         if (p->is_accepted && !p->is_server_closed) {
             recv_run(r, p);
             send_run(r, p);
+            watch_run(r, p);
         }
         break;
     case HAPPEN_RESULT:
@@ -636,6 +640,8 @@ static void happen(struct ring *r, struct happening h)
             send_run(r, p);
         else if (h.token.kind == RING_RECV && p != NULL)
             recv_run(r, p);
+        else if (h.token.kind == RING_POLL && p != NULL)
+            watch_run(r, p);
         else if (h.token.kind == RING_WRITE && h.iov != NULL)
             write_run(r, &h);
         else if (h.token.kind == RING_SYNC)
@@ -792,7 +798,7 @@ void ring_shutdown_write(struct ring *r, int32_t file, struct ring_token token)
 void ring_close(struct ring *r, int32_t file)
 {
     struct simpeer *p = r->files[file];
-    ASSERT(p != NULL && !p->is_recv_armed && !p->is_sending && !p->has_parts);
+    ASSERT(p != NULL && !p->is_recv_armed && !p->is_sending && !p->has_parts && !p->is_watched);
     p->is_server_closed = true;
     p->was_cut = p->in_taken < p->in_arrived;
     r->files[file] = NULL;
@@ -805,6 +811,11 @@ void ring_cancel(struct ring *r, struct ring_token target, struct ring_token tok
         struct simpeer *p = r->files[f];
         if (p != NULL && p->is_recv_armed && memcmp(&p->recv_token, &target, sizeof(target)) == 0) {
             p->is_recv_armed = false;
+            schedule_result(r, target, -ECANCELED, 0);
+            res = 0;
+        } else if (p != NULL && p->is_watched &&
+                   memcmp(&p->watch_token, &target, sizeof(target)) == 0) {
+            p->is_watched = false;
             schedule_result(r, target, -ECANCELED, 0);
             res = 0;
         } else if (p != NULL && p->is_sending &&
@@ -896,6 +907,24 @@ void ring_poll_arm(struct ring *r, int fd, uint32_t poll_mask, struct ring_token
     (void)fd;
     (void)poll_mask;
     (void)token; /* nothing is polled in a simulation */
+}
+
+static void watch_run(struct ring *r, struct simpeer *p)
+{
+    if (!p->is_watched || (!p->is_reset && !p->is_end_seen))
+        return;
+    p->is_watched = false;
+    event_add(r, p->watch_token, p->is_reset ? POLLERR | POLLHUP | POLLRDHUP : POLLRDHUP, false);
+}
+
+void ring_watch(struct ring *r, int32_t file, struct ring_token token)
+{
+    struct simpeer *p = r->files[file];
+    ASSERT(p != NULL && !p->is_watched);
+    p->is_watched = true;
+    p->watch_token = token;
+    heap_push(r,
+              (struct happening){.at = r->now, .kind = HAPPEN_RESULT, .token = token, .peer = p});
 }
 
 void ring_message(struct ring *r, int target_fd, uint64_t value, uint32_t len,

@@ -447,6 +447,40 @@ static void vanished(struct simworld *w)
     }
 }
 
+/* The same when so much has been sent ahead that nothing more is received. */
+static void vanished_blocked(struct simworld *w)
+{
+    struct simworld_setup setup = setup_of(SECONDS(60), false);
+    simworld_begin(w, &setup);
+    struct simpeer *pieces = dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example>\r\n", SLOW PLAIN);
+    struct simpeer *quits = dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example>\r\n", SLOW PLAIN);
+    struct simpeer *flood = dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example>\r\n", SLOW PLAIN);
+    simworld_run(w, SECONDS(1));
+    for (int i = 0; i < 20; i++) {
+        say(pieces, "NOOP\r\n");
+        say(quits, "NOOP\r\n");
+        simworld_run(w, SECONDS(1));
+    }
+    say(quits, "QUIT\r\n");
+    for (int i = 0; i < 50000; i++)
+        say(flood, "NOOP\r\n");
+    simworld_run(w, SECONDS(1));
+    CHECK_PEER(w, flood, simpeer_unread(flood) > 0);
+    simpeer_shutdown(pieces);
+    simpeer_shutdown(quits);
+    simpeer_reset(flood);
+    simworld_run(w, SECONDS(1));
+    CHECK_WORLD(w, simworld_metric(w, METRIC_TXNS_ABORTED) == 2);
+    CHECK_WORLD(w, pool_used_count(&w->shard.txns) == 1);
+    simworld_run(w, SECONDS(70));
+    check_codes(w, quits,
+                "250 250 250 250 250 250 250 250 250 250 250 250 250 250 250 250 250 250 250 250 "
+                "250 221");
+    end(w);
+    check_stored(w, 1);
+    simworld_remove(w);
+}
+
 /* PRDR-33: the end of his side with QUIT received is no leaving, however QUIT arrived. */
 static void half_closed(struct simworld *w)
 {
@@ -605,6 +639,7 @@ static const struct {
     {"impatient_clients", impatient_clients},
     {"budget_ends_in_store", budget_ends_in_store},
     {"vanished", vanished},
+    {"vanished_blocked", vanished_blocked},
     {"half_closed", half_closed},
     {"vanished_in_store", vanished_in_store},
     {"classic_example", classic_example},
