@@ -10,6 +10,8 @@
 
 static const char *state_name(const struct store_message *m, uint32_t rcpt_idx)
 {
+    if (m->envelope.rcpts[rcpt_idx].state == SPOOL_RCPT_WAITING)
+        return "waiting";
     if (m->is_gone[rcpt_idx])
         return "gone";
     return m->envelope.rcpts[rcpt_idx].state == SPOOL_RCPT_HELD ? "held" : "active";
@@ -98,6 +100,7 @@ void envelope_put_text(FILE *out, const char *dir, const struct store_message *m
     ctl_put_text(out, slice_str(dir), CTL_TEXT_LINE);
     fprintf(out, "/%s:%" PRIu64 "\nrcpts: %u (%u active, %u held)\n", m->file, m->offset,
             e->rcpt_count, m->active_count, m->held_count);
+    fprintf(out, "reply: %s\n", m->is_doubtful ? "in_doubt" : "-");
     for (uint32_t i = 0; i < e->rcpt_count; i++)
         put_text_rcpt(out, m, i);
 }
@@ -180,8 +183,9 @@ void envelope_put_json(FILE *out, const struct store_message *m)
     put_score(out, e->score);
     fprintf(out, ",\"hash\":\"%016" PRIx64 "%016" PRIx64 "\",", e->hash[0], e->hash[1]);
     put_json_field(out, "trace", e->trace);
-    fprintf(out, "\"file\":\"%s\",\"offset\":%" PRIu64 ",\"active\":%u,\"held\":%u,\"rcpts\":[",
-            m->file, m->offset, m->active_count, m->held_count);
+    fprintf(out, "\"file\":\"%s\",\"offset\":%" PRIu64 ",\"active\":%u,\"held\":%u,", m->file,
+            m->offset, m->active_count, m->held_count);
+    fprintf(out, "\"in_doubt\":%s,\"rcpts\":[", m->is_doubtful ? "true" : "false");
     for (uint32_t i = 0; i < e->rcpt_count; i++) {
         fputs(i > 0 ? "," : "", out);
         put_json_rcpt(out, m, i);

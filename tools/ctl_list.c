@@ -71,8 +71,8 @@ static void put_line(FILE *out, const struct store_message *m)
     queue_id_format(m->queue_id, text);
     fprintf(out, "%s ", text);
     ctl_put_time(out, e->received_at, false);
-    fprintf(out, " %9" PRIu64 " active=%u,held=%u <", e->content_bytes, m->active_count,
-            m->held_count);
+    fprintf(out, " %9" PRIu64 " active=%u,held=%u%s <", e->content_bytes, m->active_count,
+            m->held_count, m->is_doubtful ? ",in_doubt" : "");
     ctl_put_text(out, e->reverse_path, CTL_TEXT_WORD);
     fputs("> ", out);
     bool is_first = true;

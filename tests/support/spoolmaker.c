@@ -152,6 +152,7 @@ void spoolmaker_result(struct spoolmaker *sm, uint64_t queue_id, enum spool_resu
 {
     enum spool_outcome outcome = spool_result(sm->shard, queue_id, op, rcpt_idx, SPOOLMAKER_TIME);
     ASSERT(outcome == SPOOL_PENDING);
+    spool_flush(sm->shard);
     run(sm);
 }
 

@@ -525,6 +525,29 @@ static const struct error_row {
      "4: action: 'bounce' is not supported: it needs a relay"},
     {DOMAIN "listener a { address = \"smtp://127.0.0.1:1\"\n mixed = one_class }",
      "3: mixed: 'one_class' is not one of worst, one-class; did you mean 'one-class'?"},
+    /* time */
+    {LISTENER DOMAIN "class a {\n delay = x }", "4: delay: 'x' is not a number"},
+    {LISTENER DOMAIN "class a {\n delay = 30 }", "4: delay: '30' needs one of the units"},
+    {LISTENER DOMAIN "class a {\n delay = 2h }", "4: delay: '2h' is outside of 0ms to 1h"},
+    {LISTENER DOMAIN "class a {\n delay = uniform:10s }", "4: delay: uniform: needs two times"},
+    {LISTENER DOMAIN "class a {\n delay = uniform:9s-8s }", "4: delay: uniform: the first time is "
+                                                            "above the second"},
+    {LISTENER DOMAIN "class a {\n delay = exp: }", "4: delay: '' is not a number"},
+    {DOMAIN "class a {\n delay = 30s }\nlistener b { address = \"smtp://0.0.0.0:2525\" }",
+     "3: delay: listener 'b' can be reached by others; confirm it there by allow_delays = yes"},
+    {DOMAIN "class a {\n delay = 30s }\nlistener b { address = \"smtp://[::]:2525\" }",
+     "3: delay: listener 'b' can be reached by others"},
+    {DOMAIN LISTENER "listener b {\n address = \"smtp://192.0.2.1:25\"\n content_delay = 1min }",
+     "5: content_delay: listener 'b' can be reached by others; confirm it by allow_delays = yes"},
+    {LISTENER DOMAIN "client a {\n reply_budget = 25s }", "3: client 'a' has neither networks nor "
+                                                          "helo"},
+    {LISTENER DOMAIN "client a {\n helo = x }", "3: client 'a' has no reply_budget"},
+    {LISTENER DOMAIN "client a {\n reply_budget = 25s\n networks = [10.0.0.0/8,\n 10.0.0.0/33] }",
+     "6: networks: '10.0.0.0/33' is not an address or a network"},
+    {LISTENER DOMAIN "client a { reply_budget = 25s; helo = x }\n"
+                     "client a { reply_budget = 25s; helo = y }",
+     "4: client 'a' given again"},
+    {LISTENER DOMAIN "client { reply_budget = 25s }", "3: client needs a name"},
     /* classes */
     {LISTENER DOMAIN "\nclass default {\n action = reject }",
      "5: action: postmaster has class 'default' and must not be refused"},
@@ -605,6 +628,26 @@ static void errors_name_file_and_line(void **state)
         assert_memory_equal(error.text, want, strlen(want));
         assert_int_equal(error.line, strtoul(error_rows[i].want, NULL, 10));
     }
+}
+
+static void delays_where_they_harm_nobody(void **state)
+{
+    (void)state;
+    static const char *const rows[] = {
+        DOMAIN LISTENER "class a { delay = 30s }",
+        DOMAIN "listener a { address = \"smtp://[::1]:25\"; content_delay = exp:1min }",
+        DOMAIN "listener a { address = \"lmtp+unix:/x\"; content_delay = uniform:1s-1s }",
+        DOMAIN "listener a { address = \"smtp://0.0.0.0:25\"; allow_delays = yes }\n"
+               "class a { delay = uniform:10s-50s }",
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct config *c = load(rows[i]);
+        assert_true(c->listeners[0].options.may_delay);
+        config_free(c);
+    }
+    struct config *c = load(DOMAIN "listener a { address = \"smtp://0.0.0.0:25\" }");
+    assert_false(c->listeners[0].options.may_delay);
+    config_free(c);
 }
 
 /* What there may be many of is bounded, and the one too many is named. */
@@ -1140,6 +1183,7 @@ int main(void)
         cmocka_unit_test(postmaster_always_works),
         cmocka_unit_test(three_recipients_three_answers),
         cmocka_unit_test(errors_name_file_and_line),
+        cmocka_unit_test(delays_where_they_harm_nobody),
         cmocka_unit_test(too_many_sections),
         cmocka_unit_test(maps_that_do_not_fit),
         cmocka_unit_test(errors_in_recipient_files_name_them),

@@ -94,6 +94,40 @@ static uint64_t add_rich(void)
     return queue_id;
 }
 
+/* DUP-23 */
+static void doubt_is_shown(void **state)
+{
+    (void)state;
+    uint64_t queue_id = add_one("", "bob@example.net", SPOOL_RCPT_ACTIVE, CONTENT);
+    assert_int_equal(ctl("list --spool %%S"), 0);
+    assert_null(strstr(sm.out, "in_doubt"));
+    spoolmaker_result(&sm, queue_id, SPOOL_RESULT_DOUBT, SPOOL_RCPT_ALL);
+    assert_int_equal(ctl("list --spool %%S"), 0);
+    assert_non_null(strstr(sm.out, " active=1,held=0,in_doubt <> "));
+    assert_int_equal(ctl("show --spool %%S %s", id(queue_id)), 0);
+    assert_non_null(strstr(sm.out, "\nreply: in_doubt\n"));
+    assert_int_equal(ctl("list --spool %%S --json"), 0);
+    assert_non_null(strstr(sm.out, "\"in_doubt\":true"));
+}
+
+/* Who was waiting and was not taken is none of its recipients, and release does not make him one.
+ */
+static void waiting_is_shown(void **state)
+{
+    (void)state;
+    const struct spool_rcpt rcpts[] = {
+        spoolmaker_rcpt("held@example.org", SPOOL_RCPT_HELD),
+        spoolmaker_rcpt("late@example.org", SPOOL_RCPT_WAITING),
+    };
+    uint64_t queue_id = spoolmaker_add(&sm, spoolmaker_envelope(rcpts, 2), CONTENT, 0);
+    assert_int_equal(ctl("requeue --spool %%S %s", id(queue_id)), 0);
+    assert_int_equal(ctl("show --spool %%S %s", id(queue_id)), 0);
+    assert_non_null(strstr(sm.out, "\nrcpts: 2 (1 active, 0 held)\n"));
+    assert_non_null(strstr(sm.out, "\nrcpt: <late@example.org> waiting class=default\n"));
+    assert_int_equal(ctl("list --spool %%S"), 0);
+    assert_null(strstr(sm.out, "late@"));
+}
+
 static void list_lines_and_filters(void **state)
 {
     (void)state;
@@ -165,7 +199,7 @@ static const char rich_json[] =
     "\"score\":-12.50,\"hash\":\"0123456789abcdeffedcba9876543210\","
     "\"trace\":\"Received: from client.example ([192.0.2.1])\\u000d\\u000a\\u0009"
     "by mx.example\\u000d\\u000a\",\"file\":\"00-00000001.seg\",\"offset\":%llu,"
-    "\"active\":1,\"held\":1,\"rcpts\":["
+    "\"active\":1,\"held\":1,\"in_doubt\":false,\"rcpts\":["
     "{\"address\":\"bob@example.org\",\"state\":\"active\",\"class\":\"default\","
     "\"notify\":[\"SUCCESS\",\"DELAY\"],\"orcpt\":\"rfc822;bob@example.org\"},"
     "{\"address\":\"\\\"c d\\\"@example.org\",\"state\":\"held\",\"class\":\"strict\","
@@ -189,6 +223,7 @@ static const char rich_text[] =
     "trace: Received: from client.example ([192.0.2.1]) by mx.example\n"
     "stored: %s/00-00000001.seg:%llu\n"
     "rcpts: 3 (1 active, 1 held)\n"
+    "reply: -\n"
     "rcpt: <bob@example.org> active class=default NOTIFY=SUCCESS,DELAY "
     "ORCPT=rfc822;bob@example.org\n"
     "rcpt: <\"c d\"@example.org> held class=strict\n"
@@ -589,6 +624,8 @@ int main(void)
 {
 #define ROW(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
+        ROW(doubt_is_shown),
+        ROW(waiting_is_shown),
         ROW(list_lines_and_filters),
         ROW(show_everything),
         ROW(show_odd_content),
