@@ -3,12 +3,12 @@
  * shard_sim.c - a whole shard on the simulated ring: random clients, faults, checkers.
  *
  * One seed is one run and is printed. Clients speak SMTP and LMTP in several dialects, pipelined or
- * not, over DATA or BDAT, to recipients of three classes, cut their input at random, and some
- * vanish, reset, stop reading or send garbage. Checked after each run: every reply is well-formed
- * and there is one for each command (and recipient), in order; a client that read 2xx for a
- * recipient finds that recipient, with exactly his bytes, in the spool after a restart, and nobody
- * who was refused (each durability as far as it goes); all buffers, slots and connections are home;
- * every transaction ended in bounded time.
+ * not, over DATA or BDAT, to recipients of several classes, on some of whom work is done, cut their
+ * input at random, and some vanish, reset, stop reading or send garbage. Checked after each run:
+ * every reply is well-formed and there is one for each command (and recipient), in order; a client
+ * that read 2xx for a recipient finds that recipient, with exactly his bytes, in the spool after a
+ * restart, and nobody who was refused (each durability as far as it goes); all buffers, slots and
+ * connections are home; every transaction ended in bounded time.
  *
  * Usage: shard_sim [SEED [COUNT]]; without arguments, COUNT seeds from 1.
  */
@@ -42,11 +42,15 @@ enum rcpt_kind {
     RCPT_NOBODY,
     RCPT_DISCARD,
     RCPT_HOLD,
+    RCPT_SLOW, /* from here on work is done on them */
+    RCPT_SLOWER,
+    RCPT_SLOWSTRICT,
     RCPT_KIND_COUNT
 };
-static const char *const rcpt_names[] = {"any@mx.example",     "small@mx.example",
-                                         "strict@mx.example",  "nobody@elsewhere.example",
-                                         "discard@mx.example", "quarantine@mx.example"};
+static const char *const rcpt_names[] = {
+    "any@mx.example",           "small@mx.example",   "strict@mx.example",
+    "nobody@elsewhere.example", "discard@mx.example", "quarantine@mx.example",
+    "slow@mx.example",          "slower@mx.example",  "slowstrict@mx.example"};
 
 enum expectation {
     EXPECT_GREETING,
@@ -347,7 +351,7 @@ static bool is_wanted(const struct message *m, enum rcpt_kind kind)
 {
     if (kind == RCPT_SMALL)
         return m->content_len <= SIMWORLD_SMALL_BYTES_MAX;
-    return kind != RCPT_STRICT || !m->is_evil;
+    return (kind != RCPT_STRICT && kind != RCPT_SLOWSTRICT) || !m->is_evil;
 }
 
 static void check_code(struct world *w, struct client *c, uint16_t code, bool is_good)
@@ -562,6 +566,21 @@ static void client_turn(struct world *w, struct client *c)
 /* --- the world ----------------------------------------------------------------------------------
  */
 
+/* How long decisions take, and how long clients are kept waiting for them. */
+static void times_make(struct world *w, struct simworld_setup *setup)
+{
+    setup->slow_ns = 1 + rng_below(&w->rng, rng_below(&w->rng, 2) == 0 ? NS_PER_MS : NS_PER_S);
+    if (rng_below(&w->rng, 3) == 0)
+        setup->listener.content_delay =
+            (struct delay){.kind = DELAY_EXP, .low = 1 + rng_below(&w->rng, NS_PER_S)};
+    setup->listener.works_side_by_side = rng_below(&w->rng, 2) == 0;
+    setup->listener.finishes_vanished = rng_below(&w->rng, 4) == 0;
+    if (rng_below(&w->rng, 4) > 0)
+        return;
+    setup->listener.reply_ns_max = 1 + rng_below(&w->rng, 3 * NS_PER_S);
+    w->may_defer = true;
+}
+
 static void world_begin(struct world *w)
 {
     static const uint32_t chunk_counts[] = {512, 512, 128, 40};
@@ -590,6 +609,7 @@ static void world_begin(struct world *w)
     setup.links_replies = rng_below(&w->rng, 2) == 0;
     w->may_defer = w->has_faults || chunks < 512 || setup.limits.txn_count_max < 64 ||
                    w->plan == PLAN_FULL || w->plan == PLAN_DRAIN;
+    times_make(w, &setup);
     simworld_begin(&w->sim, &setup);
     if (w->has_faults)
         sim_set_faults(w->sim.ring, 2, 2);
@@ -703,7 +723,7 @@ static void check_message(struct world *w, struct client *c, const struct messag
     bool is_all_read = is_final_read;
     for (uint32_t i = 0; has_each && i < m->accepted_count; i++)
         is_all_read &= m->entry_codes[i] != 0;
-    CHECK(w, c, !is_all_read || found->message.envelope.rcpt_count == owed);
+    CHECK(w, c, !is_all_read || found->message.active_count + found->message.held_count == owed);
 }
 
 static void check_spool(struct world *w)

@@ -52,7 +52,7 @@ static struct policy_class class_make(struct slice name, enum policy_action acti
     return class;
 }
 
-static struct policy *policy_make(bool is_closed)
+static struct policy *policy_make(bool is_closed, uint64_t slow_ns)
 {
     struct policy_build_options options = {.folds_local = true};
     struct policy_build *b = NULL;
@@ -69,8 +69,8 @@ static struct policy *policy_make(bool is_closed)
     struct policy_class slow = class_make(SLICE_LIT("slow"), POLICY_ACCEPT);
     struct policy_class slowstrict = class_make(SLICE_LIT("slowstrict"), POLICY_ACCEPT);
     struct policy_class slower = class_make(SLICE_LIT("slower"), POLICY_ACCEPT);
-    slow.delay = slowstrict.delay = (struct delay){.kind = DELAY_CONSTANT, .low = SIMWORLD_SLOW_NS};
-    slower.delay = (struct delay){.kind = DELAY_CONSTANT, .low = 3 * SIMWORLD_SLOW_NS};
+    slow.delay = slowstrict.delay = (struct delay){.kind = DELAY_CONSTANT, .low = slow_ns};
+    slower.delay = (struct delay){.kind = DELAY_CONSTANT, .low = 3 * slow_ns};
     slow.score_reject = POLICY_SCORE_OFF;
     slower.score_reject = POLICY_SCORE_OFF;
     slowstrict.score_reject = 1000;
@@ -115,7 +115,7 @@ static struct rules *rules_make(void)
 
 void simworld_replace(struct simworld *w, bool is_closed)
 {
-    struct policy *policy = policy_make(is_closed);
+    struct policy *policy = policy_make(is_closed, w->slow_ns);
     struct rules *rules = rules_make();
     CHECK_WORLD(w, shard_replace(&w->shard, policy, rules) == 0);
     policy_unref(policy);
@@ -146,6 +146,7 @@ struct simworld_setup simworld_setup(uint64_t seed)
         .durability = SPOOL_DISK,
         .segment_bytes = 2 * MIB,
         .links_replies = sending_linked,
+        .slow_ns = SIMWORLD_SLOW_NS,
         .listener =
             {
                 .session =
@@ -200,7 +201,7 @@ static void spool_open(struct simworld *w, const struct simworld_setup *setup)
 void simworld_begin(struct simworld *w, const struct simworld_setup *setup)
 {
     char text[512] = "";
-    *w = (struct simworld){.seed = setup->sim.seed};
+    *w = (struct simworld){.seed = setup->sim.seed, .slow_ns = setup->slow_ns};
     simworld_set_space(UINT64_MAX);
     dir_make(w);
     spool_open(w, setup);
@@ -211,7 +212,7 @@ void simworld_begin(struct simworld *w, const struct simworld_setup *setup)
         if (i == SIMWORLD_LMTP && setup->is_unix)
             w->listeners[i].unix_path = "lmtp.sock"; /* as far as a shard is concerned */
     }
-    struct policy *policy = policy_make(false);
+    struct policy *policy = policy_make(false, setup->slow_ns);
     struct rules *rules = rules_make();
     struct shard_options options = {
         .listener_count = SIMWORLD_LISTENER_COUNT,
@@ -465,7 +466,8 @@ void simworld_found_free(struct simworld_found *f)
 bool simworld_found_has(const struct simworld_found *f, const char *address)
 {
     for (uint32_t i = 0; f->count > 0 && i < f->message.envelope.rcpt_count; i++)
-        if (slice_eq(f->message.envelope.rcpts[i].address, slice_str(address)))
+        if (!f->message.is_gone[i] &&
+            slice_eq(f->message.envelope.rcpts[i].address, slice_str(address)))
             return true;
     return false;
 }

@@ -5,7 +5,7 @@
  *
  * Recipients at mx.example: any@, small@ (at most SIMWORLD_SMALL_BYTES_MAX octets), strict@ (no
  * SIMWORLD_EVIL_TEXT in the content), discard@ and quarantine@; slow@, slowstrict@ (as strict@) and
- * slower@, on whom the work takes SIMWORLD_SLOW_NS, and three times that.
+ * slower@, on whom the work takes simworld_setup.slow_ns, and three times that.
  */
 #ifndef SIMWORLD_H
 #define SIMWORLD_H
@@ -30,7 +30,8 @@ struct simworld_setup {
     struct listener_options listener; /* for both, but for name and protocol */
     const struct patience_client *clients;
     uint32_t client_count;
-    bool is_unix; /* the LMTP listener is a unix socket */
+    uint64_t slow_ns; /* SIMWORLD_SLOW_NS */
+    bool is_unix;     /* the LMTP listener is a unix socket */
 };
 
 struct simworld {
@@ -38,6 +39,7 @@ struct simworld {
     struct ring *ring;
     struct spool_dir *spool_dir;
     struct store *store;
+    uint64_t slow_ns;
     uint64_t *id_hashes; /* of the Message-ID of each message in the store */
     uint64_t seed;
     char dir[64];
