@@ -120,6 +120,15 @@ bool work_begin(struct shard *sh, struct txn *t)
 
 /* --- one recipient --------------------------------------------------------------------------- */
 
+/* He accepts, and nothing is stored yet: the text does not say that it is. */
+static struct answer promise_answer(const struct policy_verdict *v)
+{
+    struct answer answer = v->answer;
+    if (answer.text.len == 0)
+        answer.text = SLICE_LIT("accepted");
+    return answer;
+}
+
 /* His verdict is known now. */
 static void rcpt_decide(struct txn *t, uint32_t i)
 {
@@ -131,7 +140,7 @@ static void rcpt_decide(struct txn *t, uint32_t i)
     if (s == NULL)
         return;
     if (r->stage == TXN_STAGE_DECIDED && !t->takes_each)
-        session_promise_rcpt(s, i, txn_accept_answer(t, v));
+        session_promise_rcpt(s, i, promise_answer(v));
     else if (v->action == POLICY_DISCARD)
         session_accept_rcpt(s, i, txn_accept_answer(t, v), &nothing_owed);
     else if (r->stage == TXN_STAGE_DONE)
