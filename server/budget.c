@@ -104,6 +104,6 @@ void budget_act(struct shard *sh, struct conn *c, clock_ns now)
     }
     if (now >= gap_due(c))
         work_expire_next(sh, t);
-    if (c->txn != NULL)
+    if (c->state == CONN_OPEN)
         conn_resume(sh, c);
 }

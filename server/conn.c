@@ -1001,6 +1001,8 @@ static void on_deadline_ours(struct shard *sh, struct conn *c, clock_ns now)
         return;
     }
     budget_act(sh, c, now);
+    if (c->state >= CONN_DRAINING)
+        return;
     c->progress_at = now;
     c->content_bytes = 0;
     c->rate_check_at = now + c->listener->options->content_grace_ns;

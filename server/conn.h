@@ -58,8 +58,8 @@ struct conn {
     bool is_recv_armed : 1;
     bool is_recv_cancelled : 1;
     bool is_sending : 1;
-    bool is_linked : 1; /* c->out waits in the ring for the commit (pace.h) */
-    bool is_ahead : 1;  /* some of c->out has left with the commit, and the session will say it */
+    bool is_linked : 1;  /* c->out waits in the ring for the commit (pace.h) */
+    bool is_ahead : 1;   /* some of c->out has left with the commit, and the session will say it */
     bool is_watched : 1; /* no receive is armed, and his leaving would matter */
     bool is_eof : 1;
     bool is_lost : 1;

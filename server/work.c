@@ -374,8 +374,8 @@ void work_expire_next(struct shard *sh, struct txn *t)
 {
     uint32_t i = 0;
     ASSERT(t->state == TXN_WORKING);
-    while (i < t->rcpt_count && (t->rcpts[i].stage != TXN_STAGE_OPEN ||
-                                 !session_has_line(&t->conn->session, i)))
+    while (i < t->rcpt_count &&
+           (t->rcpts[i].stage != TXN_STAGE_OPEN || !session_has_line(&t->conn->session, i)))
         i++;
     if (i == t->rcpt_count) { /* it is the last reply that is due */
         work_expire(sh, t);

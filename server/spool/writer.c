@@ -273,7 +273,8 @@ static void record_place(struct spool *s, struct group_record *rec)
             .generation_low = (uint32_t)s->segment->generation,
         };
     } else {
-        w->needs_sync |= !rec->is_lazy && s->durability == SPOOL_DISK;
+        /* Where replies are linked to commits, nothing before them may be unsettled. */
+        w->needs_sync |= (!rec->is_lazy || s->is_linkable) && s->durability == SPOOL_DISK;
     }
     if (group_record_is_awaited(rec))
         message_state_of(rec->m)->is_placed = true;

@@ -1313,7 +1313,8 @@ static void linked_hung(struct simworld *w)
     simworld_run(w, SECONDS(110));
     CHECK_PEER(w, p, simpeer_is_closed(p) && last_code(w, p) == 354);
     /* The kernel takes its time with what was linked: the client is not to blame for that. */
-    bystander(w, SECONDS(1)); /* leaves nothing without a sync behind */
+    bystander(w, SECONDS(1)); /* leaves nothing without a sync behind, */
+    simworld_run(w, SECONDS(5)); /* once what is said about its reply is written */
     p = linked_begin(w);
     say(p, ".\r\n");
     while (simpeer_linked(p) == 0)
@@ -1326,6 +1327,7 @@ static void linked_hung(struct simworld *w)
     await_home(w, SECONDS(10));
     /* A sign of life would come between what was worked out and what is said: there is none. */
     bystander(w, SECONDS(1));
+    simworld_run(w, SECONDS(5));
     p = dial(w, SIMWORLD_SMTP);
     say(p, "EHLO c.example\r\nMAIL FROM:<c@c.example> PRDR\r\nRCPT TO:<any@mx.example>\r\n"
            "RCPT TO:<small@mx.example>\r\nDATA\r\n");
