@@ -25,6 +25,7 @@
  *                         default: accept all, or what the machine demands
  *     @ answer verdict    the oldest answer that was left for later
  *     @ entry N verdict   decide entry N;  @ open, @ life, @ finish [verdict]
+ *     @ promise N verdict entry N accepts, and nothing is stored yet
  *     @ end verdict       session_end_now();  @ eof true|false: session_eof() and its result
  *     B: text             the content of the next complete message
  *     E: letters          all events so far: h mail rcpt content body-end abort close(x), and for ADAT
@@ -446,6 +447,9 @@ static void do_at(struct run *r, const struct line *l)
     } else if (slice_eq(verb, SLICE_LIT("entry"))) {
         uint32_t idx = (uint32_t)number_of(word(&rest));
         decide_entry(o, idx, rest);
+    } else if (slice_eq(verb, SLICE_LIT("promise"))) {
+        uint32_t idx = (uint32_t)number_of(word(&rest));
+        session_promise_rcpt(&o->session, idx, parse_verdict(rest, STATUS_STORED));
     } else if (slice_eq(verb, SLICE_LIT("open"))) {
         session_open_block(&o->session);
     } else if (slice_eq(verb, SLICE_LIT("life"))) {
