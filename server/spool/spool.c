@@ -331,7 +331,7 @@ void spool_void(struct spool *s, struct spool_message *m)
 {
     struct message_state *st = message_state_of(m);
     (void)s;
-    ASSERT(st->phase == MESSAGE_COMMITTING);
+    ASSERT(st->phase == MESSAGE_COMMITTING && !m->is_promised);
     if (st->is_placed) {
         st->is_voided = true;
         return;

@@ -1313,7 +1313,7 @@ static void linked_hung(struct simworld *w)
     simworld_run(w, SECONDS(110));
     CHECK_PEER(w, p, simpeer_is_closed(p) && last_code(w, p) == 354);
     /* The kernel takes its time with what was linked: the client is not to blame for that. */
-    bystander(w, SECONDS(1)); /* leaves nothing without a sync behind, */
+    bystander(w, SECONDS(1));    /* leaves nothing without a sync behind, */
     simworld_run(w, SECONDS(5)); /* once what is said about its reply is written */
     p = linked_begin(w);
     say(p, ".\r\n");
