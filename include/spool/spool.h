@@ -199,8 +199,9 @@ bool spool_is_written(const struct spool_message *m);
  * spool_void() - what is being committed must not count any more
  *
  * As long as it is not on its way to the disk it is dropped. Else, should the write succeed, a
- * record that removes it follows (what is_promised must not be voided); only a crash between the two leaves a message, or recipients, for
+ * record that removes it follows; only a crash between the two leaves a message, or recipients, for
  * whom no success was said. The outcome comes as ever, and is FAILED (is_late: it had been stored).
+ * A message that is_promised must not be taken back.
  */
 void spool_void(struct spool *s, struct spool_message *m);
 
