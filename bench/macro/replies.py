@@ -18,7 +18,7 @@ Server and client have a core each; "other" is what everything else used of the 
 Nothing here is a test: it asserts nothing about time.
 
 Usage: replies.py [--build DIR] [--short] [--rounds N] [--ms N] [--connections N] [--durability WHAT]
-                  [--only REGEX] [--scratch DIR] [--json FILE] [--markdown FILE]
+                  [--spread MS] [--only REGEX] [--scratch DIR] [--json FILE] [--markdown FILE]
 "tools/dev bench replies" builds, and passes its arguments on.
 """
 
@@ -46,6 +46,7 @@ DIALECTS = ("smtp", "lmtp", "prdr")
 RECIPIENTS = (1, 10, 100)
 FIELDS = ("segments", "cpu_us", "first_us", "last_us", "last_p99_us")
 OTHER_DISTURBS = 0.10
+SPREAD_STEPS = 10
 
 
 def free_ports(count):
@@ -59,16 +60,35 @@ def free_ports(count):
     return ports
 
 
-def config_text(spool, commit, durability, ports):
+def classes_text(spread_ms):
+    """Classes, and who is in which: with a spread, verdicts come one by one until it is over."""
+    late = "action = reject; act_at = content;"
+    if spread_ms == 0:
+        return [f'class "late" {{ {late} }}',
+                'domain "mx.bench.example" { recipients = ["r0@mx.bench.example", any]; }',
+                'domain "prdr.bench.example" { recipients = ["r0@prdr.bench.example late", any]; }']
+    lines = [f'class "late" {{ {late} delay = {spread_ms // SPREAD_STEPS}ms; }}']
+    for step in range(SPREAD_STEPS):
+        delay = (step + 1) * spread_ms // SPREAD_STEPS
+        lines.append(f'class "after{step}" {{ delay = {delay}ms; }}')
+    for name in ("mx", "prdr"):
+        listed = [f'"r{i}@{name}.bench.example after{i % SPREAD_STEPS}"'
+                  for i in range(max(RECIPIENTS) + 1)]
+        if name == "prdr":
+            listed[0] = '"r0@prdr.bench.example late"'
+        lines.append(f'domain "{name}.bench.example" {{ recipients = [{", ".join(listed)}]; }}')
+    return lines
+
+
+def config_text(spool, commit, args, ports):
     lines = ["hostname = mx.bench.example;", "shards = 1;",
-             f"spool {{ dir = {spool}; durability = {durability}; commit_replies = {commit}; }}",
-             'class "late" { action = reject; act_at = content; }',
-             'domain "mx.bench.example" { recipients = ["r0@mx.bench.example", any]; }',
-             'domain "prdr.bench.example" { recipients = ["r0@prdr.bench.example late", any]; }']
+             f"spool {{ dir = {spool}; durability = {args.durability}; commit_replies = {commit}; }}",
+             *classes_text(args.spread)]
+    order = "delay_order = concurrent; " if args.spread > 0 else ""
     for (protocol, pacing, nodelay), port in ports.items():
         lines.append(f'listener "{protocol}-{pacing}-{nodelay}" {{ '
                      f'address = "{protocol}://127.0.0.1:{port}"; pacing = {pacing}; '
-                     f'tcp_nodelay = {nodelay}; }}')
+                     f'tcp_nodelay = {nodelay}; {order}}}')
     return "\n".join(lines) + "\n"
 
 
@@ -83,7 +103,7 @@ class Server:
         path = os.path.join(self.folder, "postern.conf")
         spool = os.path.join(self.folder, "spool")
         with open(path, "w", encoding="utf-8") as out:
-            out.write(config_text(spool, commit, args.durability, self.ports))
+            out.write(config_text(spool, commit, args, self.ports))
         with open(os.path.join(self.folder, "log"), "wb") as log:
             self.process = subprocess.Popen(
                 [os.path.join(args.build, "server/posternd"), "--config", path], stderr=log,
@@ -186,6 +206,8 @@ def arguments():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--ms", type=int, default=200, help="of one cell in one round")
     parser.add_argument("--connections", type=int, default=1)
+    parser.add_argument("--spread", type=int, default=0, metavar="MS",
+                        help="verdicts come one by one in ten steps, the last after so long")
     parser.add_argument("--durability", default="disk", choices=("disk", "os", "none"))
     parser.add_argument("--only", default="", help="cells whose name matches, as lmtp/10/eager/no/linked")
     parser.add_argument("--scratch", default=None, help="where the spools are (default: a new folder here)")
@@ -210,7 +232,8 @@ def main():
         samples = run_all(args, servers, cells)
         others = [run["other"] for runs in samples.values() for run in runs]
         disturbed = sum(other > OTHER_DISTURBS for other in others)
-        describe = (f"{args.rounds} rounds of {args.ms} ms a cell, {args.connections} connection(s), durability "
+        describe = (f"{args.rounds} rounds of {args.ms} ms a cell, {args.connections} connection(s), "
+                    f"verdicts spread over {args.spread} ms, durability "
                     f"{args.durability} on {file_system_of(folder)}, Linux {os.uname().release}, "
                     f"{os.cpu_count()} cores, load average {load:.2f} at the start, "
                     f"{disturbed} of {len(others)} samples with more than {OTHER_DISTURBS:.0%} of the "
