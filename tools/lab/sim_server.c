@@ -643,6 +643,7 @@ static void on_content(struct sim *sim, struct sim_conn *c, const struct session
     e->has_content = true;
     ASSERT(identity_from_message_id(slice_of(ev->scan->message_id, ev->scan->message_id_len), &id));
     ASSERT(id.seq == c->message->seq);
+    ASSERT(ev->scan->content_bytes == c->content[0].len + c->content[1].len);
     ASSERT(ev->answer.status == STATUS_NONE);
     arm_faults(sim, c);
     if (server->reply_budget_ns != CLOCK_NEVER)

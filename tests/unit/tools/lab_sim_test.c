@@ -797,6 +797,36 @@ static struct ledger_result check_files(const struct files *f, const struct lab_
     return r;
 }
 
+/* The copies that a retry makes have the same content (DUP-24), and the address says whose. */
+static void test_same_content(void **state)
+{
+    struct lab_point p = classic(LAB_LMTP, LAB_TIMER_TOTAL);
+    struct files f;
+    struct arrival a;
+    uint64_t hash = 0;
+    uint32_t count = 0, again = 0;
+    (void)state;
+    p.message_bytes = 12345;
+    (void)run_to_files(&p, 1, &f);
+    for (struct slice text = slice_of(f.arrivals, f.arrivals_len); text.len > 0; count++) {
+        size_t end = slice_find(text, '\n');
+        if (count > 1) {
+            assert_true(arrivals_parse(slice_first(text, end), &a));
+            hash = count == 2 ? a.hash : hash;
+            assert_int_equal(a.hash, hash);
+            assert_int_equal(a.content_bytes, 12345);
+            again += a.conn == 2;
+            if (a.conn == 2) /* the second try: recipients 9 and 10 */
+                assert_true(slice_eq(a.address, a.rcpt_idx == 0 ? SLICE_LIT("r8@mx.example")
+                                                                : SLICE_LIT("r9@mx.example")));
+        }
+        text = slice_from(text, end + 1);
+    }
+    assert_int_equal(count, 2 + 10 + 2);
+    assert_int_equal(again, 2);
+    files_free(&f);
+}
+
 /* DUP-23: what the server knows about its replies. */
 static void test_delivered(void **state)
 {
@@ -1116,6 +1146,7 @@ int main(void)
         cmocka_unit_test(test_remembered_scan),
         cmocka_unit_test(test_reply_budget),
         cmocka_unit_test(test_anything),
+        cmocka_unit_test(test_same_content),
         cmocka_unit_test(test_delivered),
         cmocka_unit_test(test_same_seed),
         cmocka_unit_test(test_other_seed),
