@@ -262,7 +262,9 @@ static int write_run(struct ring *r, const struct fake_op *op, uint64_t total)
     uint64_t part = u64_min(fault->bytes, total);
     if (fault->kind != FAKERING_WRITE_ERROR)
         disk_write(r, op, part);
-    return fault->kind == FAKERING_WRITE_SHORT ? (int)part : fault->error;
+    if (fault->kind != FAKERING_WRITE_SHORT)
+        return fault->error;
+    return op->is_dsync && part == total ? dsync_run(r, op, total) : (int)part;
 }
 
 static int sync_run(struct ring *r, const struct fake_op *op)
