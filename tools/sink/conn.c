@@ -26,6 +26,7 @@
 
 #define LINGER_NS (2 * NS_PER_S)
 #define LINGER_NS_STOPPING (200 * NS_PER_MS)
+#define LATENESS_NS_MAX (50 * NS_PER_MS)
 #define CARRY_BYTES_MAX (256 * KIB) /* then nothing more is read */
 #define CARRY_BYTES_FIRST 512
 #define CARRY_BYTES_KEPT 4096 /* by an idle connection */
@@ -589,11 +590,22 @@ struct script_facts conn_facts(const struct conn *c)
     return f;
 }
 
+/* What happens after one another behind the content is timed from when the thing before was due:
+ * waking up a little late each time would add up over many recipients. Who is very late was held up
+ * by the client or by a stall, and begins anew. */
+static clock_ns wait_from(const struct txn *t, clock_ns now)
+{
+    bool is_near = t != NULL && t->due_at > 0 && now - t->due_at <= LATENESS_NS_MAX;
+    return is_near && !t->is_naming ? t->due_at : now;
+}
+
 void conn_apply(struct worker *w, struct conn *c, const struct script_effect *e)
 {
     clock_ns now = ring_now(w->ring);
     if (e->delay_ns > 0)
-        c->wait_until = now + e->delay_ns;
+        c->wait_until = wait_from(c->txn, now) + e->delay_ns;
+    if (c->txn != NULL && c->txn->is_answering)
+        c->txn->due_at = u64_max(c->wait_until, wait_from(c->txn, now));
     if (e->stall_read_ns > 0 && e->stall_read_bytes == 0)
         c->stall_until = now + e->stall_read_ns;
     if (e->stall_write_ns > 0)

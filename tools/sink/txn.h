@@ -59,6 +59,7 @@ struct txn {
     uint32_t lines_max;    /* then the connection ends; 0: no limit */
     uint64_t answer_bytes; /* the same in octets */
     bool is_naming;        /* ADAT: the recipients come after the content */
+    clock_ns due_at;       /* of the last thing that was decided behind the content; 0: none */
     bool is_answering;     /* what is formatted is about this message */
     bool is_promised;      /* the opening line makes everybody ours (HOL-12) */
     bool is_last_due;      /* the last reply has been given to the session */
