@@ -9,6 +9,8 @@ import io
 import json
 import os
 import re
+import signal
+import subprocess
 
 import harness
 from harness import check, check_equal
@@ -97,6 +99,36 @@ experiment "cuts" {
   faults { cut = after-replies; cut_replies = [0, 1, 2]; one_way = [0s, 100ms]; first_try_only = [no, yes] }
 }
 """
+# Rows of the classic table in real time. C is 315 s and not 300 s, where a reply would be due at the very
+# limit: what is due is 15 s away from it on both sides, which is 75 ms (DUP section 4: the same copies).
+LIVE = """
+experiment "live" {
+  recipients = 10; messages = 3; time_scale = SCALE
+  server { dialect = [smtp, lmtp, prdr]; before = 60s; per_recipient = 30s }
+  client { limit = 315s; timer = [reset, total]; tries = 3; retry = 100s }
+}
+experiment "live-list" {
+  recipients = 10; messages = 3; time_scale = SCALE
+  server { dialect = exdata; before = 60s; per_recipient = 30s; refused_first = 1; vanished = [run, stop] }
+  client { limit = 315s; timer = [reset, line]; tries = 3; retry = 100s }
+}
+experiment "live-cut" {
+  recipients = 10; messages = 3; time_scale = SCALE
+  server { dialect = [lmtp, prdr]; before = 60s; per_recipient = 30s }
+  client { tries = 3; retry = 300s }
+  faults { cut = after-replies; cut_replies = 4; first_try_only = yes }
+}
+experiment "live-not" {
+  time_scale = SCALE
+  server { dialect = prdr; opener = [0s, first-reply] }
+  client { credits_early = [no, yes] }
+}
+""".replace("SCALE", f"{5 * harness.SLOW}ms")
+LIVE_COPIES = {
+    ("smtp", "reset"): LIVELOCK + 10, ("smtp", "total"): LIVELOCK + 10,
+    ("lmtp", "reset"): 0, ("lmtp", "total"): 2,
+    ("prdr", "reset"): 0, ("prdr", "total"): LIVELOCK + 10,
+}
 
 
 def lab(*arguments, status=0):
@@ -304,6 +336,72 @@ def test_damaged_results(case):
         text = lab("show", os.path.join(case.dir, "bad.json"), status=3)
         check(reason in text, text, reason)
     lab("show", os.path.join(case.dir, "none.json"), status=3)
+
+
+def test_live(case):
+    path = write(case, "live.conf", LIVE)
+    folder = os.path.join(case.dir, "ledgers")
+    rows = table(path, "--mode", "live", "--jobs", "8", "--ledger", folder)
+    for row in rows:
+        check_equal((row["messages"], row["lost"]), ("1" if row["experiment"] == "live-not" else "3", "0"))
+    for row in (r for r in rows if r["experiment"] == "live"):
+        wanted = LIVE_COPIES[row["server.dialect"], row["client.timer"]]
+        copies = 3 * (wanted % LIVELOCK)
+        check_equal(int(row["copies_first_try"]), copies, row)
+        check_equal(int(row["livelocks"]), 3 * (wanted >= LIVELOCK), row)
+        check_equal(int(row["copies_excess"]), copies * (2 if wanted >= LIVELOCK else 1), row)
+        check_equal(float(row["theory_copies_first"]), copies / 3, row)
+    found = {(r["server.vanished"], r["client.timer"]): int(r["copies_first_try"])
+             for r in rows if r["experiment"] == "live-list"}
+    check_equal(found, {("run", "reset"): 6, ("run", "line"): 0, ("stop", "reset"): 0,
+                        ("stop", "line"): 0})
+    found = {r["server.dialect"]: int(r["copies_first_try"]) for r in rows
+             if r["experiment"] == "live-cut"}
+    check_equal(found, {"lmtp": 18, "prdr": 30})
+    # The files are what postern-lab ledger reads, and it finds the same.
+    stem = f"{folder}/live-00003-live-1"
+    joined = json.loads(lab("ledger", "--attempts", stem + ".attempts", "--arrived",
+                            f"sink:{stem}.arrivals", "--json", "-"))
+    check_equal((joined["copies_excess"], joined["messages"]), (6, 3))
+
+
+def test_live_beside_sim(case):
+    path = write(case, "live.conf", LIVE)
+    result = os.path.join(case.dir, "r.json")
+    text = lab("run", path, "--only", "live-not", "--mode", "sim,live", "--json", result, "--text", "-",
+               "--ladder", "0")
+    check(re.search(r"Not run live, 2 of 4 points: postern-sink opens a block at once\.", text), text)
+    check(re.search(r"Not run live, 1 of 4 points: postern-load credits nobody", text), text)
+    check(re.search(r"live: a second took \d+\.00 ms\. The programs were late by", text), text)
+    check("commits recipient 10" in text and "Nothing contradicts" in text, text)
+    with open(result, encoding="utf-8") as f:
+        modes = json.load(f)["modes"]
+    check_equal([m["name"] for m in modes], ["sim", "live"])
+    check_equal(modes[0]["precision_ns"], 0)
+    check(modes[1]["precision_ns"] > 0)
+    check_equal(lab("show", result, "--text", "-").split("\n==")[1], text.split("\n==")[1])
+
+
+def test_live_leaves_nothing_behind(case):
+    path = write(case, "live.conf", LIVE)
+    scratch = os.path.join(case.dir, "scratch")
+    os.mkdir(scratch)
+    command = [harness.own_program("POSTERN_LAB"), "run", path, "--mode", "live", "--only", "live"]
+    with subprocess.Popen(command, env=dict(os.environ, TMPDIR=scratch), stdout=subprocess.DEVNULL,
+                          stderr=subprocess.PIPE, text=True) as lab_process:
+        harness.wait_until(lambda: glob.glob(scratch + "/*/attempts-0"), "a sender has begun")
+        lab_process.send_signal(signal.SIGINT)
+        error = lab_process.stderr.read()
+        check_equal(lab_process.wait(), 3, error)
+    check_equal(os.listdir(scratch), [])
+    for stat in glob.glob("/proc/[0-9]*/cmdline"):
+        try:
+            with open(stat, "rb") as f:
+                check(scratch.encode() not in f.read(), stat)
+        except OSError:
+            pass
+    text = lab("run", path, "--mode", "live", "--only", "live-not", "--bin", case.dir, status=3)
+    check(f"there is no postern-sink in {case.dir}" in text, text)
 
 
 def test_wrong_usage(case):

@@ -177,9 +177,8 @@ static int run_all(struct run *r)
 
 static int join(struct run *r, struct lab_measure *m)
 {
-    struct live_files files = {.source_count = r->sender_count,
-                               .arrivals = r->arrivals,
-                               .has_try_a_connection = true};
+    struct live_files files = {
+        .source_count = r->sender_count, .arrivals = r->arrivals, .has_try_a_connection = true};
     for (uint32_t i = 0; i < r->sender_count; i++)
         files.sources[i] = (struct live_source){.attempts = r->senders[i].attempts,
                                                 .report = r->senders[i].report,

@@ -21,7 +21,8 @@
 
 enum { COMMITTED_FIRST = 1, CREDITED_FIRST = 2, COMMITTED = 4 };
 
-struct try {
+struct
+try {
     uint32_t message;
     uint32_t attempt;
     wall_us start_at, end_at;

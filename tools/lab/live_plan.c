@@ -50,10 +50,14 @@ static bool is_constant(const struct dist *d)
 static const char *offer_word(enum lab_dialect d)
 {
     static const char *const words[LAB_DIALECT_COUNT] = {
-        [LAB_PRDR] = "prdr",           [LAB_DEFERRALS] = "deferrals",
-        [LAB_INLINE_DSN] = "inline-dsn", [LAB_XPRDR1] = "xprdr1",
-        [LAB_EXDATA] = "exdata",       [LAB_WRAPPED_A] = "xrcpt250",
-        [LAB_WRAPPED_B] = "xrcpt250b", [LAB_ADAT] = "adat",
+        [LAB_PRDR] = "prdr",
+        [LAB_DEFERRALS] = "deferrals",
+        [LAB_INLINE_DSN] = "inline-dsn",
+        [LAB_XPRDR1] = "xprdr1",
+        [LAB_EXDATA] = "exdata",
+        [LAB_WRAPPED_A] = "xrcpt250",
+        [LAB_WRAPPED_B] = "xrcpt250b",
+        [LAB_ADAT] = "adat",
     };
     ASSERT(d < LAB_DIALECT_COUNT);
     return words[d];
@@ -130,7 +134,8 @@ static bool can_time(const struct lab_point *p, char *ret_reason)
     if (streams && s->dialect == LAB_DEFERRALS) {
         bool fits = s->before.low + s->per_rcpt.low <= DEFERRALS_GAP_NS || is_first_late(p);
         if (!is_fixed || !fits || s->per_rcpt.low > DEFERRALS_GAP_NS)
-            return cannot(ret_reason, "postern-sink does not answer 4xx for a line in time (DEF-18)");
+            return cannot(ret_reason,
+                          "postern-sink does not answer 4xx for a line in time (DEF-18)");
     }
     if (streams && s->dialect == LAB_EXDATA && !is_unlisted(p) &&
         (!is_fixed || s->per_rcpt.low > EXDATA_GAP_NS))
@@ -142,6 +147,9 @@ static bool can_judge(const struct lab_point *p, char *ret_reason)
 {
     const struct lab_server *s = &p->server;
     bool refuses = s->refused_count > 0 || s->refused_share > 0;
+    if (s->refused_count > LIVE_REFUSED_MAX)
+        return cannot(ret_reason, "more than %d recipients that are refused by name",
+                      LIVE_REFUSED_MAX);
     if (refuses && has_one_reply(p) && p->rcpt_count > 1)
         return cannot(ret_reason, "postern-sink holds no copies of those who are refused (CORE-8)");
     if (s->dialect == LAB_EXDATA && s->refused_count == 0 &&
@@ -151,9 +159,8 @@ static bool can_judge(const struct lab_point *p, char *ret_reason)
         return cannot(ret_reason, "postern-sink sends no notices (HOL-12)");
     if (s->suppresses_copies)
         return cannot(ret_reason, "postern-sink does not suppress copies");
-    if (s->remembers_scan &&
-        (!is_constant(&s->before) || s->vanished != LAB_VANISHED_RUN ||
-         p->client.retry_ns < s->before.low))
+    if (s->remembers_scan && (!is_constant(&s->before) || s->vanished != LAB_VANISHED_RUN ||
+                              p->client.retry_ns < s->before.low))
         return cannot(ret_reason, "postern-sink counts contents that came, not those it looked at");
     if (s->vanished == LAB_VANISHED_WRITE)
         return cannot(ret_reason, "postern-sink sees a close as soon as it comes, or never");
@@ -217,6 +224,8 @@ bool live_can_send(const struct lab_point *p, clock_ns time_scale_ns,
     if (p->message_count > LIVE_MESSAGES_MAX)
         return cannot(ret_reason, "more than %d messages", LIVE_MESSAGES_MAX);
     uint32_t count = live_senders(p, senders);
+    if (p->server.dialect == LAB_ADAT && senders[0].client->timer == LAB_TIMER_TOTAL)
+        return cannot(ret_reason, "no limit of postern-load is for all of DRCP together");
     for (uint32_t i = 0; i < count; i++)
         if (!can_send_as(senders[i].client, time_scale_ns, ret_reason))
             return false;
@@ -289,15 +298,15 @@ static void put_each_rules(struct args *a, const struct lab_point *p, clock_ns s
     double rest = 1 - s->refused_share;
     char text[96];
     if (is_first_late(p))
-        args_put(a, "--rule=each index=1 -> reply 451 4.7.1 Not decided in time; delay %lluns",
-                 (unsigned long long)live_time(DEFERRALS_GAP_NS - s->before.low, scale));
-    if (s->refused_count > 0)
-        args_put(a, "--rule=each index=-%u -> reply 550 5.7.1 Refused", s->refused_count);
+        args_put(
+            a, "--rule=each index=1 count=2- -> reply 451 4.7.1 Not decided in time; delay %lluns",
+            (unsigned long long)live_time(DEFERRALS_GAP_NS - s->before.low, scale));
+    for (uint32_t i = 0; i < s->refused_count; i++)
+        args_put(a, "--rule=each rcpt=" LIVE_ADDRESS " -> reply 550 5.7.1 Refused", i);
     if (s->refused_share > 0)
-        args_put(a, "--rule=each index=%u- p=%.9f -> reply 550 5.7.1 Refused", s->refused_count + 1,
-                 s->refused_share);
+        args_put(a, "--rule=each p=%.9f -> reply 550 5.7.1 Refused", s->refused_share);
     if (s->deferred_share > 0)
-        args_put(a, "--rule=each index=%u- p=%.9f -> reply 450 4.7.1 Later", s->refused_count + 1,
+        args_put(a, "--rule=each p=%.9f -> reply 450 4.7.1 Later",
                  rest > s->deferred_share ? s->deferred_share / rest : 1.0);
     if (is_zero(&s->per_rcpt))
         return;
@@ -320,6 +329,16 @@ void live_put_server(struct args *a, const struct lab_point *p, clock_ns time_sc
 
 /* --- the clients ------------------------------------------------------------------------------ */
 
+/* Messages that do not come at a rate are each alone: none of them waits for another one's tries,
+ * and the server works on all at once. */
+static uint32_t connections_of(const struct lab_point *p, uint64_t messages, double share)
+{
+    if (p->rate_per_s <= 0)
+        return (uint32_t)u64_min(messages, LIVE_ALONE_MAX);
+    uint64_t wanted = p->client_count > 0 ? (uint64_t)(p->client_count * share + 0.5) : messages;
+    return (uint32_t)u64_min(u64_max(wanted, 1), LIVE_CONNECTIONS_MAX);
+}
+
 uint32_t live_senders(const struct lab_point *p, struct live_sender ret_senders[LAB_MIX_ROWS_MAX])
 {
     uint32_t count = 0;
@@ -335,12 +354,10 @@ uint32_t live_senders(const struct lab_point *p, struct live_sender ret_senders[
         given += messages;
         if (messages == 0)
             continue;
-        uint64_t wanted = p->client_count > 0 ? (uint64_t)(p->client_count * own + 0.5) : messages;
-        wanted = p->rate_per_s > 0 ? u64_min(u64_max(wanted, 1), LIVE_CONNECTIONS_MAX) : 1;
         ret_senders[count++] = (struct live_sender){
             .client = is_mixed ? &p->mix.rows[i].client : &p->client,
             .messages = messages,
-            .connections = (uint32_t)wanted,
+            .connections = connections_of(p, messages, own),
             .rate_per_s = p->rate_per_s * own,
         };
     }
@@ -429,7 +446,8 @@ clock_ns live_reply_due(const struct lab_point *p, uint64_t k)
     const struct lab_server *s = &p->server;
     bool is_fixed = is_constant(&s->before) && is_constant(&s->per_rcpt) && !s->remembers_scan &&
                     p->faults.cut == LAB_CUT_NONE && p->server.dialect != LAB_ADAT;
-    if (!is_fixed || (k != CLOCK_NEVER && (s->pacing == LAB_BUFFER || !settles_before_last(s->dialect))))
+    if (!is_fixed ||
+        (k != CLOCK_NEVER && (s->pacing == LAB_BUFFER || !settles_before_last(s->dialect))))
         return CLOCK_NEVER;
     if (s->dialect == LAB_WRAPPED_B)
         return CLOCK_NEVER;

@@ -14,7 +14,9 @@
 
 #define LIVE_REASON_BYTES_MAX 160
 #define LIVE_MESSAGES_MAX 1000000
+#define LIVE_ALONE_MAX 64 /* messages at a time that do not come at a rate */
 #define LIVE_CONNECTIONS_MAX 4000
+#define LIVE_REFUSED_MAX 40                /* a rule of the script each */
 #define LIVE_LIMIT_NS_MIN (20 * NS_PER_MS) /* real; below, a limit says more of the machine */
 #define LIVE_ADDRESS "r%u@lab.example"     /* of recipient %u of a message, from 0 */
 
@@ -36,7 +38,7 @@ struct live_sender {
     const struct lab_client *client;
     uint64_t messages;
     uint32_t connections;
-    double rate_per_s; /* model; 0: one after another */
+    double rate_per_s; /* model; 0: each message alone */
 };
 /* live_senders() - one for each row of the mix that has messages; how many. */
 uint32_t live_senders(const struct lab_point *p, struct live_sender ret_senders[LAB_MIX_ROWS_MAX]);

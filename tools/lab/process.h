@@ -17,8 +17,8 @@
 struct process { /* all zero: none */
     pid_t pid;
     bool is_over;
-    int status;                         /* then: as of waitpid() */
-    char name[32];                      /* for what is said of it */
+    int status;                       /* then: as of waitpid() */
+    char name[32];                    /* for what is said of it */
     char log[PROCESS_PATH_BYTES_MAX]; /* its output, both kinds */
 };
 

@@ -72,7 +72,6 @@ void txn_begin(struct txn *t, uint32_t number, struct slice sender)
     t->answer_bytes = 0;
     t->is_naming = t->is_answering = t->is_promised = t->is_last_due = false;
     t->due_at = 0;
-    t->is_naming = t->is_answering = t->is_last_due = false;
     t->has_failed = false;
     if (text_put(t, sender))
         t->sender_len = (uint32_t)sender.len;
