@@ -10,6 +10,7 @@
 #include "lab/live.h"
 #include "base/err.h"
 #include "lab/live_join.h"
+#include "lab/live_peer.h"
 #include "lab/live_plan.h"
 #include "lab/process.h"
 #include <signal.h>
@@ -17,11 +18,15 @@
 #include <string.h>
 #include <sys/un.h>
 
-#define START_NS (20 * NS_PER_S)
+#define START_NS (60 * NS_PER_S)
+#define PEER_SLACK_NS (60 * NS_PER_S) /* a real program starts, and ends */
+#define PEER_TRY_NS (10 * NS_PER_S)   /* and has pauses of its own */
 #define SLACK_NS (120 * NS_PER_S)
 #define PRECISION_NS (3 * NS_PER_MS) /* a tick of each end's timers, and waking up */
 #define LOAD_STATUS_MAX 1            /* not every recipient was accepted: that is what we want */
 #define LOAD_STATUS_BEHIND 3
+
+enum live_ends { LIVE_OWN_ENDS, LIVE_REAL_CLIENT, LIVE_REAL_SERVER };
 
 struct sender {
     struct process process;
@@ -31,10 +36,11 @@ struct sender {
 
 struct run {
     const struct lab_job *job;
-    char folder[PROCESS_PATH_BYTES_MAX], sink_path[PROCESS_PATH_BYTES_MAX],
-        load_path[PROCESS_PATH_BYTES_MAX];
-    char arrivals[PROCESS_PATH_BYTES_MAX + 32];
-    struct process sink;
+    enum live_ends ends;
+    char folder[PROCESS_PATH_BYTES_MAX], program[PROCESS_PATH_BYTES_MAX];
+    char arrivals[PROCESS_PATH_BYTES_MAX + 32], url[PROCESS_PATH_BYTES_MAX + 32];
+    uint32_t port; /* 0: a unix socket */
+    struct process server;
     struct args args;
     uint32_t sender_count;
     struct live_sender plans[LAB_MIX_ROWS_MAX];
@@ -42,11 +48,31 @@ struct run {
     clock_ns lag_ns;
 };
 
-bool live_can_run(const struct lab_point *p, clock_ns time_scale_ns,
-                  char ret_reason[LAB_MODE_REASON_BYTES_MAX])
+static_assert(LAB_MODE_REASON_BYTES_MAX >= LIVE_REASON_BYTES_MAX, "a reason fits");
+
+bool live_can_run(const struct lab_job *job, char ret_reason[LAB_MODE_REASON_BYTES_MAX])
 {
-    static_assert(LAB_MODE_REASON_BYTES_MAX >= LIVE_REASON_BYTES_MAX, "a reason fits");
-    return live_can_serve(p, ret_reason) && live_can_send(p, time_scale_ns, ret_reason);
+    const struct lab_point *p = job->point;
+    if (p->server.program != LAB_PROGRAM_SINK) {
+        snprintf(ret_reason, LAB_MODE_REASON_BYTES_MAX, "server.program is %s",
+                 lab_program_name(p->server.program));
+        return false;
+    }
+    return live_can_serve(p, ret_reason) && live_can_send(p, job->time_scale_ns, ret_reason);
+}
+
+bool live_client_can_run(const struct lab_job *job, char ret_reason[LAB_MODE_REASON_BYTES_MAX])
+{
+    const struct lab_point *p = job->point;
+    return live_peer_can_send(p, job->time_scale_ns, ret_reason) && live_can_serve(p, ret_reason) &&
+           live_peer_is_there(live_peer_client_name(p->client.like), ret_reason);
+}
+
+bool live_server_can_run(const struct lab_job *job, char ret_reason[LAB_MODE_REASON_BYTES_MAX])
+{
+    const struct lab_point *p = job->point;
+    return live_peer_can_serve(p, ret_reason) && live_can_send(p, job->time_scale_ns, ret_reason) &&
+           live_peer_is_there(lab_program_name(p->server.program), ret_reason);
 }
 
 clock_ns live_precision(clock_ns time_scale_ns)
@@ -54,16 +80,12 @@ clock_ns live_precision(clock_ns time_scale_ns)
     return live_model_time(PRECISION_NS, time_scale_ns);
 }
 
-static int find_programs(struct run *r)
+static int find_program(struct run *r, const char *name)
 {
-    const char *dir = r->job->bin_dir, *missing = NULL;
-    if (!process_find(dir, "postern-sink", r->sink_path))
-        missing = "postern-sink";
-    else if (!process_find(dir, "postern-load", r->load_path))
-        missing = "postern-load";
-    if (missing == NULL)
+    const char *dir = r->job->bin_dir;
+    if (process_find(dir, name, r->program))
         return 0;
-    fprintf(r->job->err, "postern-lab: there is no %s %s%s\n", missing,
+    fprintf(r->job->err, "postern-lab: there is no %s %s%s\n", name,
             dir != NULL ? "in " : "beside postern-lab; see --bin", dir != NULL ? dir : "");
     return -ENOENT;
 }
@@ -86,45 +108,101 @@ static int explain(const struct run *r, const struct process *p, int result)
 
 /* --- start ------------------------------------------------------------------------------------ */
 
-static int sink_start(struct run *r)
+/* The number behind @before in what the server printed. */
+static int read_port(struct run *r, const char *before)
+{
+    char line[300];
+    FILE *f = fopen(r->server.log, "re");
+    if (f == NULL)
+        return -errno;
+    while (r->port == 0 && fgets(line, sizeof(line), f) != NULL) {
+        const char *at = strstr(line, before);
+        if (at != NULL)
+            r->port = (uint32_t)strtoul(at + strlen(before), NULL, 10);
+    }
+    fclose(f);
+    return r->port > 0 && r->port <= UINT16_MAX ? 0 : -EPROTO;
+}
+
+static int server_start(struct run *r, const char *name, const char *ready)
 {
     char log[PROCESS_PATH_BYTES_MAX + 32];
+    snprintf(log, sizeof(log), "%s/server.log", r->folder);
+    int result = process_start(&r->server, name, &r->args, log);
+    if (result < 0)
+        return result;
+    result = process_wait_line(&r->server, ready, process_now() + START_NS);
+    return result < 0 ? explain(r, &r->server, result) : 0;
+}
+
+static int sink_start(struct run *r)
+{
     const struct lab_job *job = r->job;
+    const char *scheme = live_scheme(job->point);
+    bool is_local = r->ends == LIVE_OWN_ENDS;
+    int result = find_program(r, "postern-sink");
+    if (result < 0)
+        return result;
     if (strlen(r->folder) + sizeof("/s") > sizeof(((struct sockaddr_un *)NULL)->sun_path))
         return -ENAMETOOLONG;
-    snprintf(log, sizeof(log), "%s/sink.log", r->folder);
-    snprintf(r->arrivals, sizeof(r->arrivals), "%s/arrivals", r->folder);
-    args_put(&r->args, "%s", r->sink_path);
-    args_put(&r->args, "--listen=%s+unix:%s/s", live_scheme(job->point), r->folder);
+    if (is_local)
+        snprintf(r->url, sizeof(r->url), "%s+unix:%s/s", scheme, r->folder);
+    else
+        snprintf(r->url, sizeof(r->url), "%s://127.0.0.1:0", scheme);
+    args_put(&r->args, "%s", r->program);
+    args_put(&r->args, "--listen=%s", r->url);
     args_put(&r->args, "--ledger=%s", r->arrivals);
     args_put(&r->args, "--seed=%llu", (unsigned long long)job->seed);
     args_put(&r->args, "--grace=24h");
     args_put(&r->args, "--quiet");
+    if (r->ends == LIVE_REAL_CLIENT)
+        live_peer_put_rules(&r->args, job->point);
     live_put_server(&r->args, job->point, job->time_scale_ns);
-    int result = process_start(&r->sink, "postern-sink", &r->args, log);
-    if (result < 0)
-        return result;
-    result = process_wait_line(&r->sink, "postern-sink: ready", process_now() + START_NS);
-    return result < 0 ? explain(r, &r->sink, result) : 0;
+    result = server_start(r, "postern-sink", "postern-sink: ready");
+    return result == 0 && !is_local ? read_port(r, "://127.0.0.1:") : result;
 }
 
+static int peer_start(struct run *r)
+{
+    live_peer_put_server(&r->args, r->job->point);
+    args_put(&r->args, "--arrivals=%s", r->arrivals);
+    int result = server_start(r, lab_program_name(r->job->point->server.program), "ready ");
+    if (result == 0)
+        result = read_port(r, "ready ");
+    snprintf(r->url, sizeof(r->url), "%s://127.0.0.1:%u", live_scheme(r->job->point), r->port);
+    return result;
+}
+
+/* The words that are the same for all clients, then the program's own. */
 static int sender_start(struct run *r, uint32_t idx)
 {
     char log[PROCESS_PATH_BYTES_MAX + 32];
     struct sender *s = &r->senders[idx];
     const struct lab_job *job = r->job;
-    snprintf(log, sizeof(log), "%s/load-%u.log", r->folder, idx);
+    bool is_own = r->ends != LIVE_REAL_CLIENT;
+    snprintf(log, sizeof(log), "%s/client-%u.log", r->folder, idx);
     snprintf(s->attempts, sizeof(s->attempts), "%s/attempts-%u", r->folder, idx);
-    snprintf(s->report, sizeof(s->report), "%s/load-%u.json", r->folder, idx);
-    args_put(&s->args, "%s", r->load_path);
+    snprintf(s->report, sizeof(s->report), "%s/client-%u.json", r->folder, idx);
+    if (is_own) {
+        int result = find_program(r, "postern-load");
+        if (result < 0)
+            return result;
+        args_put(&s->args, "%s", r->program);
+        args_put(&s->args, "--seed=%llu", (unsigned long long)run_id(r, idx));
+        args_put(&s->args, "--json=%s", s->report);
+        args_put(&s->args, "--quiet");
+        live_put_sender(&s->args, job->point, &r->plans[idx], job->time_scale_ns);
+        args_put(&s->args, "--to=r%%i@%s",
+                 r->ends == LIVE_REAL_SERVER ? "mx.test.example" : "lab.example");
+    } else {
+        live_peer_put_client(&s->args, job->point, job->time_scale_ns, r->port);
+    }
     args_put(&s->args, "--run=%llx", (unsigned long long)run_id(r, idx));
-    args_put(&s->args, "--seed=%llu", (unsigned long long)run_id(r, idx));
     args_put(&s->args, "--attempts=%s", s->attempts);
-    args_put(&s->args, "--json=%s", s->report);
-    args_put(&s->args, "--quiet");
-    live_put_sender(&s->args, job->point, &r->plans[idx], job->time_scale_ns);
-    args_put(&s->args, "%s+unix:%s/s", live_scheme(job->point), r->folder);
-    return process_start(&s->process, "postern-load", &s->args, log);
+    if (is_own)
+        args_put(&s->args, "%s", r->url);
+    const char *name = is_own ? "postern-load" : live_peer_client_name(job->point->client.like);
+    return process_start(&s->process, name, &s->args, log);
 }
 
 /* --- to the end ------------------------------------------------------------------------------- */
@@ -149,30 +227,32 @@ static int sender_wait(struct run *r, struct sender *s, clock_ns end, clock_ns d
     return explain(r, &s->process, -EPROTO);
 }
 
-static int finish_sink(struct run *r, clock_ns deadline)
+static int finish_server(struct run *r, clock_ns deadline)
 {
-    process_signal(&r->sink, SIGTERM);
-    int result = process_wait_until(&r->sink, deadline, &r->lag_ns);
-    if (result == 0 && !process_is_good(&r->sink, 0))
+    process_signal(&r->server, SIGTERM);
+    int result = process_wait_until(&r->server, deadline, &r->lag_ns);
+    if (result == 0 && !process_is_good(&r->server, 0))
         result = -EPROTO;
-    return result < 0 ? explain(r, &r->sink, result) : 0;
+    return result < 0 ? explain(r, &r->server, result) : 0;
 }
 
 static int run_all(struct run *r)
 {
     const struct lab_point *p = r->job->point;
     clock_ns scale = r->job->time_scale_ns;
-    int result = sink_start(r);
+    int result = r->ends == LIVE_REAL_SERVER ? peer_start(r) : sink_start(r);
     clock_ns begin = process_now(), end = CLOCK_NEVER;
     clock_ns deadline = begin + 2 * live_time(live_longest(p), scale) + SLACK_NS;
     if (p->model_ns_max != CLOCK_NEVER)
         end = begin + live_time(p->model_ns_max, scale);
+    if (r->ends != LIVE_OWN_ENDS)
+        deadline += PEER_SLACK_NS + p->client.tries_max * PEER_TRY_NS;
     r->sender_count = live_senders(p, r->plans);
     for (uint32_t i = 0; i < r->sender_count && result == 0; i++)
         result = sender_start(r, i);
     for (uint32_t i = 0; i < r->sender_count && result == 0; i++)
         result = sender_wait(r, &r->senders[i], end, deadline);
-    return result == 0 ? finish_sink(r, deadline) : result;
+    return result == 0 ? finish_server(r, deadline) : result;
 }
 
 static int join(struct run *r, struct lab_measure *m)
@@ -180,30 +260,31 @@ static int join(struct run *r, struct lab_measure *m)
     struct live_files files = {
         .source_count = r->sender_count, .arrivals = r->arrivals, .has_try_a_connection = true};
     for (uint32_t i = 0; i < r->sender_count; i++)
-        files.sources[i] = (struct live_source){.attempts = r->senders[i].attempts,
-                                                .report = r->senders[i].report,
-                                                .run = run_id(r, i),
-                                                .messages = r->plans[i].messages};
+        files.sources[i] = (struct live_source){
+            .attempts = r->senders[i].attempts,
+            .report = r->ends != LIVE_REAL_CLIENT ? r->senders[i].report : NULL,
+            .run = run_id(r, i),
+            .messages = r->plans[i].messages};
     m->late_ns = live_model_time(r->lag_ns, r->job->time_scale_ns);
     return live_join(&files, r->job, m, r->job->err);
 }
 
-int live_run(const struct lab_job *job, struct lab_measure *ret_measure)
+static int run_with(enum live_ends ends, const struct lab_job *job, struct lab_measure *ret_measure)
 {
     struct run *r = calloc(1, sizeof(*r));
     if (r == NULL)
         return -ENOMEM;
     r->job = job;
+    r->ends = ends;
     process_catch_signals();
     clock_ns began = process_now();
-    int result = find_programs(r);
-    if (result == 0)
-        result = folder_make(r->folder);
+    int result = folder_make(r->folder);
     if (result == 0) {
+        snprintf(r->arrivals, sizeof(r->arrivals), "%s/arrivals", r->folder);
         result = run_all(r);
         for (uint32_t i = 0; i < r->sender_count; i++)
             process_end(&r->senders[i].process);
-        process_end(&r->sink);
+        process_end(&r->server);
         if (result == 0)
             result = join(r, ret_measure);
         folder_remove(r->folder);
@@ -212,4 +293,19 @@ int live_run(const struct lab_job *job, struct lab_measure *ret_measure)
     ret_measure->real_s = (double)(process_now() - began) / 1e9;
     free(r);
     return result;
+}
+
+int live_run(const struct lab_job *job, struct lab_measure *ret_measure)
+{
+    return run_with(LIVE_OWN_ENDS, job, ret_measure);
+}
+
+int live_client_run(const struct lab_job *job, struct lab_measure *ret_measure)
+{
+    return run_with(LIVE_REAL_CLIENT, job, ret_measure);
+}
+
+int live_server_run(const struct lab_job *job, struct lab_measure *ret_measure)
+{
+    return run_with(LIVE_REAL_SERVER, job, ret_measure);
 }

@@ -19,7 +19,12 @@
 #define NEIGHBOURS_MAX 64 /* connections may be taken in another order than they are made */
 #define SERIES_BUCKETS_MAX 4096
 
-enum { COMMITTED_FIRST = 1, CREDITED_FIRST = 2, COMMITTED = 4 };
+#define LATE_LOG_US ((wall_us)500000) /* a program's log is read so late at most */
+
+struct pair {
+    bool is_committed_first, is_credited_first; /* by the first try */
+    uint32_t copies, accepted;                  /* of all tries */
+};
 
 struct
 try {
@@ -31,8 +36,10 @@ try {
 
 struct message {
     wall_us planned_at, end_at;
-    bool has_settled; /* any pair */
-    bool has_run_out; /* a pair that no further try will be made for */
+    wall_us first_end_at;           /* of its first try */
+    uint64_t first_conn, first_txn; /* that brought a copy; 0: none so far */
+    bool has_settled;               /* any pair */
+    bool has_run_out;               /* a pair that no further try will be made for */
 };
 
 struct join {
@@ -43,7 +50,7 @@ struct join {
     uint32_t bases[LAB_MIX_ROWS_MAX]; /* index of a source's first message */
     uint32_t message_count;
     struct message *messages;
-    uint8_t *pairs; /* flags */
+    struct pair *pairs;
     uint32_t try_count, try_cap;
     struct try *tries;
     wall_us begin_at, end_at;
@@ -79,6 +86,11 @@ static uint32_t rcpt_of(const struct join *j, struct slice address)
         number = number * 10 + (address.ptr[at] - '0');
     }
     return number < j->rcpt_count ? number : UINT32_MAX;
+}
+
+static struct pair *pair_of(const struct join *j, uint32_t message, uint32_t rcpt)
+{
+    return &j->pairs[(size_t)message * j->rcpt_count + rcpt];
 }
 
 /* Model time since the run began. */
@@ -131,8 +143,11 @@ static int take_attempt(struct join *j, const struct attempt *a)
         m->end_at = a->end_at;
     m->has_settled |= is_settled;
     m->has_run_out |= !is_settled && !a->will_retry;
-    if (a->fate == ATTEMPT_ACCEPTED && a->attempt == 0)
-        j->pairs[(size_t)message * j->rcpt_count + rcpt] |= CREDITED_FIRST;
+    struct pair *pair = pair_of(j, message, rcpt);
+    pair->is_credited_first |= a->fate == ATTEMPT_ACCEPTED && a->attempt == 0;
+    pair->accepted += a->fate == ATTEMPT_ACCEPTED;
+    if (a->attempt == 0 && a->end_at > m->first_end_at)
+        m->first_end_at = a->end_at;
     if (j->begin_at == 0 || a->planned_at < j->begin_at)
         j->begin_at = a->planned_at;
     if (a->end_at > j->end_at)
@@ -207,24 +222,23 @@ static const struct try *try_by_conn(const struct join *j, uint32_t message, uin
     return NULL;
 }
 
-/* The last one that had begun. */
-static const struct try *try_by_time(const struct join *j, uint32_t message, wall_us at)
+/*
+ * Whether @a is of its message's first try. A program that is not ours may use a connection again,
+ * so there it is told by order: the first transaction of all that brought copies is the first
+ * try's. But when a server stops where its client has left, the first try may have brought none;
+ * then what is there came later than the first try has ended.
+ */
+static bool is_of_first_try(const struct join *j, uint32_t message, const struct arrival *a)
 {
-    const struct try *found = NULL;
-    for (uint32_t i = 0; i < j->try_count; i++)
-        if (j->tries[i].message == message && j->tries[i].start_at <= at &&
-            (found == NULL || found->attempt < j->tries[i].attempt))
-            found = &j->tries[i];
-    return found;
-}
-
-static const struct try *try_of_arrival(const struct join *j, uint32_t message,
-                                        const struct arrival *a)
-{
-    const struct try *t = NULL;
-    if (j->files->has_try_a_connection)
-        t = try_by_conn(j, message, a->conn);
-    return t != NULL ? t : try_by_time(j, message, a->at);
+    const struct message *m = &j->messages[message];
+    if (j->files->has_try_a_connection) {
+        const struct try *t = try_by_conn(j, message, a->conn);
+        return t != NULL && t->attempt == 0;
+    }
+    if (!j->files->is_arrival_timed || a->conn != m->first_conn || a->txn != m->first_txn)
+        return false;
+    return j->job->point->server.vanished == LAB_VANISHED_RUN ||
+           a->at <= m->first_end_at + LATE_LOG_US;
 }
 
 static struct lab_bucket *bucket_of(const struct join *j, wall_us at)
@@ -236,37 +250,74 @@ static struct lab_bucket *bucket_of(const struct join *j, wall_us at)
     return &s->at[u64_min(idx, s->count - 1)];
 }
 
-static void add_rung(const struct join *j, const struct try *t, wall_us at, enum ladder_who who,
+static void add_rung(const struct join *j, uint32_t attempt, wall_us at, enum ladder_who who,
                      const char *text)
 {
-    struct rung *r = ladder_add(j->job->ladder, model_at(j, at), t->attempt, who, LADDER_NONE);
+    struct rung *r = ladder_add(j->job->ladder, model_at(j, at), attempt, who, LADDER_NONE);
     if (r != NULL)
         snprintf(r->text, sizeof(r->text), "%s", text);
+}
+
+static bool wants_rungs(const struct join *j, uint32_t message)
+{
+    return j->job->ladder != NULL && message == j->job->ladder_seq;
+}
+
+/* The try that had begun last. */
+static uint32_t attempt_at(const struct join *j, uint32_t message, wall_us at)
+{
+    uint32_t attempt = 0;
+    for (uint32_t i = 0; i < j->try_count; i++)
+        if (j->tries[i].message == message && j->tries[i].start_at <= at)
+            attempt = j->tries[i].attempt > attempt ? j->tries[i].attempt : attempt;
+    return attempt;
+}
+
+static uint32_t arrival_parse(const struct join *j, struct slice line, struct arrival *ret_arrival,
+                              uint32_t *ret_rcpt)
+{
+    if (!arrivals_parse(line, ret_arrival) || !ret_arrival->has_id)
+        return UINT32_MAX;
+    *ret_rcpt = rcpt_of(j, ret_arrival->address);
+    return *ret_rcpt == UINT32_MAX ? UINT32_MAX : message_of(j, ret_arrival->id);
+}
+
+/* First it is told which transaction was the first one of each message. */
+static int note_first(struct join *j, struct slice line, uint64_t run, FILE *out)
+{
+    struct arrival a;
+    uint32_t rcpt, message = arrival_parse(j, line, &a, &rcpt);
+    (void)run;
+    (void)out;
+    if (message == UINT32_MAX)
+        return 0;
+    struct message *m = &j->messages[message];
+    bool is_earlier = a.conn < m->first_conn || (a.conn == m->first_conn && a.txn < m->first_txn);
+    if (m->first_conn == 0 || is_earlier) {
+        m->first_conn = a.conn;
+        m->first_txn = a.txn;
+    }
+    return 0;
 }
 
 static int arrival_line(struct join *j, struct slice line, uint64_t run, FILE *out)
 {
     struct arrival a;
+    uint32_t rcpt, message = arrival_parse(j, line, &a, &rcpt);
     (void)run;
     (void)out;
-    if (!arrivals_parse(line, &a))
-        return -EBADMSG;
-    uint32_t message = a.has_id ? message_of(j, a.id) : UINT32_MAX;
-    uint32_t rcpt = rcpt_of(j, a.address);
-    if (message == UINT32_MAX || rcpt == UINT32_MAX)
+    if (message == UINT32_MAX)
         return 0;
-    const struct try *t = try_of_arrival(j, message, &a);
-    uint8_t *flags = &j->pairs[(size_t)message * j->rcpt_count + rcpt];
+    struct pair *pair = pair_of(j, message, rcpt);
     struct lab_bucket *bucket = bucket_of(j, a.at);
-    if (bucket != NULL && (*flags & COMMITTED) != 0)
+    if (bucket != NULL && pair->copies > 0)
         bucket->copies++;
-    *flags |= COMMITTED;
-    if (t != NULL && t->attempt == 0)
-        *flags |= COMMITTED_FIRST;
-    if (t != NULL && j->job->ladder != NULL && message == j->job->ladder_seq) {
+    pair->copies++;
+    pair->is_committed_first |= is_of_first_try(j, message, &a);
+    if (wants_rungs(j, message) && j->files->is_arrival_timed) {
         char text[LADDER_TEXT_BYTES_MAX];
         snprintf(text, sizeof(text), "commits recipient %u", rcpt + 1);
-        add_rung(j, t, a.at, LADDER_SERVER, text);
+        add_rung(j, attempt_at(j, message, a.at), a.at, LADDER_SERVER, text);
     }
     return 0;
 }
@@ -284,34 +335,38 @@ static void count_tries(struct join *j)
             bucket->started += t->attempt == 0;
             bucket->retries += t->attempt > 0;
         }
-        if (j->job->ladder == NULL || t->message != j->job->ladder_seq)
+        if (!wants_rungs(j, t->message))
             continue;
-        add_rung(j, t, t->start_at, LADDER_CLIENT, "begins a try");
-        add_rung(j, t, t->end_at, LADDER_CLIENT,
+        add_rung(j, t->attempt, t->start_at, LADDER_CLIENT, "begins a try");
+        add_rung(j, t->attempt, t->end_at, LADDER_CLIENT,
                  t->has_failed ? "ends it without all replies" : "has all replies");
     }
 }
 
-static void count_messages(struct join *j)
+/* Where nobody knows when copies came, one that no reply stands for is the first try's. */
+static bool costs_first_try(const struct join *j, const struct pair *p)
 {
-    for (uint32_t i = 0; i < j->message_count; i++) {
-        const struct message *m = &j->messages[i];
-        uint64_t copies = 0;
-        for (uint32_t r = 0; r < j->rcpt_count; r++) {
-            uint8_t flags = j->pairs[(size_t)i * j->rcpt_count + r];
-            copies += (flags & COMMITTED_FIRST) != 0 && (flags & CREDITED_FIRST) == 0;
-        }
-        j->m->copies_first_try += copies;
-        j->m->copies_first_try_sq += copies * copies;
-        if (m->end_at == 0)
-            continue; /* never begun */
-        j->m->livelocks += m->has_run_out && !m->has_settled;
-        struct lab_bucket *bucket = bucket_of(j, m->end_at);
-        if (bucket != NULL)
-            bucket->settled++;
-        uint64_t took = m->end_at > m->planned_at ? m->end_at - m->planned_at : 0;
-        hist_record(&j->m->settled, live_model_time(took * NS_PER_US, j->job->time_scale_ns));
-    }
+    if (p->is_credited_first)
+        return false;
+    return j->files->is_arrival_timed ? p->is_committed_first : p->copies > p->accepted;
+}
+
+static void count_message(struct join *j, uint32_t idx)
+{
+    const struct message *m = &j->messages[idx];
+    uint64_t copies = 0;
+    for (uint32_t r = 0; r < j->rcpt_count; r++)
+        copies += costs_first_try(j, pair_of(j, idx, r));
+    j->m->copies_first_try += copies;
+    j->m->copies_first_try_sq += copies * copies;
+    if (m->end_at == 0)
+        return; /* never begun */
+    j->m->livelocks += m->has_run_out && !m->has_settled;
+    struct lab_bucket *bucket = bucket_of(j, m->end_at);
+    if (bucket != NULL)
+        bucket->settled++;
+    wall_us took = m->end_at > m->planned_at ? m->end_at - m->planned_at : 0;
+    hist_record(&j->m->settled, live_model_time(took * NS_PER_US, j->job->time_scale_ns));
 }
 
 static int series_begin(struct join *j)
@@ -341,11 +396,14 @@ static int read_all(struct join *j)
     j->m->model_ns = model_at(j, j->end_at);
     result = series_begin(j);
     if (result == 0)
+        result = each_line(j, j->files->arrivals, 0, NULL, note_first);
+    if (result == 0)
         result = each_line(j, j->files->arrivals, 0, j->job->arrivals, arrival_line);
     if (result < 0)
         return result;
     count_tries(j);
-    count_messages(j);
+    for (uint32_t i = 0; i < j->message_count; i++)
+        count_message(j, i);
     struct ladder *l = j->job->ladder;
     if (l != NULL && l->count > 0)
         qsort(l->rungs, l->count, sizeof(*l->rungs), rungs_by_time);
@@ -423,7 +481,7 @@ int live_join(const struct live_files *files, const struct lab_job *job, struct 
         j.message_count += (uint32_t)files->sources[i].messages;
     }
     j.messages = calloc(j.message_count + 1, sizeof(*j.messages));
-    j.pairs = calloc((size_t)j.message_count * j.rcpt_count + 1, 1);
+    j.pairs = calloc((size_t)j.message_count * j.rcpt_count + 1, sizeof(*j.pairs));
     int result = j.messages != NULL && j.pairs != NULL ? take_ledger(&j, err) : -ENOMEM;
     if (result == 0)
         result = read_all(&j);

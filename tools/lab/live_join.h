@@ -22,6 +22,7 @@ struct live_files {
     struct live_source sources[LAB_MIX_ROWS_MAX];
     uint32_t source_count;
     const char *arrivals;      /* of postern-sink */
+    bool is_arrival_timed;     /* else nobody knows of which try a copy is */
     bool has_try_a_connection; /* and only one */
 };
 

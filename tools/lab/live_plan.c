@@ -386,7 +386,6 @@ void live_put_sender(struct args *a, const struct lab_point *p, const struct liv
     args_put(a, "--count=%llu", (unsigned long long)s->messages);
     args_put(a, "--connections=%u", s->connections);
     args_put(a, "--recipients=%u", p->rcpt_count);
-    args_put(a, "--to=r%%i@lab.example");
     args_put(a, "--size=%llu", (unsigned long long)p->message_bytes);
     args_put(a, "--reuse=1"); /* a connection is a try */
     put_waiting(a, s->client, time_scale_ns);

@@ -18,7 +18,7 @@
 #define LIVE_CONNECTIONS_MAX 4000
 #define LIVE_REFUSED_MAX 40                /* a rule of the script each */
 #define LIVE_LIMIT_NS_MIN (20 * NS_PER_MS) /* real; below, a limit says more of the machine */
-#define LIVE_ADDRESS "r%u@lab.example"     /* of recipient %u of a message, from 0 */
+#define LIVE_ADDRESS "r%u@*"               /* of recipient %u of a message, from 0 */
 
 /* live_time() - the real time of @model_ns; CLOCK_NEVER stays. */
 clock_ns live_time(clock_ns model_ns, clock_ns time_scale_ns);

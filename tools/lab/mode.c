@@ -31,6 +31,22 @@ const struct lab_mode lab_modes[] = {
      .precision = live_precision,
      .note = "postern-load against postern-sink over unix sockets, in real time. A reply that is "
              "due nearer to a limit than the precision may be found on either side of it."},
+    {.name = "real-client",
+     .doc = "Postfix, Exim or OpenSMTPD (client.like) as client of postern-sink, in scaled time",
+     .can_run = live_client_can_run,
+     .run = live_client_run,
+     .precision = live_precision,
+     .note = "The mail program that client.like names, over TCP, in real time. Its log tells what "
+             "it learned; the pauses between tries are its own, whole seconds; replies are not "
+             "timed."},
+    {.name = "real-server",
+     .doc = "postern-load against Exim, Dovecot or Cyrus (server.program), in scaled time",
+     .can_run = live_server_can_run,
+     .run = live_server_run,
+     .precision = live_precision,
+     .note = "postern-load against the mail program that server.program names, over TCP, in real "
+             "time. What arrived is what its mailboxes hold in the end; its work takes as long as "
+             "it takes."},
     {.name = NULL},
 };
 

@@ -27,8 +27,7 @@ struct lab_mode {
     const char *name, *doc;
     bool is_parallel; /* several jobs may run at once */
     /* Whether it can do what the point says, else a reason in one line; NULL: it always can. */
-    bool (*can_run)(const struct lab_point *p, clock_ns time_scale_ns,
-                    char ret_reason[LAB_MODE_REASON_BYTES_MAX]);
+    bool (*can_run)(const struct lab_job *job, char ret_reason[LAB_MODE_REASON_BYTES_MAX]);
     /* 0, or a negative errno; lab_measure_init() was called. */
     int (*run)(const struct lab_job *job, struct lab_measure *ret_measure);
     /* How exactly times are kept at best, model ns; NULL: exactly. A measure may say that it was

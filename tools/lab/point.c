@@ -5,6 +5,14 @@
 #include "base/err.h"
 #include <stdlib.h>
 
+const char *lab_program_name(enum lab_program p)
+{
+    static const char *const names[LAB_PROGRAM_COUNT] = {"postern-sink", "posternd", "exim",
+                                                         "dovecot", "cyrus"};
+    ASSERT(p < LAB_PROGRAM_COUNT);
+    return names[p];
+}
+
 const char *lab_dialect_name(enum lab_dialect d)
 {
     static const char *const names[LAB_DIALECT_COUNT] = {

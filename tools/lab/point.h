@@ -75,7 +75,18 @@ enum lab_cut {
     LAB_CUT_COUNT
 };
 
+/* The server of a run with real programs; a simulation is none of them. */
+enum lab_program {
+    LAB_PROGRAM_SINK, /* postern-sink, by a script */
+    LAB_PROGRAM_POSTERND,
+    LAB_PROGRAM_EXIM,
+    LAB_PROGRAM_DOVECOT,
+    LAB_PROGRAM_CYRUS,
+    LAB_PROGRAM_COUNT
+};
+
 struct lab_server {
+    enum lab_program program;
     enum lab_dialect dialect;
     enum lab_pacing pacing;
     enum lab_order order;
@@ -211,6 +222,7 @@ MUST_CHECK int lab_measure_init(struct lab_measure *m);
 void lab_measure_deinit(struct lab_measure *m);
 
 /* Words of experiment files and results: "wrapped-a", "stream", "stop", "reset". */
+const char *lab_program_name(enum lab_program p);
 const char *lab_dialect_name(enum lab_dialect d);
 const char *lab_pacing_name(enum lab_pacing p);
 const char *lab_order_name(enum lab_order o);

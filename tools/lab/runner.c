@@ -250,7 +250,11 @@ static int check_mode(struct work *w, const struct lab_point *p, uint32_t mode,
 {
     char reason[LAB_MODE_REASON_BYTES_MAX];
     const struct lab_mode *m = w->runner->modes[mode];
-    if (m->can_run == NULL || m->can_run(p, w->e->time_scale_ns, reason))
+    const struct lab_job job = {.point = p,
+                                .time_scale_ns = w->e->time_scale_ns,
+                                .bin_dir = w->runner->bin_dir,
+                                .err = w->runner->err};
+    if (m->can_run == NULL || m->can_run(&job, reason))
         return 0;
     to->not_run[mode] = region_text(&w->runner->result->memory, slice_str(reason));
     return to->not_run[mode] == NULL ? -ENOMEM : 0;

@@ -19,6 +19,11 @@
 
 /* --- names of choices ------------------------------------------------------------------------- */
 
+static const char *program_word(uint32_t i)
+{
+    return i < LAB_PROGRAM_COUNT ? lab_program_name((enum lab_program)i) : NULL;
+}
+
 static const char *dialect_word(uint32_t i)
 {
     return i < LAB_DIALECT_COUNT ? lab_dialect_name((enum lab_dialect)i) : NULL;
@@ -80,6 +85,11 @@ const struct lab_setting lab_settings[] = {
      .min = NS_PER_S, .max = TIME_NS_MAX, .word = "unlimited", .word_value = CLOCK_NEVER,
      .doc = "the run ends then; unlimited: when everything is settled"},
 
+    {SERVER(program), .type = LAB_CHOICE, .name = "program", .otherwise = "postern-sink",
+     .choice_name = program_word,
+     .doc =
+         "which one is the server where programs are run: postern-sink or posternd in live runs, "
+         "one of the others in real-server"},
     {SERVER(dialect), .type = LAB_CHOICE, .name = "dialect", .otherwise = "smtp",
      .choice_name = dialect_word,
      .doc = "how recipients are answered after the content; wrapped-a and wrapped-b are XRCPT250 "
@@ -432,6 +442,14 @@ void lab_like_apply(struct lab_client *c)
     c->limit_ns = (clock_ns)rows[c->like].limit_s * NS_PER_S;
     c->timer = rows[c->like].timer;
     c->credits_early = rows[c->like].credits_early;
+}
+
+bool lab_like_timer(enum lab_like like, enum lab_timer *ret_timer)
+{
+    struct lab_client c = {.like = like};
+    lab_like_apply(&c);
+    *ret_timer = c.timer;
+    return like != LAB_LIKE_NONE;
 }
 
 /* --- reference -------------------------------------------------------------------------------- */

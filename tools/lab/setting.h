@@ -77,6 +77,8 @@ MUST_CHECK int lab_setting_read(const struct lab_setting *s, struct slice text, 
 
 /* lab_like_apply() - the timers of that program (DUP section 5) to @c. */
 void lab_like_apply(struct lab_client *c);
+/* lab_like_timer() - which kind of timer it has; false: it is no program. */
+MUST_CHECK bool lab_like_timer(enum lab_like like, enum lab_timer *ret_timer);
 
 /* lab_settings_print() - every setting with type, range, default and meaning. */
 void lab_settings_print(FILE *out);
