@@ -76,8 +76,14 @@ bool live_peer_can_send(const struct lab_point *p, clock_ns time_scale_ns,
                       lab_dialect_name(p->server.dialect));
     if (c->credits_early != (c->like == LAB_LIKE_EXIM))
         return cannot(ret_reason, "when %s credits is not to be set", lab_like_name(c->like));
-    if (c->half_closes)
+    bool quits_early = c->like != LAB_LIKE_OPENSMTPD;
+    if (c->half_closes && !quits_early)
         return cannot(ret_reason, "%s sends no QUIT before the replies", lab_like_name(c->like));
+    if (p->server.vanished != LAB_VANISHED_RUN && quits_early && !c->half_closes)
+        return cannot(ret_reason,
+                      "%s sends QUIT behind the content, so nobody sees it leave "
+                      "(PRDR-33): half_closes = yes",
+                      lab_like_name(c->like));
     if (p->faults.cut == LAB_CUT_SLOW)
         return cannot(ret_reason, "the programs write as fast as they can");
     if (p->rcpt_count > RCPT_COUNT_PEER_MAX || p->message_count > MESSAGES_PEER_MAX)
@@ -102,8 +108,10 @@ bool live_peer_can_serve(const struct lab_point *p, char ret_reason[LIVE_REASON_
         return cannot(ret_reason, "whom %s refuses cannot be set", name);
     if (s->suppresses_copies || s->remembers_scan)
         return cannot(ret_reason, "%s does not remember tries", name);
-    if (p->faults.cut != LAB_CUT_NONE && p->faults.cut != LAB_CUT_SLOW)
-        return cannot(ret_reason, "where a connection breaks is the server's to say");
+    if (p->faults.cut == LAB_CUT_HAZARD || p->faults.cut == LAB_CUT_BLACK_HOLE)
+        return cannot(ret_reason, "postern-load leaves behind replies, not at random times");
+    if (p->faults.cut == LAB_CUT_AFTER_REPLIES && p->faults.is_first_try_only)
+        return cannot(ret_reason, "postern-load leaves in each try, or in none");
     if (p->faults.one_way_ns > 0)
         return cannot(ret_reason, "sockets of this machine have no delay");
     if (p->rcpt_count > RCPT_COUNT_PEER_MAX)

@@ -221,8 +221,8 @@ bool live_can_send(const struct lab_point *p, clock_ns time_scale_ns,
                    char ret_reason[LIVE_REASON_BYTES_MAX])
 {
     struct live_sender senders[LAB_MIX_ROWS_MAX];
-    if (p->message_count > LIVE_MESSAGES_MAX)
-        return cannot(ret_reason, "more than %d messages", LIVE_MESSAGES_MAX);
+    if (p->message_count * p->rcpt_count > LIVE_PAIRS_MAX)
+        return cannot(ret_reason, "more than %d messages times recipients", LIVE_PAIRS_MAX);
     uint32_t count = live_senders(p, senders);
     if (p->server.dialect == LAB_ADAT && senders[0].client->timer == LAB_TIMER_TOTAL)
         return cannot(ret_reason, "no limit of postern-load is for all of DRCP together");
@@ -397,6 +397,12 @@ void live_put_sender(struct args *a, const struct lab_point *p, const struct liv
         args_put(a, "--rate=%.9f/s", s->rate_per_s * (double)NS_PER_S / (double)time_scale_ns);
         args_put(a, "--shape=poisson");
     }
+    /* A server that has a script breaks connections itself; of any other the client leaves. */
+    bool has_script = p->server.program == LAB_PROGRAM_SINK;
+    if (p->faults.cut == LAB_CUT_AFTER_REPLIES && !has_script && p->faults.cut_replies == 0)
+        args_put(a, "--vanish=dot");
+    else if (p->faults.cut == LAB_CUT_AFTER_REPLIES && !has_script)
+        args_put(a, "--vanish=%u", p->faults.cut_replies);
     if (p->faults.cut == LAB_CUT_SLOW) {
         double rate = (double)p->faults.bytes_per_s * (double)NS_PER_S / (double)time_scale_ns;
         args_put(a, "--slow-write=%.0f", rate < 1e9 ? rate : 1e9);

@@ -13,7 +13,7 @@
 #include "lab/point.h"
 
 #define LIVE_REASON_BYTES_MAX 160
-#define LIVE_MESSAGES_MAX 1000000
+#define LIVE_PAIRS_MAX 10000000
 #define LIVE_ALONE_MAX 64 /* messages at a time that do not come at a rate */
 #define LIVE_CONNECTIONS_MAX 4000
 #define LIVE_REFUSED_MAX 40                /* a rule of the script each */

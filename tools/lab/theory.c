@@ -507,6 +507,8 @@ static const char *none(const struct lab_point *p)
         return "the link is slow";
     if (s->refused_share > 0 || s->deferred_share > 0)
         return "verdicts are drawn";
+    if (s->vanished != LAB_VANISHED_RUN && p->client.half_closes)
+        return "who has said QUIT cannot be seen to leave (PRDR-33)";
     if (s->suppresses_copies && p->client.retry_ns < last_work(p))
         return "a try may begin before the work of the last one is over";
     if (s->progress_ns > 0)
