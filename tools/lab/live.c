@@ -12,10 +12,12 @@
 #include "lab/live_join.h"
 #include "lab/live_peer.h"
 #include "lab/live_plan.h"
+#include "lab/live_postern.h"
 #include "lab/process.h"
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #define START_NS (60 * NS_PER_S)
@@ -50,7 +52,28 @@ struct run {
 
 static_assert(LAB_MODE_REASON_BYTES_MAX >= LIVE_REASON_BYTES_MAX, "a reason fits");
 
+static bool is_postern(const struct run *r)
+{
+    return r->ends == LIVE_OWN_ENDS && r->job->point->server.program == LAB_PROGRAM_POSTERND;
+}
+
 bool live_can_run(const struct lab_job *job, char ret_reason[LAB_MODE_REASON_BYTES_MAX])
+{
+    const struct lab_point *p = job->point;
+    bool can_serve;
+    if (p->server.program == LAB_PROGRAM_SINK) {
+        can_serve = live_can_serve(p, ret_reason);
+    } else if (p->server.program == LAB_PROGRAM_POSTERND) {
+        can_serve = live_postern_can_serve(p, job->time_scale_ns, ret_reason);
+    } else {
+        snprintf(ret_reason, LAB_MODE_REASON_BYTES_MAX, "server.program is %s",
+                 lab_program_name(p->server.program));
+        can_serve = false;
+    }
+    return can_serve && live_can_send(p, job->time_scale_ns, ret_reason);
+}
+
+bool live_client_can_run(const struct lab_job *job, char ret_reason[LAB_MODE_REASON_BYTES_MAX])
 {
     const struct lab_point *p = job->point;
     if (p->server.program != LAB_PROGRAM_SINK) {
@@ -58,12 +81,6 @@ bool live_can_run(const struct lab_job *job, char ret_reason[LAB_MODE_REASON_BYT
                  lab_program_name(p->server.program));
         return false;
     }
-    return live_can_serve(p, ret_reason) && live_can_send(p, job->time_scale_ns, ret_reason);
-}
-
-bool live_client_can_run(const struct lab_job *job, char ret_reason[LAB_MODE_REASON_BYTES_MAX])
-{
-    const struct lab_point *p = job->point;
     return live_peer_can_send(p, job->time_scale_ns, ret_reason) && live_can_serve(p, ret_reason) &&
            live_peer_is_there(live_peer_client_name(p->client.like), ret_reason);
 }
@@ -162,6 +179,34 @@ static int sink_start(struct run *r)
     return result == 0 && !is_local ? read_port(r, "://127.0.0.1:") : result;
 }
 
+static int postern_start(struct run *r)
+{
+    char path[PROCESS_PATH_BYTES_MAX + 32], spool[PROCESS_PATH_BYTES_MAX + 32];
+    const struct lab_job *job = r->job;
+    int result = find_program(r, "posternd");
+    if (result < 0)
+        return result;
+    snprintf(path, sizeof(path), "%s/postern.conf", r->folder);
+    snprintf(spool, sizeof(spool), "%s/spool", r->folder);
+    snprintf(r->arrivals, sizeof(r->arrivals), "%s", spool);
+    snprintf(r->url, sizeof(r->url), "%s+unix:%s/s", live_scheme(job->point), r->folder);
+    if (mkdir(spool, 0700) < 0)
+        return -errno;
+    FILE *f = fopen(path, "we");
+    if (f == NULL)
+        return -errno;
+    live_postern_config(job->point, job->time_scale_ns, r->folder, f);
+    result = ferror(f) ? -EIO : 0;
+    if (fclose(f) != 0 && result == 0)
+        result = -errno;
+    if (result < 0)
+        return result;
+    args_put(&r->args, "%s", r->program);
+    args_put(&r->args, "--config=%s", path);
+    args_put(&r->args, "--spool=%s", spool);
+    return server_start(r, "posternd", "postern: ready");
+}
+
 static int peer_start(struct run *r)
 {
     live_peer_put_server(&r->args, r->job->point);
@@ -240,7 +285,9 @@ static int run_all(struct run *r)
 {
     const struct lab_point *p = r->job->point;
     clock_ns scale = r->job->time_scale_ns;
-    int result = r->ends == LIVE_REAL_SERVER ? peer_start(r) : sink_start(r);
+    int result = r->ends == LIVE_REAL_SERVER ? peer_start(r)
+                 : is_postern(r)             ? postern_start(r)
+                                             : sink_start(r);
     clock_ns begin = process_now(), end = CLOCK_NEVER;
     clock_ns deadline = begin + 2 * live_time(live_longest(p), scale) + SLACK_NS;
     if (p->model_ns_max != CLOCK_NEVER)
@@ -258,13 +305,19 @@ static int run_all(struct run *r)
 static int join(struct run *r, struct lab_measure *m)
 {
     struct live_files files = {
-        .source_count = r->sender_count, .arrivals = r->arrivals, .has_try_a_connection = true};
+        .source_count = r->sender_count,
+        .arrivals = r->arrivals,
+        .is_spool = is_postern(r),
+        .is_arrival_timed = r->ends != LIVE_REAL_SERVER && !is_postern(r),
+        .has_try_a_connection = r->ends == LIVE_OWN_ENDS && !is_postern(r),
+    };
     for (uint32_t i = 0; i < r->sender_count; i++)
         files.sources[i] = (struct live_source){
             .attempts = r->senders[i].attempts,
             .report = r->ends != LIVE_REAL_CLIENT ? r->senders[i].report : NULL,
             .run = run_id(r, i),
-            .messages = r->plans[i].messages};
+            .messages = r->plans[i].messages,
+        };
     m->late_ns = live_model_time(r->lag_ns, r->job->time_scale_ns);
     return live_join(&files, r->job, m, r->job->err);
 }

@@ -13,6 +13,7 @@
 #include "lab/lines.h"
 #include "lab/live_plan.h"
 #include "load/report.h"
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -395,9 +396,9 @@ static int read_all(struct join *j)
         return result;
     j->m->model_ns = model_at(j, j->end_at);
     result = series_begin(j);
-    if (result == 0)
+    if (result == 0 && !j->files->is_spool)
         result = each_line(j, j->files->arrivals, 0, NULL, note_first);
-    if (result == 0)
+    if (result == 0 && !j->files->is_spool)
         result = each_line(j, j->files->arrivals, 0, j->job->arrivals, arrival_line);
     if (result < 0)
         return result;
@@ -456,18 +457,62 @@ static int take_report(struct join *j, const char *path, FILE *err)
 
 /* --- the ledger ------------------------------------------------------------------------------- */
 
+/* The copies in a spool, which is not read twice: from the ledger, and into the file. */
+static int take_spool(struct join *j, const struct ledger *l)
+{
+    struct ledger_item item;
+    uint32_t idx = 0;
+    uint8_t memory[ARRIVAL_LINE_BYTES_MAX];
+    FILE *out = j->job->arrivals;
+    struct buf line = buf_over(memory, sizeof(memory));
+    arrivals_put_head(&line);
+    if (out != NULL && fwrite(line.ptr, 1, line.len, out) != line.len)
+        return -EIO;
+    while (ledger_next(l, &idx, &item)) {
+        uint32_t message = message_of(j, item.id), rcpt = rcpt_of(j, item.address);
+        if (message == UINT32_MAX || rcpt == UINT32_MAX)
+            continue;
+        pair_of(j, message, rcpt)->copies = item.copies;
+        const struct arrival a = {.has_id = true,
+                                  .id = item.id,
+                                  .rcpt_idx = rcpt,
+                                  .address = item.address,
+                                  .via = SLICE_LIT("spool")};
+        for (uint32_t i = 0; i < item.copies && out != NULL; i++) {
+            line = buf_over(memory, sizeof(memory));
+            arrivals_put(&line, &a);
+            if (fwrite(line.ptr, 1, line.len, out) != line.len)
+                return -EIO;
+        }
+    }
+    return 0;
+}
+
+static int add_spool(struct input *in, const char *path)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* the reader has memory of its own */
+    pthread_mutex_lock(&lock);
+    int result = arrivals_read_spool(in, path);
+    pthread_mutex_unlock(&lock);
+    return result;
+}
+
 static int take_ledger(struct join *j, FILE *err)
 {
     struct input in = {.err = err};
     int result = ledger_new(LEDGER_COPY_RCPT, &in.ledger);
     for (uint32_t i = 0; i < j->files->source_count && result == 0; i++)
         result = attempts_read(&in, j->files->sources[i].attempts);
-    if (result == 0)
+    if (result == 0 && j->files->is_spool)
+        result = add_spool(&in, j->files->arrivals);
+    else if (result == 0)
         result = arrivals_read_sink(&in, j->files->arrivals);
     if (result == 0 && in.damaged > 0)
         result = -EBADMSG;
     if (result == 0)
         account_join(in.ledger, j->m);
+    if (result == 0 && j->files->is_spool)
+        result = take_spool(j, in.ledger);
     ledger_free(in.ledger);
     return result;
 }

@@ -21,7 +21,8 @@ struct live_source {
 struct live_files {
     struct live_source sources[LAB_MIX_ROWS_MAX];
     uint32_t source_count;
-    const char *arrivals;      /* of postern-sink */
+    const char *arrivals; /* a file as of postern-sink; or a spool */
+    bool is_spool;
     bool is_arrival_timed;     /* else nobody knows of which try a copy is */
     bool has_try_a_connection; /* and only one */
 };

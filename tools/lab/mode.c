@@ -24,13 +24,15 @@ const struct lab_mode lab_modes[] = {
      .run = run_sim,
      .note = ""},
     {.name = "live",
-     .doc = "postern-load and postern-sink on sockets of this machine, in scaled time",
+     .doc = "postern-load and postern-sink or posternd (server.program) on unix sockets, in scaled "
+            "time",
      .is_parallel = true,
      .can_run = live_can_run,
      .run = live_run,
      .precision = live_precision,
-     .note = "postern-load against postern-sink over unix sockets, in real time. A reply that is "
-             "due nearer to a limit than the precision may be found on either side of it."},
+     .note = "postern-load against the server that server.program names over a unix socket, in "
+             "real time. A reply that is due nearer to a limit than the precision may be found on "
+             "either side of it."},
     {.name = "real-client",
      .doc = "Postfix, Exim or OpenSMTPD (client.like) as client of postern-sink, in scaled time",
      .can_run = live_client_can_run,
