@@ -135,7 +135,7 @@ static void put_page(FILE *out, const struct load_report *a, const struct load_r
     figure_rate(f, out);
     put_phases(out, a, b);
     put_setups(out, a, b);
-    page_foot(out, b->version);
+    page_foot(out, "postern-load", b->version);
 }
 
 int compare_html(const struct load_report *a, const struct load_report *b, const char *path)

@@ -71,6 +71,43 @@ static const char *const style[] = {
     "margin-right:8px}i.c1{background:var(--c1)}i.c2{background:var(--c2)}\n",
     "i.c3{background:var(--c3)}i.c4{background:var(--c4)}i.c5{background:var(--c5)}\n",
     "i.c6{background:var(--c6)}\n",
+    ":root{--h0:#e8edf3;--h1:#fff3c4;--h2:#fee391;--h3:#fec44f;--h4:#fe9929;--h5:#ec7014;--h6:#"
+    "cc4c02;--h7:#993404;--h8:#662506;--t0:#1b2330;--t1:#1b2330;--t2:#1b2330;--t3:#1b2330;--t4:#"
+    "1b2330;--t5:#1b2330;--t6:#fff;--t7:#fff;--t8:#fff}\n",
+    "@media(prefers-color-scheme:dark){:root{--h0:#222a35;--h1:#4a2406;--h2:#662f08;--h3:#8a3d0a;--"
+    "h4:#b3500f;--h5:#d97a1e;--h6:#f0a03c;--h7:#fec96b;--h8:#fff0b8;--t0:#e6eaf0;--t1:#fff;--t2:#"
+    "fff;--t3:#fff;--t4:#fff;--t5:#12161c;--t6:#12161c;--t7:#12161c;--t8:#12161c}}\n",
+    ".h0{fill:var(--h0);background:var(--h0)}.h1{fill:var(--h1);background:var(--h1)}.h2{fill:var(-"
+    "-h2);background:var(--h2)}.h3{fill:var(--h3);background:var(--h3)}.h4{fill:var(--h4);"
+    "background:var(--h4)}.h5{fill:var(--h5);background:var(--h5)}.h6{fill:var(--h6);background:"
+    "var(--h6)}.h7{fill:var(--h7);background:var(--h7)}.h8{fill:var(--h8);background:var(--h8)}\n",
+    "svg .t0,.k0{fill:var(--t0)}svg .t1,.k1{fill:var(--t1)}svg .t2,.k2{fill:var(--t2)}svg "
+    ".t3,.k3{fill:var(--t3)}svg .t4,.k4{fill:var(--t4)}svg .t5,.k5{fill:var(--t5)}svg "
+    ".t6,.k6{fill:var(--t6)}svg .t7,.k7{fill:var(--t7)}svg .t8,.k8{fill:var(--t8)}\n",
+    ".off{stroke:var(--bad);stroke-width:2.5}svg.heat{display:block;margin:6px 0 10px}svg "
+    ".label{fill:var(--ink)}\n",
+    "ul.legend{display:flex;flex-wrap:wrap;gap:4px 14px;list-style:none;margin:4px "
+    "0;padding:0;font-size:12.5px;color:var(--dim)}ul.legend i{display:inline-block;width:14px;"
+    "height:14px;border-radius:2px;margin-right:6px;vertical-align:-2px}svg.key{width:14px;"
+    "height:14px;margin-right:6px;vertical-align:-2px}svg.key.wide{width:26px}\n",
+    ".band{stroke:none;fill-opacity:.16}.band.c1{fill:var(--c1)}.band.c2{fill:var(--c2)}"
+    ".band.c3{fill:var(--c3)}.band.c4{fill:var(--c4)}.band.c6{fill:var(--c6)}"
+    ".band.c7{fill:var(--c7)}.band.c8{fill:var(--c8)}\n",
+    ".mark.c3{fill:var(--c3)}\n",
+    "nav.dim{font-size:13.5px}a{color:inherit}h3{font-size:14.5px;margin:16px 0 2px}\n",
+    ".charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(440px,100%),1fr));"
+    "gap:12px 20px}\n",
+    "ul.facts{margin:6px 0 10px;padding-left:20px}ul.chips{display:flex;flex-wrap:wrap;gap:6px;"
+    "list-style:none;margin:6px 0 12px;padding:0}ul.chips li{border:1px solid var(--rule);"
+    "border-radius:6px;padding:1px 8px;font-size:12.5px;color:var(--dim)}\n",
+    "td.off{color:var(--bad);font-weight:650}thead th.over{text-align:center;"
+    "border-bottom:0}tbody tr.outer>*{border-top:1px solid var(--edge)}\n",
+    "svg.ladder{display:block;margin:6px 0 10px}.life{stroke:var(--edge);stroke-width:1.5;"
+    "fill:none}.life.skip{stroke-dasharray:1 5}.arrow{stroke:var(--ink);stroke-width:1.3;fill:none}"
+    ".head{fill:var(--ink)}.arrow.no,.cross{stroke:var(--bad);stroke-width:2;fill:none}"
+    ".arrow.no{stroke-width:1.3;stroke-dasharray:5 4}svg .bad{fill:var(--bad)}svg "
+    ".good{fill:var(--good)}svg .ink{fill:var(--ink)}.try{fill:var(--shade)}"
+    ".dot{fill:var(--c1)}.dot.bad{fill:var(--bad)}\n",
     "footer{color:var(--dim);font-size:13px;margin-top:24px}\n",
     "@media print{body{background:none}.card,.tiles li{break-inside:avoid}}\n",
 };
@@ -90,9 +127,9 @@ void page_head(FILE *out, const char *title)
     fputs("</style>\n</head>\n<body>\n<main>\n", out);
 }
 
-void page_foot(FILE *out, const char *version)
+void page_foot(FILE *out, const char *program, const char *version)
 {
-    fputs("<footer>Made by postern-load ", out);
+    fprintf(out, "<footer>Made by %s ", program);
     page_text(out, version);
     fputs(". This page holds all it needs; it loads nothing and runs no script.</footer>\n"
           "</main>\n</body>\n</html>\n",

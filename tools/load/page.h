@@ -12,7 +12,7 @@
 
 /* page_head() - to the opening <main>, style sheet included. @title: any text */
 void page_head(FILE *out, const char *title);
-void page_foot(FILE *out, const char *version);
+void page_foot(FILE *out, const char *program, const char *version);
 
 /* page_text() - @text as content or as the value of an attribute in double quotes; controls and
  * what is no UTF-8 show as "\xNN", and line ends too. */

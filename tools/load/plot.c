@@ -13,8 +13,6 @@
 #define RIGHT 16
 #define TOP 34
 #define BOTTOM 46
-#define FRAME_WIDTH (PLOT_WIDTH - LEFT - RIGHT)
-#define FRAME_HEIGHT (PLOT_HEIGHT - TOP - BOTTOM)
 #define VALUE_MAX 1e300  /* of an axis: room for rounding up */
 #define SEEN 0.4         /* a smaller move is not */
 #define DECADES_MAX 320  /* of doubles */
@@ -155,14 +153,34 @@ static double place(const struct plot_axis *a, double value)
     return at > 0 ? fmin(at, 1) : 0;
 }
 
+static int width_of(const struct plot *p)
+{
+    return p->width > 0 ? (int)p->width : PLOT_WIDTH;
+}
+
+static int height_of(const struct plot *p)
+{
+    return p->height > 0 ? (int)p->height : PLOT_HEIGHT;
+}
+
+static int frame_width(const struct plot *p)
+{
+    return width_of(p) - LEFT - RIGHT;
+}
+
+static int frame_height(const struct plot *p)
+{
+    return height_of(p) - TOP - BOTTOM;
+}
+
 static double place_x(const struct plot *p, double value)
 {
-    return LEFT + FRAME_WIDTH * place(&p->x, value);
+    return LEFT + frame_width(p) * place(&p->x, value);
 }
 
 static double place_y(const struct plot *p, double value)
 {
-    return TOP + FRAME_HEIGHT * (1 - place(&p->y, value));
+    return TOP + frame_height(p) * (1 - place(&p->y, value));
 }
 
 /* --- texts of ticks --------------------------------------------------------------------------- */
@@ -220,6 +238,16 @@ static struct shown show_tick(const struct plot_axis *a, double value)
 
 /* --- parts ------------------------------------------------------------------------------------ */
 
+/* Of the ticks of the x axis each so many-th has room for its text. */
+static uint32_t tick_stride(const struct plot *p, const double *ticks, uint32_t count)
+{
+    size_t letters = 1;
+    for (uint32_t i = 0; i < count; i++)
+        letters = size_max(letters, page_letter_count(show_tick(&p->x, ticks[i]).text));
+    double wanted = count * (LETTER_WIDTH * (double)letters + 12);
+    return (uint32_t)fmax(1, ceil(wanted / frame_width(p)));
+}
+
 static void put_axes(const struct plot *p, FILE *out)
 {
     double ticks[PLOT_TICKS_MAX];
@@ -227,26 +255,27 @@ static void put_axes(const struct plot *p, FILE *out)
     fputs("<g class=\"axis\">\n", out);
     for (uint32_t i = 0; i < count; i++) {
         double y = place_y(p, ticks[i]);
-        fprintf(out, "<path class=\"grid\" d=\"M%d,%.1fH%d\"/>", LEFT, y, LEFT + FRAME_WIDTH);
+        fprintf(out, "<path class=\"grid\" d=\"M%d,%.1fH%d\"/>", LEFT, y, LEFT + frame_width(p));
         fprintf(out, "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">", LEFT - 8, y + 4);
         page_text(out, show_tick(&p->y, ticks[i]).text);
         fputs("</text>\n", out);
     }
     count = plot_ticks(&p->x, ticks);
-    for (uint32_t i = 0; i < count; i++) {
+    uint32_t stride = tick_stride(p, ticks, count);
+    for (uint32_t i = 0; i < count; i += stride) {
         double x = place_x(p, ticks[i]);
         /* a text at the end stays inside */
-        const char *anchor = x > PLOT_WIDTH - RIGHT - 20 ? "end" : "middle";
-        fprintf(out, "<path class=\"grid\" d=\"M%.1f,%dV%d\"/>", x, TOP, TOP + FRAME_HEIGHT);
-        fprintf(out, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"%s\">", x, TOP + FRAME_HEIGHT + 18,
+        const char *anchor = x > width_of(p) - RIGHT - 20 ? "end" : "middle";
+        fprintf(out, "<path class=\"grid\" d=\"M%.1f,%dV%d\"/>", x, TOP, TOP + frame_height(p));
+        fprintf(out, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"%s\">", x, TOP + frame_height(p) + 18,
                 anchor);
         page_text(out, show_tick(&p->x, ticks[i]).text);
         fputs("</text>\n", out);
     }
-    fprintf(out, "<path class=\"edge\" d=\"M%d,%dV%dH%d\"/>", LEFT, TOP, TOP + FRAME_HEIGHT,
-            LEFT + FRAME_WIDTH);
+    fprintf(out, "<path class=\"edge\" d=\"M%d,%dV%dH%d\"/>", LEFT, TOP, TOP + frame_height(p),
+            LEFT + frame_width(p));
     fprintf(out, "<text class=\"name\" x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">",
-            LEFT + FRAME_WIDTH / 2.0, PLOT_HEIGHT - 8);
+            LEFT + frame_width(p) / 2.0, height_of(p) - 8);
     page_text(out, p->x.label);
     fprintf(out, "</text><text class=\"name\" x=\"%d\" y=\"%d\">", 4, 16);
     page_text(out, p->y.label);
@@ -259,7 +288,8 @@ static void put_shade(const struct plot *p, bool is_over, FILE *out)
     if (!(p->shade_until > p->x.min) || (is_over && !p->is_stacked))
         return;
     fprintf(out, "<rect class=\"%s\" x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"%d\"/>\n",
-            is_over ? "veil" : "shade", LEFT, TOP, place_x(p, p->shade_until) - LEFT, FRAME_HEIGHT);
+            is_over ? "veil" : "shade", LEFT, TOP, place_x(p, p->shade_until) - LEFT,
+            frame_height(p));
 }
 
 static void put_shade_label(const struct plot *p, FILE *out)
@@ -276,7 +306,7 @@ static void put_legend(const struct plot *p, FILE *out)
     double width = 0;
     for (uint32_t i = 0; i < p->line_count; i++)
         width += 42 + LETTER_WIDTH * (double)page_letter_count(p->lines[i].name);
-    double x = PLOT_WIDTH - RIGHT - width + 12;
+    double x = width_of(p) - RIGHT - width + 12;
     for (uint32_t i = 0; i < p->line_count; i++) {
         const struct plot_line *l = &p->lines[i];
         if (p->is_stacked)
@@ -324,6 +354,28 @@ static void put_line(const struct plot *p, const struct plot_line *l, FILE *out)
                     l->class, place_x(p, l->x[i]), place_y(p, l->y[i]));
 }
 
+/* Between @low and @high of the line, one area for each part of it without a hole. */
+static void put_band(const struct plot *p, const struct plot_line *l, FILE *out)
+{
+    if (l->low == NULL || l->high == NULL)
+        return;
+    fprintf(out, "<path class=\"band %s\" d=\"", l->class);
+    for (uint32_t from = 0, to; from < l->count; from = to) {
+        for (to = from; to < l->count && !isnan(l->low[to]) && !isnan(l->high[to]);)
+            to++;
+        for (uint32_t i = from; i < to; i++)
+            fprintf(out, "%c%.1f,%.1f", i == from ? 'M' : 'L', place_x(p, l->x[i]),
+                    place_y(p, l->high[i]));
+        for (uint32_t i = to; i-- > from;)
+            fprintf(out, "L%.1f,%.1f", place_x(p, l->x[i]), place_y(p, l->low[i]));
+        if (to > from)
+            fputc('Z', out);
+        else
+            to++;
+    }
+    fputs("\"/>\n", out);
+}
+
 /* The sum of the lines below @idx and of it, at point @i. */
 static double height_at(const struct plot *p, uint32_t idx, uint32_t i)
 {
@@ -352,7 +404,7 @@ static void put_area(const struct plot *p, uint32_t idx, FILE *out)
     if (l->count == 1) { /* nothing to tell how wide: all of it */
         double floor = idx == 0 ? 0 : height_at(p, idx - 1, 0);
         fprintf(out, "M%d,%.1fH%dV%.1fH%dZ", LEFT, place_y(p, height_at(p, idx, 0)),
-                LEFT + FRAME_WIDTH, place_y(p, floor), LEFT);
+                LEFT + frame_width(p), place_y(p, floor), LEFT);
     }
     for (uint32_t i = 0; i < l->count && l->count > 1; i++)
         fprintf(out, "%c%.1f,%.1f", i == 0 ? 'M' : 'L', area_x(p, l, i),
@@ -371,8 +423,8 @@ static void put_bars(const struct plot *p, FILE *out)
         double from = place_x(p, l->x[i]), to = place_x(p, l->x[i + 1]), y = place_y(p, l->y[i]);
         double gap = fmin((to - from) / 8, 2);
         if (l->y[i] > 0)
-            fprintf(out, "M%.1f,%dV%.1fH%.1fV%dZ", from + gap, TOP + FRAME_HEIGHT, y, to - gap,
-                    TOP + FRAME_HEIGHT);
+            fprintf(out, "M%.1f,%dV%.1fH%.1fV%dZ", from + gap, TOP + frame_height(p), y, to - gap,
+                    TOP + frame_height(p));
     }
     fputs("\"/>\n", out);
 }
@@ -384,7 +436,7 @@ static void put_pointed(const struct plot *p, FILE *out)
         double from = place_x(p, h->from), to = place_x(p, h->to);
         fprintf(out,
                 "<rect class=\"hover\" x=\"%.1f\" y=\"%d\" width=\"%.1f\" height=\"%d\"><title>",
-                from, TOP, to - from, FRAME_HEIGHT);
+                from, TOP, to - from, frame_height(p));
         page_text(out, h->text);
         fputs("</title></rect>\n", out);
     }
@@ -411,7 +463,7 @@ void plot_svg(const struct plot *p, FILE *out)
     fprintf(out,
             "<svg class=\"plot\" viewBox=\"0 0 %d %d\" role=\"img\" "
             "aria-labelledby=\"%s-t %s-d\">\n<title id=\"%s-t\">",
-            PLOT_WIDTH, PLOT_HEIGHT, p->id, p->id, p->id);
+            width_of(p), height_of(p), p->id, p->id, p->id);
     page_text(out, p->title);
     fprintf(out, "</title>\n<desc id=\"%s-d\">", p->id);
     page_text(out, p->description);
@@ -420,12 +472,14 @@ void plot_svg(const struct plot *p, FILE *out)
     put_axes(p, out);
     if (is_empty(p)) {
         fprintf(out, "<text class=\"name\" x=\"%d\" y=\"%d\" text-anchor=\"middle\">",
-                PLOT_WIDTH / 2, TOP + FRAME_HEIGHT / 2);
+                width_of(p) / 2, TOP + frame_height(p) / 2);
         fputs("nothing was measured</text>\n</svg>\n", out);
         return;
     }
     if (p->is_bars)
         put_bars(p, out);
+    for (uint32_t k = p->is_bars || p->is_stacked ? 0 : p->line_count; k-- > 0;)
+        put_band(p, &p->lines[k], out);
     for (uint32_t k = p->is_bars ? 0 : p->line_count; k-- > 0;) {
         if (p->is_stacked)
             put_area(p, k, out);
@@ -434,8 +488,22 @@ void plot_svg(const struct plot *p, FILE *out)
     }
     put_shade(p, true, out);
     put_shade_label(p, out);
-    if (!p->is_bars)
+    if (!p->is_bars && !p->has_legend_outside)
         put_legend(p, out);
     put_pointed(p, out);
     fputs("</svg>\n", out);
+}
+
+void plot_legend(const struct plot *p, FILE *out)
+{
+    fputs("<ul class=\"legend\">", out);
+    for (uint32_t i = 0; i < p->line_count; i++) {
+        fprintf(out,
+                "<li><svg class=\"key wide\" viewBox=\"0 0 26 14\" aria-hidden=\"true\"><path "
+                "class=\"line %s\" d=\"M2,7h22\"/></svg>",
+                p->lines[i].class);
+        page_text(out, p->lines[i].name);
+        fputs("</li>", out);
+    }
+    fputs("</ul>\n", out);
 }

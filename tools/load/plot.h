@@ -30,7 +30,8 @@ struct plot_line {
     const char *name;  /* in the legend */
     const char *class; /* "c1" .. "c8", see page.c */
     const double *x, *y;
-    uint32_t count; /* NAN in @y: nothing there, the line is interrupted */
+    uint32_t count;           /* NAN in @y: nothing there, the line is interrupted */
+    const double *low, *high; /* of a band around it, @count of each; NULL: none; NAN: not here */
 };
 #define PLOT_LINES_MAX 8
 
@@ -49,12 +50,14 @@ struct plot {
     const char *id; /* unique in the page */
     const char *title;
     const char *description; /* for those who cannot see it */
+    uint32_t width, height;  /* of the view box; 0: PLOT_WIDTH, PLOT_HEIGHT */
     struct plot_axis x, y;
     struct plot_line lines[PLOT_LINES_MAX];
     uint32_t line_count;
-    bool is_bars;       /* of the first line: bar i from x[i] to x[i + 1], so @x has one more */
-    bool is_stacked;    /* areas, the first at the bottom; all lines have the same @x */
-    double shade_until; /* on the x axis; <= min: no shade */
+    bool is_bars;    /* of the first line: bar i from x[i] to x[i + 1], so @x has one more */
+    bool is_stacked; /* areas, the first at the bottom; all lines have the same @x */
+    bool has_legend_outside; /* plot_legend() writes it where there is room */
+    double shade_until;      /* on the x axis; <= min: no shade */
     const char *shade_label; /* with a shade */
     const struct plot_mark *marks;
     uint32_t mark_count;
@@ -79,6 +82,9 @@ struct shown plot_show_nines(double nines);
 struct shown plot_show_ns(double ns);
 struct shown plot_show_rate(double rate);
 struct shown plot_show_bytes(double bytes);
+
+/* plot_legend() - the names of the lines with a sample of each, as a list above the chart. */
+void plot_legend(const struct plot *p, FILE *out);
 
 /* plot_svg() - the chart; without a line to show it says so in its middle. */
 void plot_svg(const struct plot *p, FILE *out);

@@ -296,7 +296,7 @@ static void put_page(const struct load_report *r, const struct figure_set *f, FI
     put_faults(&r->stats->counters, out);
     fputs("</div>\n", out);
     put_setup(r, out);
-    page_foot(out, r->version);
+    page_foot(out, "postern-load", r->version);
 }
 
 int report_html(const struct load_report *r, const char *path)

@@ -281,6 +281,55 @@ static void wild_values_stay_inside(void **state)
     free(svg);
 }
 
+static void bands_follow_their_lines(void **state)
+{
+    (void)state;
+    static const double x[] = {1, 2, 3, 4, 5}, y[] = {10, 20, NAN, 40, 50},
+                        low[] = {5, 10, NAN, 20, 1e-9}, high[] = {20, 40, NAN, 80, 1e300};
+    struct plot p = plot_of(x, y, 5);
+    char *svg = draw(&p);
+    assert_null(strstr(svg, "class=\"band"));
+    free(svg);
+    p.lines[0].low = low;
+    p.lines[0].high = high;
+    svg = draw(&p);
+    /* Two parts, two points each, there and back; and the band lies behind the line. */
+    assert_int_equal(points_of(svg, "band c1"), 4 + 4);
+    assert_true(strstr(svg, "class=\"band c1") < strstr(svg, "class=\"line c1"));
+    assert_null(strstr(svg, "nan"));
+    assert_null(strstr(svg, "inf"));
+    free(svg);
+}
+
+static void small_plots_and_legends_outside(void **state)
+{
+    (void)state;
+    static const double x[] = {0, 36000}, y[] = {1, 500};
+    struct plot p = plot_of(x, y, 2);
+    p.lines[0].name = "<lmtp>";
+    p.x.max = 36000;
+    char *svg = draw(&p);
+    assert_non_null(strstr(svg, "viewBox=\"0 0 960 340\""));
+    assert_non_null(strstr(svg, ">1:00:00<"));
+    assert_non_null(strstr(svg, "class=\"legend\""));
+    free(svg);
+    p.width = 300;
+    p.height = 200;
+    p.has_legend_outside = true;
+    svg = draw(&p);
+    assert_non_null(strstr(svg, "viewBox=\"0 0 300 200\""));
+    assert_null(strstr(svg, ">1:00:00<")); /* no room for each tick */
+    assert_null(strstr(svg, "class=\"legend\""));
+    free(svg);
+    size_t len = 0;
+    FILE *out = open_memstream(&svg, &len);
+    assert_non_null(out);
+    plot_legend(&p, out);
+    assert_int_equal(fclose(out), 0);
+    assert_non_null(strstr(svg, "&#60;lmtp&#62;</li>"));
+    free(svg);
+}
+
 /* --- points ----------------------------------------------------------------------------------- */
 
 static void curves_end_at_the_maximum(void **state)
@@ -373,6 +422,8 @@ int main(void)
         cmocka_unit_test(usual_ticks),
         cmocka_unit_test(nothing_one_and_holes),
         cmocka_unit_test(wild_values_stay_inside),
+        cmocka_unit_test(bands_follow_their_lines),
+        cmocka_unit_test(small_plots_and_legends_outside),
         cmocka_unit_test(curves_end_at_the_maximum),
         cmocka_unit_test(bins_keep_the_worst),
         cmocka_unit_test(sizes_are_all_counted),
