@@ -154,6 +154,7 @@ _postern_lab_show='
 --text file
 --json file
 --csv file
+--html file
 --help -'
 _postern_lab_run="$_postern_lab_show
 --mode sim

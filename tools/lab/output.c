@@ -12,6 +12,7 @@ static const struct {
     {"--text", lab_result_text},
     {"--json", lab_result_json},
     {"--csv", lab_result_csv},
+    {"--html", lab_result_html},
 };
 static_assert(ARRAY_COUNT(forms) <= LAB_OUTPUT_FORMS, "each form has a path");
 
@@ -19,6 +20,7 @@ const char lab_output_usage[] =
     "  --text FILE         tables (default: on standard output)\n"
     "  --json FILE         everything; \"postern-lab show\" reads it back\n"
     "  --csv FILE          one line a run\n"
+    "  --html FILE         a page with maps, curves, tables and ladders\n"
     "                      FILE may be \"-\": standard output, and no tables there\n";
 
 bool lab_output_parse(struct lab_output *o, const char *name, const char *value)

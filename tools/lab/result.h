@@ -163,6 +163,8 @@ uint32_t lab_result_deviations(const struct lab_result *r);
 void lab_result_text(const struct lab_result *r, FILE *out);
 void lab_result_csv(const struct lab_result *r, FILE *out);
 void lab_result_json(const struct lab_result *r, FILE *out);
+/* lab_result_html() - one page that needs nothing but itself: pictures, tables, ladders. */
+void lab_result_html(const struct lab_result *r, FILE *out);
 /* lab_result_read() - what lab_result_json() wrote; 0, or a negative errno with @ret_text. */
 MUST_CHECK int lab_result_read(const char *path, struct lab_result *ret_result, char *ret_text,
                                size_t text_cap);

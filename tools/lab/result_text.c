@@ -7,93 +7,44 @@
  * by side; a value that the theory does not allow has a "!" behind it and a line below.
  */
 #include "lab/result.h"
+#include "lab/result_table.h"
+#include "lab/result_tell.h"
 #include "load/show.h"
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define COLUMNS_MAX (LAB_AXES_MAX + 4 + 8 * LAB_RESULT_MODES_MAX)
-#define CELL_BYTES_MAX 40
 #define TEXT_COLUMNS 100
 
-struct table {
-    uint32_t column_count;
-    size_t widths[COLUMNS_MAX];
-    bool is_left[COLUMNS_MAX];
-    char groups[COLUMNS_MAX][CELL_BYTES_MAX]; /* above the heads; "": as the one before */
-    char heads[COLUMNS_MAX][CELL_BYTES_MAX];
-    uint32_t row_count;
-    char (*cells)[CELL_BYTES_MAX]; /* row by row */
-};
+/* --- the table ---------------------------------------------------------------------------------
+ */
 
-/* --- numbers ------------------------------------------------------------------------------- */
-
-static void put_value(char *to, double value)
+static size_t cell_width(const struct lab_cell *c)
 {
-    if (value == 0)
-        snprintf(to, CELL_BYTES_MAX, "0");
-    else if (fabs(value - round(value)) < 5e-7 && fabs(value) < 1e6)
-        snprintf(to, CELL_BYTES_MAX, "%.0f", value);
-    else if (fabs(value) < 0.001)
-        snprintf(to, CELL_BYTES_MAX, "%.2e", value);
-    else
-        snprintf(to, CELL_BYTES_MAX, "%.*f", fabs(value) < 10 ? 3 : 1, value);
-}
-
-/* "0.354 +-0.012 !" */
-static void put_estimate(char *to, const struct lab_estimate *e, bool is_off)
-{
-    char value[CELL_BYTES_MAX], half[CELL_BYTES_MAX] = "";
-    put_value(value, e->mean);
-    if (e->has_interval && e->high > e->low)
-        put_value(half, (e->high - e->low) / 2);
-    snprintf(to, CELL_BYTES_MAX, "%.12s%s%.12s%s", value, half[0] != '\0' ? " +-" : "", half,
-             is_off ? " !" : "");
-}
-
-static void put_seconds(char *to, double s)
-{
-    struct shown shown = show_ns((uint64_t)(s * 1e9 + 0.5));
-    snprintf(to, CELL_BYTES_MAX, "%s", s > 0 ? shown.text : "-");
-}
-
-/* --- the table ----------------------------------------------------------------------------- */
-
-static uint32_t column_add(struct table *t, const char *group, const char *head, bool is_left)
-{
-    uint32_t idx = t->column_count++;
-    ASSERT(idx < COLUMNS_MAX);
-    snprintf(t->groups[idx], CELL_BYTES_MAX, "%s", group);
-    snprintf(t->heads[idx], CELL_BYTES_MAX, "%s", head);
-    t->is_left[idx] = is_left;
-    t->widths[idx] = strlen(t->heads[idx]);
-    return idx;
-}
-
-static char *cell(const struct table *t, uint32_t row, uint32_t column)
-{
-    return t->cells[(size_t)row * t->column_count + column];
+    return strlen(c->text) + (c->is_off ? strlen(" !") : 0);
 }
 
 /* Octets are columns: axis values are words of the file, mostly ASCII. */
-static void widths_set(struct table *t)
+static void widths_set(const struct lab_table *t, size_t *widths)
 {
-    for (uint32_t row = 0; row < t->row_count; row++)
-        for (uint32_t c = 0; c < t->column_count; c++)
-            t->widths[c] = size_max(t->widths[c], strlen(cell(t, row, c)));
+    for (uint32_t c = 0; c < t->column_count; c++)
+        widths[c] = strlen(t->heads[c]);
+    for (size_t i = 0; i < (size_t)t->row_count * t->column_count; i++) {
+        size_t *width = &widths[i % t->column_count];
+        *width = size_max(*width, cell_width(&t->cells[i]));
+    }
     for (uint32_t c = 0; c < t->column_count; c++) {
         if (t->groups[c][0] == '\0')
             continue;
-        size_t span = t->widths[c];
+        size_t span = widths[c];
         uint32_t last = c;
-        while (last + 1 < t->column_count && strcmp(t->groups[last + 1], "\"") == 0)
-            span += 2 + t->widths[++last];
+        while (last + 1 < t->column_count && strcmp(t->groups[last + 1], LAB_GROUP_SAME) == 0)
+            span += 2 + widths[++last];
         if (strlen(t->groups[c]) > span)
-            t->widths[last] += strlen(t->groups[c]) - span;
+            widths[last] += strlen(t->groups[c]) - span;
     }
 }
 
-static void print_groups(const struct table *t, FILE *out)
+static void print_groups(const struct lab_table *t, const size_t *widths, FILE *out)
 {
     bool has_any = false;
     for (uint32_t c = 0; c < t->column_count; c++)
@@ -101,186 +52,50 @@ static void print_groups(const struct table *t, FILE *out)
     if (!has_any)
         return;
     for (uint32_t c = 0; c < t->column_count;) {
-        size_t span = t->widths[c];
+        size_t span = widths[c];
         uint32_t first = c++;
-        while (c < t->column_count && strcmp(t->groups[c], "\"") == 0)
-            span += 2 + t->widths[c++];
+        while (c < t->column_count && strcmp(t->groups[c], LAB_GROUP_SAME) == 0)
+            span += 2 + widths[c++];
         fprintf(out, "%s%-*s", first > 0 ? "  " : "", (int)span, t->groups[first]);
     }
     fputc('\n', out);
 }
 
-static void print_row(const struct table *t, char (*cells)[CELL_BYTES_MAX], FILE *out)
+static void print_cell(const struct lab_table *t, const size_t *widths, uint32_t column,
+                       const char *text, FILE *out)
 {
-    for (uint32_t c = 0; c < t->column_count; c++) {
-        bool is_last = c + 1 == t->column_count;
-        fputs(c > 0 ? "  " : "", out);
-        if (t->is_left[c])
-            fprintf(out, "%-*s", is_last ? 0 : (int)t->widths[c], cells[c]);
-        else
-            fprintf(out, "%*s", (int)t->widths[c], cells[c]);
-    }
-    fputc('\n', out);
-}
-
-/* --- of an experiment ---------------------------------------------------------------------- */
-
-/* The last part of an axis' name, if no other axis has the same. */
-static const char *short_name(const struct lab_result_experiment *e, uint32_t axis)
-{
-    const char *name = e->axes[axis].name;
-    const char *dot = strrchr(name, '.');
-    for (uint32_t a = 0; dot != NULL && a < e->axis_count; a++) {
-        const char *other = strrchr(e->axes[a].name, '.');
-        if (a != axis && strcmp(other != NULL ? other + 1 : e->axes[a].name, dot + 1) == 0)
-            return name;
-    }
-    return dot != NULL ? dot + 1 : name;
-}
-
-static bool has_mode(const struct lab_result_experiment *e, uint32_t mode)
-{
-    struct lab_summary s;
-    return e->point_count > 0 && lab_summary_make(&e->points[0], mode, &s);
-}
-
-enum group { /* of columns, one for each mode */
-             GROUP_FIRST,
-             GROUP_TOTAL,
-             GROUP_LIVELOCK,
-             GROUP_LOST,
-             GROUP_TRIES,
-             GROUP_SETTLED,
-             GROUP_OVER,
-             GROUP_COUNT
-};
-
-/* Whether a column would say anything. */
-struct wanted {
-    bool theory, total_theory;
-    bool groups[GROUP_COUNT];
-};
-
-static struct wanted wanted_of(const struct lab_result *r, const struct lab_result_experiment *e)
-{
-    struct wanted w = {
-        .groups = {[GROUP_FIRST] = true, [GROUP_TOTAL] = true, [GROUP_SETTLED] = true}};
-    for (uint32_t i = 0; i < e->point_count; i++) {
-        const struct lab_result_point *p = &e->points[i];
-        w.theory |= p->theory.why_none == NULL;
-        w.total_theory |= p->theory.why_none == NULL && p->theory.has_total;
-        for (uint32_t m = 0; m < r->mode_count; m++) {
-            struct lab_summary s;
-            if (!lab_summary_make(p, m, &s))
-                continue;
-            w.groups[GROUP_LOST] |= s.lost.mean > 0;
-            w.groups[GROUP_LIVELOCK] |= s.livelock.mean > 0;
-        }
-        /* Over time: how hard a storm blows, and how long. */
-        bool has_series = p->run_count > 0 && p->runs[0].series.count > 0;
-        w.groups[GROUP_TRIES] |= has_series;
-        w.groups[GROUP_OVER] |= has_series;
-    }
-    return w;
-}
-
-static bool has_theory(struct wanted w, unsigned group)
-{
-    return (group == GROUP_FIRST && w.theory) || (group == GROUP_TOTAL && w.total_theory);
-}
-
-static void columns_make(struct table *t, const struct lab_result *r,
-                         const struct lab_result_experiment *e, struct wanted w)
-{
-    static const char *const groups[GROUP_COUNT] = {"first try", "all tries",   "livelock",  "lost",
-                                                    "tries",     "settled p50", "over after"};
-    for (uint32_t a = 0; a < e->axis_count; a++)
-        column_add(t, "", short_name(e, a), true);
-    for (unsigned g = 0; g < GROUP_COUNT; g++) {
-        bool is_first = true;
-        if (!w.groups[g])
-            continue;
-        if (has_theory(w, g)) {
-            column_add(t, groups[g], "theory", false);
-            is_first = false;
-        }
-        for (uint32_t m = 0; m < r->mode_count; m++) {
-            if (!has_mode(e, m))
-                continue;
-            column_add(t, is_first ? groups[g] : "\"", r->modes[m].name, false);
-            is_first = false;
-        }
-    }
-    if (w.theory)
-        column_add(t, "", "rule", true);
-}
-
-static void theory_cells(const struct lab_theory *t, bool is_total, char *to)
-{
-    if (t->why_none != NULL || (is_total && !t->has_total))
-        snprintf(to, CELL_BYTES_MAX, "-");
+    bool is_last = column + 1 == t->column_count;
+    fputs(column > 0 ? "  " : "", out);
+    if (t->is_left[column])
+        fprintf(out, "%-*s", is_last ? 0 : (int)widths[column], text);
     else
-        put_value(to, is_total ? t->copies_total : t->copies_first);
+        fprintf(out, "%*s", (int)widths[column], text);
+    fputs(is_last ? "\n" : "", out);
 }
 
-static void measured_cell(const struct lab_summary *s, enum group g, char *to)
+static void print_table(const struct lab_result *r, const struct lab_result_experiment *e,
+                        FILE *out)
 {
-    switch (g) {
-    case GROUP_FIRST:
-        put_estimate(to, &s->copies_first, s->is_off_first);
+    struct lab_table t = {.cells = NULL};
+    size_t widths[LAB_COLUMNS_MAX];
+    if (lab_table_make(&t, r, e) < 0) {
+        fputs("(no memory for the table)\n", out);
         return;
-    case GROUP_TOTAL:
-        put_estimate(to, &s->copies_total, s->is_off_total);
-        return;
-    case GROUP_LIVELOCK:
-        put_estimate(to, &s->livelock, s->is_off_livelock);
-        return;
-    case GROUP_LOST:
-        put_estimate(to, &s->lost, false);
-        return;
-    case GROUP_TRIES:
-        put_estimate(to, &s->tries, false);
-        return;
-    case GROUP_SETTLED:
-        put_seconds(to, s->settled_p50_s.mean);
-        return;
-    case GROUP_OVER:
-        put_seconds(to, s->model_s.mean);
-        return;
-    case GROUP_COUNT:
-        break;
     }
-    UNREACHABLE();
+    widths_set(&t, widths);
+    print_groups(&t, widths, out);
+    for (uint32_t c = 0; c < t.column_count; c++)
+        print_cell(&t, widths, c, t.heads[c], out);
+    for (size_t i = 0; i < (size_t)t.row_count * t.column_count; i++) {
+        char text[LAB_CELL_BYTES_MAX + 4];
+        snprintf(text, sizeof(text), "%s%s", t.cells[i].text, t.cells[i].is_off ? " !" : "");
+        print_cell(&t, widths, (uint32_t)(i % t.column_count), text, out);
+    }
+    lab_table_free(&t);
 }
 
-static void row_fill(struct table *t, uint32_t row, const struct lab_result *r,
-                     const struct lab_result_experiment *e, struct wanted w)
-{
-    const struct lab_result_point *p = &e->points[row];
-    uint32_t c = 0;
-    for (uint32_t a = 0; a < e->axis_count; a++)
-        snprintf(cell(t, row, c++), CELL_BYTES_MAX, "%.39s", e->axes[a].values[p->at[a]].text);
-    for (unsigned g = 0; g < GROUP_COUNT; g++) {
-        if (!w.groups[g])
-            continue;
-        if (has_theory(w, g))
-            theory_cells(&p->theory, g == GROUP_TOTAL, cell(t, row, c++));
-        for (uint32_t m = 0; m < r->mode_count; m++) {
-            struct lab_summary s;
-            if (!has_mode(e, m))
-                continue;
-            char *to = cell(t, row, c++);
-            if (lab_summary_make(p, m, &s))
-                measured_cell(&s, (enum group)g, to);
-            else
-                snprintf(to, CELL_BYTES_MAX, "-");
-        }
-    }
-    if (w.theory)
-        snprintf(cell(t, row, c++), CELL_BYTES_MAX, "%s",
-                 p->theory.why_none != NULL ? "-" : p->theory.rule);
-    ASSERT(c == t->column_count);
-}
+/* --- of an experiment --------------------------------------------------------------------------
+ */
 
 static void print_wrapped(const char *text, FILE *out)
 {
@@ -302,55 +117,6 @@ static void print_wrapped(const char *text, FILE *out)
         fputc('\n', out);
 }
 
-static void print_point_name(const struct lab_result_experiment *e, uint32_t idx, FILE *out)
-{
-    fprintf(out, "point %u", idx);
-    for (uint32_t a = 0; a < e->axis_count; a++)
-        fprintf(out, "%s%s = %s", a == 0 ? " (" : ", ", e->axes[a].name,
-                e->axes[a].values[e->points[idx].at[a]].text);
-    fputs(e->axis_count > 0 ? ")" : "", out);
-}
-
-static void print_off(const struct lab_result *r, const struct lab_result_experiment *e,
-                      uint32_t idx, uint32_t mode, const struct lab_summary *s, FILE *out)
-{
-    const struct lab_result_point *p = &e->points[idx];
-    char measured[CELL_BYTES_MAX], theory[CELL_BYTES_MAX], bound[CELL_BYTES_MAX];
-    bool is_total = !s->is_off_first && s->is_off_total;
-    fputs("! ", out);
-    print_point_name(e, idx, out);
-    if (!s->is_off_first && !s->is_off_total) {
-        put_value(measured, s->livelock.mean);
-        fprintf(out, ": %s of the messages never got on by %s; by theory %s\n", measured,
-                r->modes[mode].name, p->theory.is_livelock ? "all" : "none");
-        return;
-    }
-    put_value(measured, is_total ? s->copies_total.mean : s->copies_first.mean);
-    put_value(theory, is_total ? p->theory.copies_total : p->theory.copies_first);
-    put_value(bound, is_total ? s->bound_total : s->bound_first);
-    fprintf(out, ": %s copies a message %s by %s, %s by theory (%s); chance explains %s\n",
-            measured, is_total ? "in all tries" : "of the first try", r->modes[mode].name, theory,
-            p->theory.rule, bound);
-}
-
-static uint32_t print_deviations(const struct lab_result *r, const struct lab_result_experiment *e,
-                                 FILE *out)
-{
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < e->point_count; i++) {
-        for (uint32_t m = 0; m < r->mode_count; m++) {
-            struct lab_summary s;
-            if (!lab_summary_make(&e->points[i], m, &s))
-                continue;
-            if (!s.is_off_first && !s.is_off_total && !s.is_off_livelock)
-                continue;
-            print_off(r, e, i, m, &s, out);
-            count++;
-        }
-    }
-    return count;
-}
-
 static void print_fixed(const struct lab_result_experiment *e, FILE *out)
 {
     size_t column = 0;
@@ -365,128 +131,6 @@ static void print_fixed(const struct lab_result_experiment *e, FILE *out)
     }
     if (column > 0)
         fputc('\n', out);
-}
-
-/* False: there is none at all. */
-static bool print_why_none(const struct lab_result_experiment *e, FILE *out)
-{
-    uint32_t count = 0;
-    const char *first = NULL;
-    for (uint32_t i = 0; i < e->point_count; i++) {
-        if (e->points[i].theory.why_none == NULL)
-            continue;
-        first = first == NULL ? e->points[i].theory.why_none : first;
-        count++;
-    }
-    if (count == e->point_count)
-        fprintf(out, "No closed form: %s.\n", first);
-    else if (count > 0)
-        fprintf(out, "No closed form for %u of %u points (%s).\n", count, e->point_count, first);
-    return count < e->point_count;
-}
-
-/* The same reason of many points is told once. */
-static void print_not_run(const struct lab_result *r, const struct lab_result_experiment *e,
-                          FILE *out)
-{
-    for (uint32_t m = 0; m < r->mode_count; m++) {
-        for (uint32_t i = 0; i < e->point_count; i++) {
-            const char *reason = e->points[i].not_run[m];
-            uint32_t count = 0, before = 0;
-            for (uint32_t k = 0; reason != NULL && k < e->point_count; k++) {
-                const char *other = e->points[k].not_run[m];
-                bool is_same = other != NULL && strcmp(reason, other) == 0;
-                count += is_same;
-                before += is_same && k < i;
-            }
-            if (count > 0 && before == 0)
-                fprintf(out, "Not run %s, %u of %u points: %s.\n", r->modes[m].name, count,
-                        e->point_count, reason);
-        }
-    }
-}
-
-/* How exactly times were kept, and what that is in real time. */
-static void print_precision(const struct lab_result *r, const struct lab_result_experiment *e,
-                            FILE *out)
-{
-    for (uint32_t m = 0; m < r->mode_count; m++) {
-        clock_ns worst = 0;
-        bool has_run = false;
-        for (uint32_t i = 0; i < e->point_count; i++)
-            for (uint32_t k = 0; k < e->points[i].run_count; k++)
-                if (e->points[i].runs[k].mode == m) {
-                    worst = u64_max(worst, e->points[i].runs[k].late_ns);
-                    has_run = true;
-                }
-        if (!has_run || r->modes[m].precision_ns == 0)
-            continue;
-        struct shown scale = show_ns(e->time_scale_ns);
-        struct shown late = show_seconds((double)worst / 1e9);
-        struct shown precision = show_seconds((double)r->modes[m].precision_ns / 1e9);
-        fprintf(out,
-                "%s: a second took %s. The programs were late by up to %s of the model; what is "
-                "due\nnearer than %s to a limit may be on either side.\n",
-                r->modes[m].name, scale.text, late.text, precision.text);
-    }
-}
-
-/* Means times messages; the interval too, so a few seeds of a rare event tell that they do. */
-static void print_projection(const struct lab_result *r, const struct lab_result_experiment *e,
-                             FILE *out)
-{
-    static const struct {
-        const char *name;
-        size_t offset;
-    } figures[] = {
-        {"tries", offsetof(struct lab_summary, tries)},
-        {"copies too many", offsetof(struct lab_summary, copies_total)},
-        {"lost", offsetof(struct lab_summary, lost)},
-    };
-    if (e->projected == 0)
-        return;
-    fprintf(out, "Projected to %s messages:\n", show_count(e->projected).text);
-    for (uint32_t i = 0; i < e->point_count; i++) {
-        for (uint32_t m = 0; m < r->mode_count; m++) {
-            struct lab_summary s;
-            if (!lab_summary_make(&e->points[i], m, &s))
-                continue;
-            fputs("  ", out);
-            print_point_name(e, i, out);
-            fprintf(out, ", %s:", r->modes[m].name);
-            for (size_t f = 0; f < ARRAY_COUNT(figures); f++) {
-                const struct lab_estimate *v = (const void *)((const char *)&s + figures[f].offset);
-                double times = (double)e->projected;
-                fprintf(out, "%s %s %s", f > 0 ? "," : "",
-                        show_count((uint64_t)(v->mean * times + 0.5)).text, figures[f].name);
-                if (v->has_interval && v->high > v->low)
-                    fprintf(out, " (+- %s)",
-                            show_count((uint64_t)((v->high - v->low) / 2 * times + 0.5)).text);
-            }
-            fputc('\n', out);
-        }
-    }
-}
-
-static void print_table(const struct lab_result *r, const struct lab_result_experiment *e,
-                        FILE *out)
-{
-    struct table t = {.row_count = e->point_count};
-    struct wanted w = wanted_of(r, e);
-    columns_make(&t, r, e, w);
-    t.cells = calloc((size_t)t.row_count * t.column_count + 1, sizeof(*t.cells));
-    if (t.cells == NULL) {
-        fputs("(no memory for the table)\n", out);
-        return;
-    }
-    for (uint32_t row = 0; row < t.row_count; row++)
-        row_fill(&t, row, r, e, w);
-    widths_set(&t);
-    print_groups(&t, out);
-    print_row(&t, t.heads, out);
-    for (uint32_t row = 0; row < t.row_count; row++)
-        print_row(&t, t.cells + (size_t)row * t.column_count, out);
-    free(t.cells);
 }
 
 /* --- ladders ------------------------------------------------------------------------------- */
@@ -519,7 +163,7 @@ static void print_ladders(const struct lab_result *r, const struct lab_result_ex
             if (run->rung_count == 0)
                 continue;
             fprintf(out, "\nMessage %llu, ", (unsigned long long)run->ladder_seq);
-            print_point_name(e, i, out);
+            lab_tell_point_name(e, i, out);
             fprintf(out, ", %s, seed %llu\n%16s%-*s%-*s  server\n", r->modes[run->mode].name,
                     (unsigned long long)run->seed, "", SIDE_COLUMNS, "client", SIDE_COLUMNS,
                     "wire");
@@ -546,11 +190,11 @@ static void print_experiment(const struct lab_result *r, const struct lab_result
     fputc('\n', out);
     print_table(r, e, out);
     fputc('\n', out);
-    print_projection(r, e, out);
-    print_not_run(r, e, out);
-    print_precision(r, e, out);
-    bool has_theory = print_why_none(e, out);
-    if (print_deviations(r, e, out) == 0 && has_theory)
+    lab_tell_projection(r, e, out);
+    lab_tell_not_run(r, e, out);
+    lab_tell_precision(r, e, out);
+    bool has_theory = lab_tell_why_none(e, out);
+    if (lab_tell_deviations(r, e, out) == 0 && has_theory)
         fputs("Nothing contradicts the theory.\n", out);
     print_ladders(r, e, out);
 }
