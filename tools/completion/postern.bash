@@ -158,6 +158,7 @@ _postern_lab_show='
 --help -'
 _postern_lab_run="$_postern_lab_show
 --mode sim
+--bin dir
 --only value
 --where value
 --seed value
