@@ -1053,6 +1053,12 @@ void conn_on_timer(struct shard *sh, struct conn *c)
         timer_arm(&sh->timers, &c->timer, c->deadline);
 }
 
+/* Nothing of a message is here that he could lose. */
+static bool is_idle(const struct conn *c)
+{
+    return c->txn == NULL || (c->txn->state == TXN_ENVELOPE && c->txn->rcpt_count == 0);
+}
+
 void conn_drain(struct shard *sh, struct conn *c, bool is_forced)
 {
     if (c->state != CONN_OPEN) {
@@ -1061,7 +1067,7 @@ void conn_drain(struct shard *sh, struct conn *c, bool is_forced)
             set_deadline(sh, c, last);
         return;
     }
-    if (is_forced || c->txn == NULL)
+    if (is_forced || is_idle(c))
         conn_end_now(sh, c, ANSWER(STATUS_SHUTTING_DOWN), is_forced ? "shutdown" : NULL);
 }
 

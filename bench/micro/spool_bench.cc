@@ -50,6 +50,11 @@ void ring_writev_sync(struct ring *r, int fd, const struct iovec *iov, uint32_t 
     ring_writev(r, fd, iov, count, offset, write_token);
     complete(sync_token, 0);
 }
+void ring_writev_dsync(struct ring *r, int fd, const struct iovec *iov, uint32_t count,
+                       uint64_t offset, struct ring_token token)
+{
+    ring_writev(r, fd, iov, count, offset, token);
+}
 void ring_datasync(struct ring *, int, struct ring_token token)
 {
     complete(token, 0);

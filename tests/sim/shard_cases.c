@@ -1390,6 +1390,40 @@ static void drain(struct simworld *w)
     }
 }
 
+/* Who has no recipient is idle, whatever he was refused: he hears 421 at once. */
+static void drain_idle(struct simworld *w)
+{
+    static const char *const says[] = {
+        "MAIL FROM:<c@c.example> PRDR EXDATA\r\n",
+        "MAIL FROM:<c@c.example> SIZE=999999999\r\n",
+        "MAIL FROM:<c@c.example>\r\n",
+        "MAIL FROM:<c@c.example>\r\nRCPT TO:<nobody@mx.example>\r\n",
+        "MAIL FROM:<c@c.example>\r\nRCPT TO:<nobody@mx.example>\r\nDATA\r\n",
+        "MAIL FROM:<c@c.example>\r\nRCPT TO:<nobody@mx.example>\r\nRCPT TO:<any@m",
+        "MAIL FROM:<c@c.example>\r\nRCPT TO:<any@mx.example>\r\nRSET\r\n",
+        "MAIL FROM:<c@c.example>\r\nRCPT TO:<nobody@mx.example>\r\nBDAT 5\r\nab",
+    };
+    for (int l = 0; l < SIMWORLD_LISTENER_COUNT; l++) {
+        struct simpeer *peers[ARRAY_COUNT(says)];
+        begin(w);
+        for (size_t i = 0; i < ARRAY_COUNT(says); i++) {
+            peers[i] = dial(w, (enum simworld_listener)l);
+            say(peers[i], l == SIMWORLD_LMTP ? "LHLO c.example\r\n" : "EHLO c.example\r\n");
+            say(peers[i], says[i]);
+        }
+        simworld_run(w, SECONDS(1));
+        shard_drain(&w->shard, ring_now(w->ring) + SECONDS(30));
+        simworld_run(w, SECONDS(1));
+        for (size_t i = 0; i < ARRAY_COUNT(says); i++)
+            CHECK_PEER(w, peers[i], last_code(w, peers[i]) == 421 && simpeer_is_ended(peers[i]));
+        simworld_run(w, SECONDS(3));
+        CHECK_WORLD(w, w->shard.is_stopped);
+        simworld_check_home(w);
+        simworld_end(w);
+        simworld_remove(w);
+    }
+}
+
 /* The deadline comes while a commit is under way: no reply would be true. */
 static void drain_forced(struct simworld *w)
 {
@@ -1533,6 +1567,7 @@ static const struct {
     {"linked_failure", linked_failure, OWN_WAY},
     {"linked_hung", linked_hung, OWN_WAY},
     {"drain", drain, ANY_WAY},
+    {"drain_idle", drain_idle, ANY_WAY},
     {"drain_forced", drain_forced, ANY_WAY},
     {"drain_hung", drain_hung, ANY_WAY},
     {"reload", reload, ANY_WAY},
