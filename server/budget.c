@@ -102,8 +102,10 @@ void budget_act(struct shard *sh, struct conn *c, clock_ns now)
         t->life_at = now;
         session_show_life(&c->session);
     }
-    if (now >= gap_due(c))
+    if (now >= gap_due(c)) {
+        t->said_at = now; /* it leaves with this turn, or when he reads: the next has its time */
         work_expire_next(sh, t);
+    }
     if (c->state == CONN_OPEN)
         conn_resume(sh, c);
 }

@@ -5,6 +5,7 @@ what is no server at all."""
 
 import concurrent.futures
 import contextlib
+import itertools
 import json
 import os
 import random
@@ -575,6 +576,17 @@ def test_server_that_dies(case):
         text, report = probe(case, server.url, "--rcpt", "ann@mx.test.example", status=1)
         check_equal(report["stopped"], "the server no longer answers")
         check("The run ended early" in text, text)
+
+
+def test_late_greeting(case):
+    """Of the rule that was about to be tried nothing is known."""
+    greetings = itertools.count()  # the first finds out what is offered
+    silent = say("greeting", None, lambda session: next(greetings) == 1)
+    with breakable.Server(Fault(silent)) as server:
+        _, report = probe(case, server.url, "--only", "CORE-4", "--timeout", "500ms")
+        check_equal(report["failed"], 0)
+        check_equal(list(skipped(report).values()).count(
+            "nothing came in time where the greeting was due"), 1)
 
 
 def test_all_over_tls(case):

@@ -156,6 +156,8 @@ static bool lost(struct trial *t, enum talk_result result, bool may_end)
         return trial_goes_on(t);
     if (result == TALK_LATE && talk_now() >= t->probe->deadline)
         return trial_skip(t, "the time of --limit is over");
+    if (result == TALK_LATE && t->state.is_greeting) /* of the rule nothing was tried yet */
+        return trial_skip(t, "%s where %s was due", words[result], due);
     if (is_end && !trial_code_is(t->reply->code, "221|421|521|554"))
         watch_note(&t->probe->watch, WATCH_CLOSE, t->check->id, &t->transcript,
                    "%s where %s was due", words[result], due);
