@@ -53,7 +53,8 @@ static int pools_init(struct shard *sh)
     if (result == 0)
         result = pool_init(&sh->doubts, sizeof(struct doubt), limits->txn_count_max);
     if (result == 0)
-        result = pool_init(&sh->held, sizeof(struct held_window), 16 * limits->buffer_count);
+        result = pool_init(&sh->held, sizeof(struct held_window),
+                           16 * limits->buffer_count + limits->conn_count_max);
     if (result == 0)
         result = chunk_pool_init(&sh->chunks, limits->chunk_count_max);
     for (uint32_t i = 0; result == 0 && i < TXN_RCPT_TABLE_COUNT; i++)
@@ -366,16 +367,27 @@ static void give_up(struct shard *sh)
     txnlog_hung(sh, doubtful_count);
 }
 
+/* The time of a drain is over: for those who are connected, and for work that goes on though its
+ * client is gone. */
+static void force_drain(struct shard *sh)
+{
+    sh->is_drain_forced = true;
+    for (uint32_t i = 0; i < sh->options.limits.conn_count_max; i++)
+        if (pool_is_taken(&sh->conns, i))
+            conn_drain(sh, pool_at(&sh->conns, i), true);
+    for (uint32_t i = 0; i < sh->options.limits.txn_count_max; i++) {
+        struct txn *t = pool_is_taken(&sh->txns, i) ? pool_at(&sh->txns, i) : NULL;
+        if (t != NULL && t->state == TXN_WORKING && t->conn == NULL)
+            work_expire(sh, t);
+    }
+}
+
 static void run_drain(struct shard *sh)
 {
     if (!sh->is_draining || sh->is_stopped)
         return;
-    if (ring_now(sh->ring) >= sh->drain_deadline && !sh->is_drain_forced) {
-        sh->is_drain_forced = true;
-        for (uint32_t i = 0; i < sh->options.limits.conn_count_max; i++)
-            if (pool_is_taken(&sh->conns, i))
-                conn_drain(sh, pool_at(&sh->conns, i), true);
-    }
+    if (ring_now(sh->ring) >= sh->drain_deadline && !sh->is_drain_forced)
+        force_drain(sh);
     if (sh->conn_count == 0)
         spool_flush(sh->spool);
     sh->is_stopped = sh->conn_count == 0 && spool_is_idle(sh->spool) &&

@@ -390,7 +390,7 @@ void work_vanish(struct shard *sh, struct txn *t)
 {
     ASSERT(t->state == TXN_WORKING && t->conn != NULL);
     t->is_client_gone = true;
-    if (t->listener->finishes_vanished) {
+    if (t->listener->finishes_vanished && !sh->is_drain_forced) {
         t->conn->txn = NULL;
         t->conn = NULL;
         return;
