@@ -658,6 +658,269 @@ static void doubt_entries(struct simworld *w)
     simworld_remove(w);
 }
 
+/* --- together with everything else --------------------------------------------------------------
+ */
+
+/* A drain lets the work go on until its deadline; then what was answered is stored, and nothing
+ * else, and the shard ends at once, whether or not it finishes for clients who are gone. */
+static void drained_at_work(struct simworld *w)
+{
+    for (int run = 0; run < 4; run++) {
+        bool is_forced = run % 2 == 1;
+        struct simworld_setup setup = setup_of(SECONDS(60), false);
+        setup.listener.finishes_vanished = run >= 2;
+        simworld_begin(w, &setup);
+        struct simpeer *lmtp =
+            dial(w, SIMWORLD_LMTP, "MAIL FROM:<c@c.example>\r\n", SLOW SLOW SLOW PLAIN);
+        struct simpeer *prdr =
+            dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example> PRDR\r\n", SLOW SLOW SLOW PLAIN);
+        struct simpeer *gone =
+            dial(w, SIMWORLD_LMTP, "MAIL FROM:<c@c.example>\r\n", SLOW SLOW SLOW PLAIN);
+        simworld_run(w, SECONDS(30));
+        simpeer_reset(gone);
+        simworld_run(w, SECONDS(1));
+        clock_ns deadline = ring_now(w->ring) + SECONDS(is_forced ? 70 : 200);
+        shard_drain(&w->shard, deadline);
+        while (!w->shard.is_stopped) {
+            simworld_turn(w);
+            CHECK_WORLD(w, ring_now(w->ring) < deadline + SECONDS(4));
+        }
+        CHECK_WORLD(w, !w->shard.is_hung);
+        check_codes(w, lmtp, is_forced ? "250" : "250 250 250 421");
+        check_codes(w, prdr, is_forced ? "353 250" : "353 250 250 250 250 421");
+        simworld_check_home(w);
+        simworld_end(w);
+        CHECK_WORLD(w, store_damage_count(w->store) == 0);
+        CHECK_WORLD(w, store_count(w->store) ==
+                           (is_forced ? 1U : 2U) + (setup.listener.finishes_vanished ? 1 : 0));
+        simworld_remove(w);
+    }
+}
+
+/* Other delays, and nobody who is still known: work that has begun goes on as it began. */
+static void reloaded_at_work(struct simworld *w)
+{
+    struct simworld_setup setup = setup_of(0, false);
+    simworld_begin(w, &setup);
+    struct simpeer *p = dial(w, SIMWORLD_LMTP, "MAIL FROM:<c@c.example>\r\n", SLOW SLOW SLOW EVIL);
+    simworld_run(w, SECONDS(31));
+    check_codes(w, p, "250");
+    w->slow_ns = SECONDS(5);
+    simworld_replace(w, false);
+    struct simpeer *fresh = dial(w, SIMWORLD_LMTP, "MAIL FROM:<c@c.example>\r\n", SLOW SLOW PLAIN);
+    simworld_run(w, SECONDS(11));
+    check_codes(w, fresh, "250 250");
+    check_codes(w, p, "250");
+    simworld_replace(w, true);
+    simworld_run(w, SECONDS(19));
+    check_codes(w, p, "250 250");
+    simworld_run(w, SECONDS(30));
+    check_codes(w, p, "250 250 250");
+    say(p, "QUIT\r\n");
+    say(fresh, "QUIT\r\n");
+    end(w);
+    CHECK_WORLD(w, store_count(w->store) == 2);
+    simworld_remove(w);
+}
+
+#define CROWD 300
+#define CROWD_BYTES 60000
+
+/* Far more messages are worked on than receive buffers could hold; meanwhile new ones are turned
+ * away or served as ever, and input that is sent ahead waits. */
+static void crowd_at_work(struct simworld *w)
+{
+    static struct simpeer *peers[CROWD];
+    static uint8_t body[CROWD_BYTES];
+    struct simworld_setup setup = setup_of(SECONDS(60), false);
+    setup.limits.conn_count_max = CROWD + 8;
+    setup.limits.txn_count_max = CROWD;
+    setup.limits.chunk_count_max = 4 * CROWD;
+    simworld_begin(w, &setup);
+    for (size_t i = 0; i < sizeof(body); i++)
+        body[i] = (uint8_t) "0123456\r\n"[i % 9];
+    body[sizeof(body) - 2] = '\r';
+    body[sizeof(body) - 1] = '\n';
+    for (int i = 0; i < CROWD; i++) {
+        static const char *const params[] = {" PRDR", "", " EXDATA", " DEFERRALS", " XRCPT250"};
+        char mail[64];
+        snprintf(mail, sizeof(mail), "MAIL FROM:<c@c.example>%s\r\n",
+                 i % 2 == 0 ? "" : params[i % 5]);
+        peers[i] = dial(w, i % 2 == 0 ? SIMWORLD_LMTP : SIMWORLD_SMTP, mail, SLOW SLOW);
+        simpeer_send(peers[i], SLICE_LIT("DATA\r\nSubject: crowd\r\n\r\n"));
+        simpeer_send(peers[i], slice_of(body, sizeof(body)));
+        say(peers[i], ".\r\n");
+    }
+    for (int s = 0;
+         s < 50 && simworld_metric(w, METRIC_BYTES_CONTENT) < (uint64_t)CROWD * CROWD_BYTES; s++)
+        simworld_run(w, SECONDS(1));
+    simworld_run(w, SECONDS(1));
+    CHECK_WORLD(w, pool_used_count(&w->shard.txns) == CROWD);
+    CHECK_WORLD(w, ring_buffers_free(w->ring) == ring_buffers_count(w->ring));
+    CHECK_WORLD(w, pool_used_count(&w->shard.chunks.pool) <= CROWD);
+    struct simpeer *late = dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example>\r\n", "RSET\r\n");
+    for (int i = 0; i < CROWD; i++)
+        say(peers[i], "MAIL FROM:<c@c.example>\r\n" ANY "RSET\r\nQUIT\r\n");
+    simworld_run(w, SECONDS(2));
+    struct slice said = simpeer_received(late);
+    CHECK_PEER(w, late,
+               memmem(said.ptr, said.len, "\r\n452 4.3.0", 11) != NULL ||
+                   memmem(said.ptr, said.len, "\r\n451 4.3", 9) != NULL);
+    simworld_run(w, SECONDS(30)); /* they read their replies, and not all at once */
+    CHECK_WORLD(w, pool_used_count(&w->shard.txns) == CROWD);
+    simworld_run(w, SECONDS(200));
+    for (int i = 0; i < CROWD; i++) {
+        said = simpeer_received(peers[i]);
+        CHECK_PEER(w, peers[i], said.len > 4 && simpeer_is_ended(peers[i]));
+        CHECK_PEER(w, peers[i], memmem(said.ptr, said.len, "\r\n221 ", 6) != NULL);
+    }
+    say(late, "QUIT\r\n");
+    end(w);
+    CHECK_WORLD(w, store_damage_count(w->store) == 0 && store_count(w->store) == CROWD);
+    simworld_remove(w);
+}
+
+/* BDAT with the next message behind it, and the one behind that. */
+static void chunks_sent_ahead(struct simworld *w)
+{
+    struct simworld_setup setup = setup_of(0, false);
+    static const char one[] =
+        "MAIL FROM:<c@c.example>\r\n" SLOW SLOW "BDAT 6\r\na: b\r\nBDAT 4 LAST\r\n\r\n\r\n";
+    simworld_begin(w, &setup);
+    struct simpeer *p = dial(w, SIMWORLD_LMTP, one, one);
+    say(p, "MAIL FROM:<c@c.example>\r\n" ANY "DATA\r\n");
+    simworld_run(w, SECONDS(29));
+    struct slice said = simpeer_received(p);
+    size_t before = said.len;
+    simworld_run(w, SECONDS(2));
+    CHECK_PEER(w, p, simpeer_received(p).len > before); /* the first is stored and told */
+    simworld_run(w, SECONDS(30 + 60));
+    said = simpeer_received(p);
+    CHECK_PEER(w, p, memmem(said.ptr, said.len, "\r\n354 ", 6) != NULL);
+    say(p, "hello\r\n.\r\nQUIT\r\n");
+    simworld_run(w, SECONDS(2));
+    check_codes(w, p, "250 221");
+    end(w);
+    CHECK_WORLD(w, store_count(w->store) == 3);
+    simworld_remove(w);
+}
+
+/* Whatever ends the wait for a disk that hangs, no final reply is wrong. */
+static void hung_commit_ends(struct simworld *w)
+{
+    enum { BY_BUDGET, BY_RESET, BY_EOF, BY_DRAIN, ENDS };
+    static const char *const mails[] = {
+        "MAIL FROM:<c@c.example> PRDR\r\n", "MAIL FROM:<c@c.example>\r\n",
+        "MAIL FROM:<c@c.example> EXDATA\r\n", "MAIL FROM:<c@c.example> DEFERRALS\r\n",
+        "MAIL FROM:<c@c.example> XRCPT250\r\n"};
+    for (int how = 0; how < ENDS; how++)
+        for (size_t i = 0; i <= ARRAY_COUNT(mails); i++) {
+            bool is_lmtp = i == ARRAY_COUNT(mails);
+            struct simworld_setup setup = setup_of(SECONDS(10), true);
+            setup.listener.reply_ns_max = SECONDS(70);
+            simworld_begin(w, &setup);
+            struct simpeer *p = dial(w, is_lmtp ? SIMWORLD_LMTP : SIMWORLD_SMTP,
+                                     is_lmtp ? mails[1] : mails[i], SLOW SLOW PLAIN);
+            simworld_run(w, SECONDS(35));
+            clock_ns back = ring_now(w->ring) + SECONDS(70);
+            sim_hang_disk(w->ring, back, false);
+            simworld_run(w, SECONDS(10)); /* now the commit hangs */
+            if (how == BY_RESET)
+                simpeer_reset(p);
+            else if (how == BY_EOF)
+                simpeer_shutdown(p);
+            else if (how == BY_DRAIN)
+                shard_drain(&w->shard, ring_now(w->ring) + SECONDS(1));
+            simworld_run(w, SECONDS(3));
+            if (how == BY_RESET || how == BY_DRAIN)
+                CHECK_PEER(w, p, simpeer_is_closed(p) || simpeer_is_ended(p));
+            simworld_run(w, back + SECONDS(5) - ring_now(w->ring));
+            struct slice said = simpeer_received(p);
+            bool is_told = memmem(said.ptr, said.len, "250 2.0.0 stored as", 19) != NULL;
+            bool is_refused = memmem(said.ptr, said.len, "451 ", 4) != NULL;
+            CHECK_PEER(w, p, !is_told || (how == BY_EOF && !is_refused));
+            simpeer_reset(p);
+            if (how == BY_DRAIN) {
+                while (!w->shard.is_stopped)
+                    simworld_turn(w);
+                simworld_run(w, SECONDS(100));
+                simworld_check_home(w);
+                simworld_end(w);
+            } else {
+                end(w);
+            }
+            if (is_refused)
+                check_stored(w, 0);
+            else if (is_told)
+                check_stored(w, 2);
+            simworld_remove(w);
+        }
+}
+
+/* P1: a take that fails tells nobody, and what was taken before stays. */
+static void take_fails(struct simworld *w)
+{
+    uint32_t doubtful_count = 0;
+    for (uint64_t seed = 1; seed < 9; seed++) {
+        struct simworld_setup setup = setup_of(0, false);
+        setup.sim.seed = seed;
+        simworld_begin(w, &setup);
+        struct simpeer *p =
+            dial(w, SIMWORLD_LMTP, "MAIL FROM:<c@c.example>\r\n", ANY SLOW SLOW PLAIN);
+        simworld_run(w, SECONDS(20));
+        check_codes(w, p, "250");
+        sim_set_faults(w->ring, seed % 2 == 0 ? 100 : 0, seed % 2 == 0 ? 0 : 100);
+        const struct spool_counters *counters = spool_counters(w->shard.spool);
+        while (counters->write_errors + counters->sync_errors == 0)
+            simworld_turn(w);
+        sim_set_faults(w->ring, 0, 0);
+        simworld_run(w, SECONDS(3));
+        bool is_doubtful = simpeer_is_closed(p); /* the note about it failed as well */
+        check_codes(w, p, is_doubtful ? "250" : "250 451 451");
+        doubtful_count += is_doubtful;
+        say(p, "QUIT\r\n");
+        end(w);
+        struct store_message m;
+        struct store_damage damage;
+        CHECK_WORLD(w, store_count(w->store) == 1 && store_load(w->store, 0, &m, &damage) == 0);
+        CHECK_WORLD(w, !m.is_gone[0] && m.is_gone[2]);
+        CHECK_WORLD(w, is_doubtful || m.is_gone[1]);
+        store_message_free(&m);
+        simworld_remove(w);
+    }
+    CHECK_WORLD(w, doubtful_count < 8);
+}
+
+/* DEF-18 is about replies that can leave: a client who does not read is not deferred for it. */
+static void deferrals_not_read(struct simworld *w)
+{
+    struct simworld_setup setup = setup_of(0, false);
+    setup.slow_ns = SECONDS(200);
+    setup.listener.send_ns_max = SECONDS(600);
+    simworld_begin(w, &setup);
+    struct simpeer *p = dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example> DEFERRALS\r\n",
+                             SLOWSTRICT SLOWSTRICT SLOWSTRICT SLOWSTRICT PLAIN);
+    simworld_run(w, SECONDS(1));
+    check_codes(w, p, "353");
+    simpeer_set_reading(p, false, 0);
+    simworld_run(w, SECONDS(49 + 51));
+    uint32_t deferred = 0;
+    for (uint32_t i = 0; i < w->shard.options.limits.txn_count_max; i++)
+        if (pool_is_taken(&w->shard.txns, i)) {
+            const struct txn *t = pool_at(&w->shard.txns, i);
+            for (uint32_t k = 0; k < t->rcpt_count; k++)
+                deferred += t->rcpts[k].stage == TXN_STAGE_DONE;
+        }
+    CHECK_WORLD(w, deferred == 2); /* one a minute */
+    simpeer_set_reading(p, true, 0);
+    simworld_run(w, SECONDS(2));
+    check_codes(w, p, "353 451 451");
+    simpeer_reset(p);
+    end(w);
+    check_stored(w, 0);
+    simworld_remove(w);
+}
+
 static const struct {
     const char *name;
     void (*run)(struct simworld *w);
@@ -680,6 +943,13 @@ static const struct {
     {"doubt", doubt},
     {"doubt_of_several", doubt_of_several},
     {"doubt_entries", doubt_entries},
+    {"drained_at_work", drained_at_work},
+    {"reloaded_at_work", reloaded_at_work},
+    {"crowd_at_work", crowd_at_work},
+    {"chunks_sent_ahead", chunks_sent_ahead},
+    {"hung_commit_ends", hung_commit_ends},
+    {"take_fails", take_fails},
+    {"deferrals_not_read", deferrals_not_read},
 };
 
 /* In the usual way, and as differently as replies can leave. */
