@@ -375,19 +375,20 @@ static int rules_read_literal(struct rules_reader *r, char *ret)
 /* rules_read_regex() - the text between slashes. */
 static int rules_read_regex(struct rules_reader *r, char *ret)
 {
-    size_t pos = 1;
+    struct slice text = slice_from(r->rest, 1);
+    size_t len = 0;
 
-    while (pos < r->rest.len && r->rest.ptr[pos] != '/')
-        pos += r->rest.ptr[pos] == '\\' ? 2 : 1;
-    if (pos >= r->rest.len)
+    while (len < text.len && text.ptr[len] != '/')
+        len += text.ptr[len] == '\\' ? 2 : 1;
+    if (len >= text.len)
         return rules_refuse(r->ret_error, r->line, "expression has no closing slash");
-    if (pos == 1)
+    if (len == 0)
         return rules_refuse(r->ret_error, r->line, "expression is empty");
-    if (slice_find(slice_first(r->rest, pos), '\0') < pos)
+    if (slice_find(slice_first(text, len), '\0') < len)
         return rules_refuse(r->ret_error, r->line, "expression has a NUL byte: write \\x00");
-    memcpy(ret, r->rest.ptr + 1, pos - 1);
-    ret[pos - 1] = '\0';
-    r->rest = slice_from(r->rest, pos + 1);
+    memcpy(ret, text.ptr, len);
+    ret[len] = '\0';
+    r->rest = slice_from(text, len + 1);
     return 0;
 }
 
