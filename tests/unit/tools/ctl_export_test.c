@@ -3,7 +3,7 @@
  * ctl_export_test.c - "posternctl spool export": the bytes of each format, at any split of the
  * content, and what happens when a file cannot be written.
  */
-#include "../../support/spoolmaker.h"
+#include "../../support/ctltest.h"
 #include "base/assert.h"
 #include "ctl_format.h"
 #include <dirent.h>
@@ -25,57 +25,10 @@
     "Received: from client.example ([192.0.2.1])\n\tby mx.example\n"
 #define FROM "From ann@example.com Fri Jan 15 08:00:00 2027\n"
 
-static struct spoolmaker sm;
-
-static int setup(void **state)
-{
-    (void)state;
-    spoolmaker_init(&sm);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    spoolmaker_deinit(&sm);
-    return 0;
-}
-
-static const char *id(uint64_t queue_id)
-{
-    static char texts[8][QUEUE_ID_CHARS + 1];
-    static unsigned next;
-    char *text = texts[next++ % ARRAY_COUNT(texts)];
-    queue_id_format(queue_id, text);
-    return text;
-}
-
-PRINTF_LIKE(1, 2)
-static int ctl(const char *fmt, ...)
-{
-    char line[1024];
-    va_list args;
-    va_start(args, fmt);
-    vsnprintf(line, sizeof(line), fmt, args);
-    va_end(args);
-    return spoolmaker_ctl(&sm, line);
-}
-
-PRINTF_LIKE(2, 3)
-static void assert_said(const char *said, const char *fmt, ...)
-{
-    char want[2048];
-    va_list args;
-    va_start(args, fmt);
-    vsnprintf(want, sizeof(want), fmt, args);
-    va_end(args);
-    assert_string_equal(said, want);
-}
-
 static void assert_file(const char *name, struct slice want)
 {
     size_t len = 0;
-    char *text = spoolmaker_read(&sm, name, &len);
+    char *text = spoolmaker_read(&ctltest_spool, name, &len);
     if (text == NULL)
         fail_msg("%s is not there", name);
     if (!slice_eq(slice_of(text, len), want))
@@ -88,7 +41,7 @@ static unsigned files_in(const char *name, char ret_last[256])
 {
     char path[256];
     unsigned count = 0;
-    snprintf(path, sizeof(path), "%s/%s", sm.root, name);
+    snprintf(path, sizeof(path), "%s/%s", ctltest_spool.root, name);
     DIR *dir = opendir(path);
     assert_non_null(dir);
     for (struct dirent *e = readdir(dir); e != NULL; e = readdir(dir)) {
@@ -186,21 +139,24 @@ static void files_byte_for_byte(void **state)
     char last[256];
     const struct spool_rcpt rcpts[] = {spoolmaker_rcpt("r@example.org", SPOOL_RCPT_ACTIVE)};
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
-        ids[i] = spoolmaker_add(&sm, spoolmaker_envelope(rcpts, 1), rows[i].content, i % 4);
-    assert_int_equal(ctl("export --spool %%S --format eml --to %%R/eml --all"), 0);
-    assert_said(sm.out, "%zu messages exported to %s/eml\n", ARRAY_COUNT(rows), sm.root);
-    assert_string_equal(sm.err, "");
+        ids[i] =
+            spoolmaker_add(&ctltest_spool, spoolmaker_envelope(rcpts, 1), rows[i].content, i % 4);
+    assert_int_equal(ctltest_run("export --spool %%S --format eml --to %%R/eml --all"), 0);
+    ctltest_assert_said(ctltest_spool.out, "%zu messages exported to %s/eml\n", ARRAY_COUNT(rows),
+                        ctltest_spool.root);
+    assert_string_equal(ctltest_spool.err, "");
     assert_int_equal(files_in("eml", last), ARRAY_COUNT(rows));
-    assert_int_equal(ctl("export --spool %%S --format mbox --to %%R/mbox --all"), 0);
+    assert_int_equal(ctltest_run("export --spool %%S --format mbox --to %%R/mbox --all"), 0);
     assert_int_equal(files_in("mbox", last), ARRAY_COUNT(rows));
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
-        snprintf(name, sizeof(name), "eml/%s.eml", id(ids[i]));
+        snprintf(name, sizeof(name), "eml/%s.eml", ctltest_id(ids[i]));
         assert_file(name, joined(TRACE_CRLF, rows[i].content));
-        snprintf(name, sizeof(name), "mbox/%s.mbox", id(ids[i]));
+        snprintf(name, sizeof(name), "mbox/%s.mbox", ctltest_id(ids[i]));
         assert_file(name, joined(FROM TRACE_LF, rows[i].mbox));
         snprintf(name, sizeof(name), "maildir%zu", i);
-        assert_int_equal(
-            ctl("export --spool %%S --format maildir --to %%R/%s %s", name, id(ids[i])), 0);
+        assert_int_equal(ctltest_run("export --spool %%S --format maildir --to %%R/%s %s", name,
+                                     ctltest_id(ids[i])),
+                         0);
         assert_int_equal(files_in(name, last), 3);
         snprintf(name, sizeof(name), "maildir%zu/tmp", i);
         assert_int_equal(files_in(name, last), 0);
@@ -210,14 +166,15 @@ static void files_byte_for_byte(void **state)
         assert_int_equal(files_in(name, last), 1);
         /* seconds.MmicrosecondsPprocessQqueue-id.host, without ":" and "/" */
         char want[128];
-        snprintf(want, sizeof(want), "1800000005.M000007P%dQ%s.", (int)getpid(), id(ids[i]));
+        snprintf(want, sizeof(want), "1800000005.M000007P%dQ%s.", (int)getpid(),
+                 ctltest_id(ids[i]));
         assert_memory_equal(last, want, strlen(want));
         assert_null(strchr(last, ':'));
         snprintf(name, sizeof(name), "maildir%zu/new/%s", i, last);
         assert_file(name, joined(TRACE_LF, rows[i].maildir));
         struct stat st;
         char path[1024];
-        snprintf(path, sizeof(path), "%s/%s", sm.root, name);
+        snprintf(path, sizeof(path), "%s/%s", ctltest_spool.root, name);
         assert_int_equal(stat(path, &st), 0);
         assert_int_equal(st.st_mode & 0777, 0600);
     }
@@ -260,25 +217,28 @@ static void which_messages(void **state)
     char last[256];
     const struct spool_rcpt rcpts[] = {spoolmaker_rcpt("a@example.org", SPOOL_RCPT_ACTIVE),
                                        spoolmaker_rcpt("h@example.org", SPOOL_RCPT_HELD)};
-    uint64_t both = spoolmaker_add(&sm, spoolmaker_envelope(rcpts, 2), SLICE_LIT("x\r\n"), 0);
-    uint64_t active = spoolmaker_add(&sm, spoolmaker_envelope(rcpts, 1), SLICE_LIT("y\r\n"), 0);
-    assert_int_equal(ctl("export --spool %%S --format eml --to %%R/held --held"), 0);
-    assert_said(sm.out, "1 messages exported to %s/held\n", sm.root);
+    uint64_t both =
+        spoolmaker_add(&ctltest_spool, spoolmaker_envelope(rcpts, 2), SLICE_LIT("x\r\n"), 0);
+    uint64_t active =
+        spoolmaker_add(&ctltest_spool, spoolmaker_envelope(rcpts, 1), SLICE_LIT("y\r\n"), 0);
+    assert_int_equal(ctltest_run("export --spool %%S --format eml --to %%R/held --held"), 0);
+    ctltest_assert_said(ctltest_spool.out, "1 messages exported to %s/held\n", ctltest_spool.root);
     assert_int_equal(files_in("held", last), 1);
-    assert_memory_equal(last, id(both), QUEUE_ID_CHARS);
+    assert_memory_equal(last, ctltest_id(both), QUEUE_ID_CHARS);
     /* Named twice is exported once; an unknown one is an error, the others are exported. */
-    assert_int_equal(ctl("export --spool %%S --format EML --to %%R/named %s %s %s", id(active),
-                         id(active + 999), id(active)),
+    assert_int_equal(ctltest_run("export --spool %%S --format EML --to %%R/named %s %s %s",
+                                 ctltest_id(active), ctltest_id(active + 999), ctltest_id(active)),
                      1);
-    assert_said(sm.out, "1 messages exported to %s/named\n", sm.root);
-    assert_said(sm.err, "posternctl: %s: no such message\n", id(active + 999));
+    ctltest_assert_said(ctltest_spool.out, "1 messages exported to %s/named\n", ctltest_spool.root);
+    ctltest_assert_said(ctltest_spool.err, "posternctl: %s: no such message\n",
+                        ctltest_id(active + 999));
     assert_int_equal(files_in("named", last), 1);
-    assert_memory_equal(last, id(active), QUEUE_ID_CHARS);
+    assert_memory_equal(last, ctltest_id(active), QUEUE_ID_CHARS);
     /* Nothing named is everything. */
-    assert_int_equal(ctl("export --spool %%S --format eml --to %%R/all"), 0);
+    assert_int_equal(ctltest_run("export --spool %%S --format eml --to %%R/all"), 0);
     assert_int_equal(files_in("all", last), 2);
-    assert_int_equal(ctl("list --spool %%S --ids"), 0); /* the spool is as it was */
-    assert_said(sm.out, "%s\n%s\n", id(both), id(active));
+    assert_int_equal(ctltest_run("list --spool %%S --ids"), 0); /* the spool is as it was */
+    ctltest_assert_said(ctltest_spool.out, "%s\n%s\n", ctltest_id(both), ctltest_id(active));
 }
 
 static void existing_files_are_kept(void **state)
@@ -287,21 +247,24 @@ static void existing_files_are_kept(void **state)
     char name[128];
     char last[256];
     const struct spool_rcpt rcpts[] = {spoolmaker_rcpt("a@example.org", SPOOL_RCPT_ACTIVE)};
-    uint64_t one = spoolmaker_add(&sm, spoolmaker_envelope(rcpts, 1), SLICE_LIT("x\r\n"), 0);
-    assert_int_equal(ctl("export --spool %%S --format mbox --to %%R/to --all"), 0);
-    uint64_t two = spoolmaker_add(&sm, spoolmaker_envelope(rcpts, 1), SLICE_LIT("y\r\n"), 0);
-    snprintf(name, sizeof(name), "%s/to/%s.mbox", sm.root, id(one));
+    uint64_t one =
+        spoolmaker_add(&ctltest_spool, spoolmaker_envelope(rcpts, 1), SLICE_LIT("x\r\n"), 0);
+    assert_int_equal(ctltest_run("export --spool %%S --format mbox --to %%R/to --all"), 0);
+    uint64_t two =
+        spoolmaker_add(&ctltest_spool, spoolmaker_envelope(rcpts, 1), SLICE_LIT("y\r\n"), 0);
+    snprintf(name, sizeof(name), "%s/to/%s.mbox", ctltest_spool.root, ctltest_id(one));
     FILE *f = fopen(name, "we");
     assert_non_null(f);
     fputs("mine", f);
     fclose(f);
-    assert_int_equal(ctl("export --spool %%S --format mbox --to %%R/to --all"), 1);
-    assert_said(sm.err, "posternctl: %s: not exported: the file exists already\n", id(one));
-    assert_said(sm.out, "1 messages exported to %s/to\n", sm.root);
+    assert_int_equal(ctltest_run("export --spool %%S --format mbox --to %%R/to --all"), 1);
+    ctltest_assert_said(ctltest_spool.err,
+                        "posternctl: %s: not exported: the file exists already\n", ctltest_id(one));
+    ctltest_assert_said(ctltest_spool.out, "1 messages exported to %s/to\n", ctltest_spool.root);
     assert_int_equal(files_in("to", last), 2);
-    snprintf(name, sizeof(name), "to/%s.mbox", id(one));
+    snprintf(name, sizeof(name), "to/%s.mbox", ctltest_id(one));
     assert_file(name, SLICE_LIT("mine"));
-    snprintf(name, sizeof(name), "to/%s.mbox", id(two));
+    snprintf(name, sizeof(name), "to/%s.mbox", ctltest_id(two));
     assert_file(name, joined(FROM TRACE_LF, SLICE_LIT("y\n\n")));
 }
 
@@ -316,25 +279,28 @@ static void damaged_message_leaves_no_file(void **state)
     memset(large, 'x', sizeof(large));
     memcpy(large + sizeof(large) - 10, "to damage", 9);
     /* The first pieces are right, and are written before the last is read. */
-    uint64_t bad =
-        spoolmaker_add(&sm, spoolmaker_envelope(rcpts, 1), slice_of(large, sizeof(large)), 50000);
-    uint64_t good = spoolmaker_add(&sm, spoolmaker_envelope(rcpts, 1), SLICE_LIT("ok\r\n"), 0);
-    spoolmaker_stop(&sm);
-    assert_int_equal(spoolmaker_damage(&sm, SLICE_LIT("to damage")), 1);
+    uint64_t bad = spoolmaker_add(&ctltest_spool, spoolmaker_envelope(rcpts, 1),
+                                  slice_of(large, sizeof(large)), 50000);
+    uint64_t good =
+        spoolmaker_add(&ctltest_spool, spoolmaker_envelope(rcpts, 1), SLICE_LIT("ok\r\n"), 0);
+    spoolmaker_stop(&ctltest_spool);
+    assert_int_equal(spoolmaker_damage(&ctltest_spool, SLICE_LIT("to damage")), 1);
     static const char *const formats[] = {"eml", "mbox", "maildir"};
     for (size_t i = 0; i < ARRAY_COUNT(formats); i++) {
         assert_int_equal(
-            ctl("export --spool %%S --format %s --to %%R/%s --all", formats[i], formats[i]), 1);
+            ctltest_run("export --spool %%S --format %s --to %%R/%s --all", formats[i], formats[i]),
+            1);
         snprintf(want, sizeof(want), "posternctl: %s: content is missing or damaged: %s/00-0",
-                 id(bad), sm.spool);
-        assert_memory_equal(sm.err, want, strlen(want));
-        assert_said(sm.out, "1 messages exported to %s/%s\n", sm.root, formats[i]);
+                 ctltest_id(bad), ctltest_spool.spool);
+        assert_memory_equal(ctltest_spool.err, want, strlen(want));
+        ctltest_assert_said(ctltest_spool.out, "1 messages exported to %s/%s\n", ctltest_spool.root,
+                            formats[i]);
     }
     assert_int_equal(files_in("eml", last), 1);
     assert_int_equal(files_in("mbox", last), 1);
     assert_int_equal(files_in("maildir/tmp", last), 0);
     assert_int_equal(files_in("maildir/new", last), 1);
-    snprintf(name, sizeof(name), "eml/%s.eml", id(good));
+    snprintf(name, sizeof(name), "eml/%s.eml", ctltest_id(good));
     assert_file(name, joined(TRACE_CRLF, SLICE_LIT("ok\r\n")));
 }
 
@@ -345,37 +311,39 @@ static void target_that_cannot_be_written(void **state)
     char path[256];
     const struct spool_rcpt rcpts[] = {spoolmaker_rcpt("a@example.org", SPOOL_RCPT_ACTIVE)};
     for (int i = 0; i < 3; i++)
-        spoolmaker_add(&sm, spoolmaker_envelope(rcpts, 1), SLICE_LIT("x\r\n"), 0);
-    assert_int_equal(ctl("export --spool %%S --format eml --to %%R/no/where --all"), 1);
-    assert_said(sm.err, "posternctl: cannot write %s/no/where: No such file or directory\n",
-                sm.root);
-    assert_string_equal(sm.out, "");
-    snprintf(path, sizeof(path), "%s/file", sm.root);
+        spoolmaker_add(&ctltest_spool, spoolmaker_envelope(rcpts, 1), SLICE_LIT("x\r\n"), 0);
+    assert_int_equal(ctltest_run("export --spool %%S --format eml --to %%R/no/where --all"), 1);
+    ctltest_assert_said(ctltest_spool.err,
+                        "posternctl: cannot write %s/no/where: No such file or directory\n",
+                        ctltest_spool.root);
+    assert_string_equal(ctltest_spool.out, "");
+    snprintf(path, sizeof(path), "%s/file", ctltest_spool.root);
     FILE *f = fopen(path, "we");
     assert_non_null(f);
     fclose(f);
-    assert_int_equal(ctl("export --spool %%S --format maildir --to %%R/file --all"), 1);
-    assert_said(sm.err, "posternctl: cannot write %s/file: Not a directory\n", sm.root);
+    assert_int_equal(ctltest_run("export --spool %%S --format maildir --to %%R/file --all"), 1);
+    ctltest_assert_said(ctltest_spool.err, "posternctl: cannot write %s/file: Not a directory\n",
+                        ctltest_spool.root);
     /* A full disk, as a limit of file size; it hits in the first file, and no other is tried. */
     struct rlimit before;
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
     const struct rlimit tight = {20, before.rlim_max};
     signal(SIGXFSZ, SIG_IGN);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
-    int status = ctl("export --spool %%S --format eml --to %%R/full --all");
+    int status = ctltest_run("export --spool %%S --format eml --to %%R/full --all");
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
     assert_int_equal(status, 1);
-    assert_non_null(strstr(sm.err, ".eml: File too large\n"));
-    assert_non_null(strstr(sm.err, "\nposternctl: 2 more messages were not exported\n"));
-    assert_said(sm.out, "0 messages exported to %s/full\n", sm.root);
+    assert_non_null(strstr(ctltest_spool.err, ".eml: File too large\n"));
+    assert_non_null(strstr(ctltest_spool.err, "\nposternctl: 2 more messages were not exported\n"));
+    ctltest_assert_said(ctltest_spool.out, "0 messages exported to %s/full\n", ctltest_spool.root);
     assert_int_equal(files_in("full", last), 0);
     if (geteuid() == 0) /* whom no mode stops */
         return;
-    snprintf(path, sizeof(path), "%s/readonly", sm.root);
+    snprintf(path, sizeof(path), "%s/readonly", ctltest_spool.root);
     assert_int_equal(mkdir(path, 0500), 0);
-    assert_int_equal(ctl("export --spool %%S --format eml --to %%R/readonly --held"), 0);
-    assert_int_equal(ctl("export --spool %%S --format eml --to %%R/readonly --all"), 1);
-    assert_non_null(strstr(sm.err, ": Permission denied\n"));
+    assert_int_equal(ctltest_run("export --spool %%S --format eml --to %%R/readonly --held"), 0);
+    assert_int_equal(ctltest_run("export --spool %%S --format eml --to %%R/readonly --all"), 1);
+    assert_non_null(strstr(ctltest_spool.err, ": Permission denied\n"));
 }
 
 /* --- the corpus ---------------------------------------------------------------------------- */
@@ -420,7 +388,7 @@ static struct bytes only_file(const char *folder)
     struct bytes b;
     assert_int_equal(files_in(folder, last), 1);
     snprintf(name, sizeof(name), "%s/%s", folder, last);
-    b.ptr = spoolmaker_read(&sm, name, &b.len);
+    b.ptr = spoolmaker_read(&ctltest_spool, name, &b.len);
     assert_non_null(b.ptr);
     return b;
 }
@@ -445,14 +413,14 @@ static void corpus_one(const char *path, unsigned number)
     fclose(f);
     struct bytes content = crlf_made(file, false);
     free(file.ptr);
-    uint64_t queue_id =
-        spoolmaker_add(&sm, spoolmaker_envelope(rcpts, 1), slice_of(content.ptr, content.len), 777);
+    uint64_t queue_id = spoolmaker_add(&ctltest_spool, spoolmaker_envelope(rcpts, 1),
+                                       slice_of(content.ptr, content.len), 777);
     static const char *const formats[] = {"eml", "mbox", "maildir"};
     char folders[3][32];
     for (size_t i = 0; i < 3; i++) {
         snprintf(folders[i], sizeof(folders[i]), "%s%u", formats[i], number);
-        assert_int_equal(ctl("export --spool %%S --format %s --to %%R/%s %s", formats[i],
-                             folders[i], id(queue_id)),
+        assert_int_equal(ctltest_run("export --spool %%S --format %s --to %%R/%s %s", formats[i],
+                                     folders[i], ctltest_id(queue_id)),
                          0);
     }
     size_t behind = content.len > 0 && content.ptr[content.len - 1] == '\n' ? 0 : 2;
@@ -487,12 +455,12 @@ static void corpus_comes_out_as_it_went_in(void **state)
     }
     closedir(dir);
     assert_int_equal(count, 103);
-    assert_int_equal(ctl("verify --spool %%S"), 0);
+    assert_int_equal(ctltest_run("verify --spool %%S"), 0);
 }
 
 int main(void)
 {
-#define ROW(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define ROW(name) cmocka_unit_test_setup_teardown(name, ctltest_setup, ctltest_teardown)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(format_is_the_same_at_any_split),
         cmocka_unit_test(senders),

@@ -3,7 +3,7 @@
  * ctl_spool_test.c - "posternctl spool" over real spools, beside a running writer and after it:
  * list, show, verify, delete, requeue. Export has a program of its own.
  */
-#include "../../support/spoolmaker.h"
+#include "../../support/ctltest.h"
 #include "spool/store.h"
 #include "base/assert.h"
 #include "ctl_spool_call.h"
@@ -16,61 +16,13 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-static struct spoolmaker sm;
-
-static int setup(void **state)
-{
-    (void)state;
-    spoolmaker_init(&sm);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    spoolmaker_deinit(&sm);
-    return 0;
-}
-
-static const char *id(uint64_t queue_id)
-{
-    static char texts[8][QUEUE_ID_CHARS + 1];
-    static unsigned next;
-    char *text = texts[next++ % ARRAY_COUNT(texts)];
-    queue_id_format(queue_id, text);
-    return text;
-}
-
-/* spoolmaker_ctl() with a line from a format. */
-PRINTF_LIKE(1, 2)
-static int ctl(const char *fmt, ...)
-{
-    char line[1024];
-    va_list args;
-    va_start(args, fmt);
-    vsnprintf(line, sizeof(line), fmt, args);
-    va_end(args);
-    return spoolmaker_ctl(&sm, line);
-}
-
-PRINTF_LIKE(2, 3)
-static void assert_said(const char *said, const char *fmt, ...)
-{
-    static char want[65536];
-    va_list args;
-    va_start(args, fmt);
-    vsnprintf(want, sizeof(want), fmt, args);
-    va_end(args);
-    assert_string_equal(said, want);
-}
-
 static uint64_t add_one(const char *sender, const char *rcpt, enum spool_rcpt_state state,
                         struct slice content)
 {
     const struct spool_rcpt rcpts[] = {spoolmaker_rcpt(rcpt, state)};
     struct spool_envelope e = spoolmaker_envelope(rcpts, 1);
     e.reverse_path = slice_str(sender);
-    return spoolmaker_add(&sm, e, content, 0);
+    return spoolmaker_add(&ctltest_spool, e, content, 0);
 }
 
 #define CONTENT SLICE_LIT("Subject: x\r\nMessage-ID: <1@example.com>\r\n\r\nHello\r\n")
@@ -89,8 +41,8 @@ static uint64_t add_rich(void)
     rcpts[2].class_name = SLICE_EMPTY;
     struct spool_envelope e = spoolmaker_envelope(rcpts, 3);
     e.helo = SLICE_LIT("evil\x1b[2J");
-    uint64_t queue_id = spoolmaker_add(&sm, e, CONTENT, 0);
-    spoolmaker_result(&sm, queue_id, SPOOL_RESULT_DELETE, 2);
+    uint64_t queue_id = spoolmaker_add(&ctltest_spool, e, CONTENT, 0);
+    spoolmaker_result(&ctltest_spool, queue_id, SPOOL_RESULT_DELETE, 2);
     return queue_id;
 }
 
@@ -99,15 +51,15 @@ static void doubt_is_shown(void **state)
 {
     (void)state;
     uint64_t queue_id = add_one("", "bob@example.net", SPOOL_RCPT_ACTIVE, CONTENT);
-    assert_int_equal(ctl("list --spool %%S"), 0);
-    assert_null(strstr(sm.out, "in_doubt"));
-    spoolmaker_result(&sm, queue_id, SPOOL_RESULT_DOUBT, SPOOL_RCPT_ALL);
-    assert_int_equal(ctl("list --spool %%S"), 0);
-    assert_non_null(strstr(sm.out, " active=1,held=0,in_doubt <> "));
-    assert_int_equal(ctl("show --spool %%S %s", id(queue_id)), 0);
-    assert_non_null(strstr(sm.out, "\nreply: in_doubt\n"));
-    assert_int_equal(ctl("list --spool %%S --json"), 0);
-    assert_non_null(strstr(sm.out, "\"in_doubt\":true"));
+    assert_int_equal(ctltest_run("list --spool %%S"), 0);
+    assert_null(strstr(ctltest_spool.out, "in_doubt"));
+    spoolmaker_result(&ctltest_spool, queue_id, SPOOL_RESULT_DOUBT, SPOOL_RCPT_ALL);
+    assert_int_equal(ctltest_run("list --spool %%S"), 0);
+    assert_non_null(strstr(ctltest_spool.out, " active=1,held=0,in_doubt <> "));
+    assert_int_equal(ctltest_run("show --spool %%S %s", ctltest_id(queue_id)), 0);
+    assert_non_null(strstr(ctltest_spool.out, "\nreply: in_doubt\n"));
+    assert_int_equal(ctltest_run("list --spool %%S --json"), 0);
+    assert_non_null(strstr(ctltest_spool.out, "\"in_doubt\":true"));
 }
 
 /* Who was waiting and was not taken is none of its recipients, and release does not make him one.
@@ -119,43 +71,44 @@ static void waiting_is_shown(void **state)
         spoolmaker_rcpt("held@example.org", SPOOL_RCPT_HELD),
         spoolmaker_rcpt("late@example.org", SPOOL_RCPT_WAITING),
     };
-    uint64_t queue_id = spoolmaker_add(&sm, spoolmaker_envelope(rcpts, 2), CONTENT, 0);
-    assert_int_equal(ctl("requeue --spool %%S %s", id(queue_id)), 0);
-    assert_int_equal(ctl("show --spool %%S %s", id(queue_id)), 0);
-    assert_non_null(strstr(sm.out, "\nrcpts: 2 (1 active, 0 held)\n"));
-    assert_non_null(strstr(sm.out, "\nrcpt: <late@example.org> waiting class=default\n"));
-    assert_int_equal(ctl("list --spool %%S"), 0);
-    assert_null(strstr(sm.out, "late@"));
+    uint64_t queue_id = spoolmaker_add(&ctltest_spool, spoolmaker_envelope(rcpts, 2), CONTENT, 0);
+    assert_int_equal(ctltest_run("requeue --spool %%S %s", ctltest_id(queue_id)), 0);
+    assert_int_equal(ctltest_run("show --spool %%S %s", ctltest_id(queue_id)), 0);
+    assert_non_null(strstr(ctltest_spool.out, "\nrcpts: 2 (1 active, 0 held)\n"));
+    assert_non_null(
+        strstr(ctltest_spool.out, "\nrcpt: <late@example.org> waiting class=default\n"));
+    assert_int_equal(ctltest_run("list --spool %%S"), 0);
+    assert_null(strstr(ctltest_spool.out, "late@"));
 }
 
 static void list_lines_and_filters(void **state)
 {
     (void)state;
-    assert_int_equal(ctl("list --spool %%S"), 0);
-    assert_string_equal(sm.out, "");
-    const char *rich = id(add_rich());
-    const char *held = id(add_one("", "held@example.net", SPOOL_RCPT_HELD, CONTENT));
+    assert_int_equal(ctltest_run("list --spool %%S"), 0);
+    assert_string_equal(ctltest_spool.out, "");
+    const char *rich = ctltest_id(add_rich());
+    const char *held = ctltest_id(add_one("", "held@example.net", SPOOL_RCPT_HELD, CONTENT));
     const struct spool_rcpt rcpts[] = {spoolmaker_rcpt("zoe@example.net", SPOOL_RCPT_ACTIVE)};
     struct spool_envelope e = spoolmaker_envelope(rcpts, 1);
     e.received_at = SPOOLMAKER_TIME + (wall_us)86400 * 1000000;
     e.message_id = SLICE_EMPTY;
     e.reverse_path = SLICE_LIT("Zed@Example.COM");
-    const char *late = id(spoolmaker_add(&sm, e, SLICE_EMPTY, 0));
+    const char *late = ctltest_id(spoolmaker_add(&ctltest_spool, e, SLICE_EMPTY, 0));
     uint64_t deleted = add_one("x@example.com", "y@example.org", SPOOL_RCPT_ACTIVE, CONTENT);
-    spoolmaker_result(&sm, deleted, SPOOL_RESULT_DELETE, SPOOL_RCPT_ALL);
+    spoolmaker_result(&ctltest_spool, deleted, SPOOL_RESULT_DELETE, SPOOL_RCPT_ALL);
     for (int is_running = 1; is_running >= 0; is_running--) {
-        assert_int_equal(ctl("list --spool %%S"), 0);
-        assert_said(sm.out,
-                    "%s 2027-01-15T08:00:00Z        50 active=1,held=1 <ann@example.com> "
-                    "bob@example.org,\"c\\x20d\"@example.org <1@example.com>\n"
-                    "%s 2027-01-15T08:00:00Z        50 active=0,held=1 <> held@example.net "
-                    "<1@example.com>\n"
-                    "%s 2027-01-16T08:00:00Z         0 active=1,held=0 <Zed@Example.COM> "
-                    "zoe@example.net -\n",
-                    rich, held, late);
-        assert_string_equal(sm.err, "");
+        assert_int_equal(ctltest_run("list --spool %%S"), 0);
+        ctltest_assert_said(ctltest_spool.out,
+                            "%s 2027-01-15T08:00:00Z        50 active=1,held=1 <ann@example.com> "
+                            "bob@example.org,\"c\\x20d\"@example.org <1@example.com>\n"
+                            "%s 2027-01-15T08:00:00Z        50 active=0,held=1 <> held@example.net "
+                            "<1@example.com>\n"
+                            "%s 2027-01-16T08:00:00Z         0 active=1,held=0 <Zed@Example.COM> "
+                            "zoe@example.net -\n",
+                            rich, held, late);
+        assert_string_equal(ctltest_spool.err, "");
         if (is_running)
-            spoolmaker_stop(&sm);
+            spoolmaker_stop(&ctltest_spool);
     }
     const struct {
         const char *filter;
@@ -182,11 +135,11 @@ static void list_lines_and_filters(void **state)
         {"--held --sender <>", false, true, false},
     };
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
-        assert_int_equal(ctl("list --ids --spool %%S %s", rows[i].filter), 0);
-        assert_said(sm.out, "%s%s%s%s%s%s", rows[i].has_rich ? rich : "",
-                    rows[i].has_rich ? "\n" : "", rows[i].has_held ? held : "",
-                    rows[i].has_held ? "\n" : "", rows[i].has_late ? late : "",
-                    rows[i].has_late ? "\n" : "");
+        assert_int_equal(ctltest_run("list --ids --spool %%S %s", rows[i].filter), 0);
+        ctltest_assert_said(ctltest_spool.out, "%s%s%s%s%s%s", rows[i].has_rich ? rich : "",
+                            rows[i].has_rich ? "\n" : "", rows[i].has_held ? held : "",
+                            rows[i].has_held ? "\n" : "", rows[i].has_late ? late : "",
+                            rows[i].has_late ? "\n" : "");
     }
 }
 
@@ -237,7 +190,7 @@ static unsigned long long offset_of(uint64_t queue_id)
     struct store_damage damage;
     char text[256];
     uint32_t idx;
-    assert_int_equal(store_open(sm.spool, &store, text, sizeof(text)), 0);
+    assert_int_equal(store_open(ctltest_spool.spool, &store, text, sizeof(text)), 0);
     assert_true(store_find(store, queue_id, &idx));
     assert_int_equal(store_load(store, idx, &m, &damage), 0);
     unsigned long long offset = m.offset;
@@ -252,30 +205,31 @@ static void show_everything(void **state)
     (void)state;
     char text[4096];
     uint64_t queue_id = add_rich();
-    const char *rich = id(queue_id);
-    snprintf(text, sizeof(text), rich_text, rich, sm.spool, offset_of(queue_id));
-    assert_int_equal(ctl("show --spool %%S %s", rich), 0);
-    assert_string_equal(sm.out, text);
-    assert_int_equal(ctl("show --spool %%S %s --header", rich), 0);
-    assert_said(sm.out,
-                "%s\nReceived: from client.example ([192.0.2.1])\n\tby mx.example\n"
-                "Subject: x\nMessage-ID: <1@example.com>\n",
-                text);
-    assert_int_equal(ctl("show --spool %%S %s --content", rich), 0);
-    assert_said(sm.out,
-                "%s\nReceived: from client.example ([192.0.2.1])\n\tby mx.example\n"
-                "Subject: x\nMessage-ID: <1@example.com>\n\nHello\n",
-                text);
-    assert_int_equal(ctl("show --spool %%S %s --raw", rich), 0);
-    assert_said(sm.out, "Return-Path: <ann@example.com>\r\n"
+    const char *rich = ctltest_id(queue_id);
+    snprintf(text, sizeof(text), rich_text, rich, ctltest_spool.spool, offset_of(queue_id));
+    assert_int_equal(ctltest_run("show --spool %%S %s", rich), 0);
+    assert_string_equal(ctltest_spool.out, text);
+    assert_int_equal(ctltest_run("show --spool %%S %s --header", rich), 0);
+    ctltest_assert_said(ctltest_spool.out,
+                        "%s\nReceived: from client.example ([192.0.2.1])\n\tby mx.example\n"
+                        "Subject: x\nMessage-ID: <1@example.com>\n",
+                        text);
+    assert_int_equal(ctltest_run("show --spool %%S %s --content", rich), 0);
+    ctltest_assert_said(ctltest_spool.out,
+                        "%s\nReceived: from client.example ([192.0.2.1])\n\tby mx.example\n"
+                        "Subject: x\nMessage-ID: <1@example.com>\n\nHello\n",
+                        text);
+    assert_int_equal(ctltest_run("show --spool %%S %s --raw", rich), 0);
+    ctltest_assert_said(ctltest_spool.out,
+                        "Return-Path: <ann@example.com>\r\n"
                         "Received: from client.example ([192.0.2.1])\r\n\tby mx.example\r\n"
                         "Subject: x\r\nMessage-ID: <1@example.com>\r\n\r\nHello\r\n");
     snprintf(text, sizeof(text), rich_json, rich, offset_of(queue_id));
-    assert_int_equal(ctl("show --spool %%S %s --json", rich), 0);
-    assert_string_equal(sm.out, text);
-    assert_int_equal(ctl("list --spool %%S --json"), 0);
-    assert_string_equal(sm.out, text);
-    assert_string_equal(sm.err, "");
+    assert_int_equal(ctltest_run("show --spool %%S %s --json", rich), 0);
+    assert_string_equal(ctltest_spool.out, text);
+    assert_int_equal(ctltest_run("list --spool %%S --json"), 0);
+    assert_string_equal(ctltest_spool.out, text);
+    assert_string_equal(ctltest_spool.err, "");
 }
 
 static void show_odd_content(void **state)
@@ -296,14 +250,14 @@ static void show_odd_content(void **state)
     const struct spool_rcpt rcpts[] = {spoolmaker_rcpt("r@example.org", SPOOL_RCPT_ACTIVE)};
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         for (size_t piece = 0; piece <= 3; piece++) {
-            const char *q =
-                id(spoolmaker_add(&sm, spoolmaker_envelope(rcpts, 1), rows[i].content, piece));
-            assert_int_equal(ctl("show --spool %%S %s --header", q), 0);
-            const char *at = strstr(sm.out, trace);
+            const char *q = ctltest_id(spoolmaker_add(&ctltest_spool, spoolmaker_envelope(rcpts, 1),
+                                                      rows[i].content, piece));
+            assert_int_equal(ctltest_run("show --spool %%S %s --header", q), 0);
+            const char *at = strstr(ctltest_spool.out, trace);
             assert_non_null(at);
             assert_string_equal(at + strlen(trace), rows[i].header);
-            assert_int_equal(ctl("show --spool %%S %s --content", q), 0);
-            at = strstr(sm.out, trace);
+            assert_int_equal(ctltest_run("show --spool %%S %s --content", q), 0);
+            at = strstr(ctltest_spool.out, trace);
             assert_non_null(at);
             assert_string_equal(at + strlen(trace), rows[i].whole);
         }
@@ -315,17 +269,20 @@ static void show_many_and_unknown(void **state)
     (void)state;
     uint64_t one = add_one("a@example.com", "b@example.org", SPOOL_RCPT_ACTIVE, CONTENT);
     uint64_t two = add_one("c@example.com", "d@example.org", SPOOL_RCPT_ACTIVE, CONTENT);
-    assert_int_equal(ctl("show --spool %%S %s %s %s bad\x1b", id(two), id(two + 1), id(one)), 1);
-    const char *first = strstr(sm.out, id(two));
-    const char *second = strstr(sm.out, id(one));
-    assert_true(first == sm.out + 5 && second > first);
-    assert_said(sm.err, "posternctl: %s: no such message\nposternctl: bad\\x1b: not a queue id\n",
-                id(two + 1));
+    assert_int_equal(ctltest_run("show --spool %%S %s %s %s bad\x1b", ctltest_id(two),
+                                 ctltest_id(two + 1), ctltest_id(one)),
+                     1);
+    const char *first = strstr(ctltest_spool.out, ctltest_id(two));
+    const char *second = strstr(ctltest_spool.out, ctltest_id(one));
+    assert_true(first == ctltest_spool.out + 5 && second > first);
+    ctltest_assert_said(ctltest_spool.err,
+                        "posternctl: %s: no such message\nposternctl: bad\\x1b: not a queue id\n",
+                        ctltest_id(two + 1));
     char lower[QUEUE_ID_CHARS + 1];
     queue_id_format(one, lower);
     for (char *c = lower; *c != '\0'; c++)
         *c = (char)ascii_lower((uint8_t)*c);
-    assert_int_equal(ctl("show --spool %%S %s", lower), 0);
+    assert_int_equal(ctltest_run("show --spool %%S %s", lower), 0);
 }
 
 static void thousand_recipients(void **state)
@@ -337,90 +294,98 @@ static void thousand_recipients(void **state)
         snprintf(addresses[i], sizeof(addresses[i]), "user%u@example.org", i);
         rcpts[i] = spoolmaker_rcpt(addresses[i], i % 2 ? SPOOL_RCPT_HELD : SPOOL_RCPT_ACTIVE);
     }
-    uint64_t queue_id = spoolmaker_add(&sm, spoolmaker_envelope(rcpts, 1000), CONTENT, 0);
-    assert_int_equal(ctl("list --spool %%S --rcpt user999@example.org"), 0);
-    assert_non_null(strstr(sm.out, " active=500,held=500 <ann@example.com> user0@example.org,"));
-    assert_non_null(strstr(sm.out, ",user999@example.org <1@example.com>\n"));
-    assert_int_equal(ctl("show --spool %%S %s", id(queue_id)), 0);
-    assert_non_null(strstr(sm.out, "\nrcpts: 1000 (500 active, 500 held)\n"));
-    assert_non_null(strstr(sm.out, "\nrcpt: <user999@example.org> held class=default\n"));
-    spoolmaker_result(&sm, queue_id, SPOOL_RESULT_DELETE, 999);
-    assert_int_equal(ctl("list --spool %%S --ids --rcpt user999@example.org"), 0);
-    assert_string_equal(sm.out, "");
-    assert_int_equal(ctl("requeue --spool %%S %s", id(queue_id)), 0);
-    assert_int_equal(ctl("list --spool %%S"), 0);
-    assert_non_null(strstr(sm.out, " active=999,held=0 "));
+    uint64_t queue_id =
+        spoolmaker_add(&ctltest_spool, spoolmaker_envelope(rcpts, 1000), CONTENT, 0);
+    assert_int_equal(ctltest_run("list --spool %%S --rcpt user999@example.org"), 0);
+    assert_non_null(
+        strstr(ctltest_spool.out, " active=500,held=500 <ann@example.com> user0@example.org,"));
+    assert_non_null(strstr(ctltest_spool.out, ",user999@example.org <1@example.com>\n"));
+    assert_int_equal(ctltest_run("show --spool %%S %s", ctltest_id(queue_id)), 0);
+    assert_non_null(strstr(ctltest_spool.out, "\nrcpts: 1000 (500 active, 500 held)\n"));
+    assert_non_null(
+        strstr(ctltest_spool.out, "\nrcpt: <user999@example.org> held class=default\n"));
+    spoolmaker_result(&ctltest_spool, queue_id, SPOOL_RESULT_DELETE, 999);
+    assert_int_equal(ctltest_run("list --spool %%S --ids --rcpt user999@example.org"), 0);
+    assert_string_equal(ctltest_spool.out, "");
+    assert_int_equal(ctltest_run("requeue --spool %%S %s", ctltest_id(queue_id)), 0);
+    assert_int_equal(ctltest_run("list --spool %%S"), 0);
+    assert_non_null(strstr(ctltest_spool.out, " active=999,held=0 "));
 }
 
 static void verify_finds_damage(void **state)
 {
     (void)state;
-    assert_int_equal(ctl("verify --spool %%S"), 0);
-    assert_non_null(strstr(sm.out, ": 0 messages (0 held), 0 bytes of content, "));
+    assert_int_equal(ctltest_run("verify --spool %%S"), 0);
+    assert_non_null(strstr(ctltest_spool.out, ": 0 messages (0 held), 0 bytes of content, "));
     uint64_t good = add_one("a@example.com", "b@example.org", SPOOL_RCPT_HELD, CONTENT);
     uint64_t body = add_one("a@example.com", "b@example.org", SPOOL_RCPT_ACTIVE,
                             SLICE_LIT("damaged body here\r\n"));
     uint64_t commit = add_one("damaged-envelope@example.com", "b@example.org", SPOOL_RCPT_ACTIVE,
                               SLICE_LIT("x\r\n"));
     uint64_t last = add_one("a@example.com", "b@example.org", SPOOL_RCPT_ACTIVE, CONTENT);
-    assert_int_equal(ctl("verify --spool %%S"), 0);
-    assert_non_null(strstr(sm.out, ": 4 messages (1 held), 122 bytes of content, "));
-    assert_non_null(strstr(sm.out, " records: no damage\n"));
-    spoolmaker_stop(&sm);
-    assert_int_equal(ctl("verify --spool %%S"), 0);
+    assert_int_equal(ctltest_run("verify --spool %%S"), 0);
+    assert_non_null(strstr(ctltest_spool.out, ": 4 messages (1 held), 122 bytes of content, "));
+    assert_non_null(strstr(ctltest_spool.out, " records: no damage\n"));
+    spoolmaker_stop(&ctltest_spool);
+    assert_int_equal(ctltest_run("verify --spool %%S"), 0);
 
     unsigned long long commit_at = offset_of(commit);
-    assert_int_equal(spoolmaker_damage(&sm, SLICE_LIT("damaged body")), 1);
-    assert_int_equal(spoolmaker_damage(&sm, SLICE_LIT("damaged-envelope")), 1);
-    assert_int_equal(ctl("verify --spool %%S"), 1);
+    assert_int_equal(spoolmaker_damage(&ctltest_spool, SLICE_LIT("damaged body")), 1);
+    assert_int_equal(spoolmaker_damage(&ctltest_spool, SLICE_LIT("damaged-envelope")), 1);
+    assert_int_equal(ctltest_run("verify --spool %%S"), 1);
     char want[256];
-    snprintf(want, sizeof(want), "%s: a record is damaged: %s/00-00000001.seg:%llu (", id(commit),
-             sm.spool, commit_at);
-    assert_non_null(strstr(sm.out, want));
-    snprintf(want, sizeof(want), "%s: content is missing or damaged: %s/00-00000001.seg:", id(body),
-             sm.spool);
-    assert_non_null(strstr(sm.out, want));
-    assert_non_null(strstr(sm.out, ": 3 messages (1 held), "));
-    assert_non_null(strstr(sm.out, ": 2 places damaged, 2 messages known to be affected\n"));
-    assert_null(strstr(sm.out, id(good)));
-    assert_null(strstr(sm.out, id(last)));
+    snprintf(want, sizeof(want), "%s: a record is damaged: %s/00-00000001.seg:%llu (",
+             ctltest_id(commit), ctltest_spool.spool, commit_at);
+    assert_non_null(strstr(ctltest_spool.out, want));
+    snprintf(want, sizeof(want),
+             "%s: content is missing or damaged: %s/00-00000001.seg:", ctltest_id(body),
+             ctltest_spool.spool);
+    assert_non_null(strstr(ctltest_spool.out, want));
+    assert_non_null(strstr(ctltest_spool.out, ": 3 messages (1 held), "));
+    assert_non_null(
+        strstr(ctltest_spool.out, ": 2 places damaged, 2 messages known to be affected\n"));
+    assert_null(strstr(ctltest_spool.out, ctltest_id(good)));
+    assert_null(strstr(ctltest_spool.out, ctltest_id(last)));
 
     /* The others are there; of the damaged ones is told what is wrong. */
-    assert_int_equal(ctl("list --spool %%S --ids"), 0);
-    assert_said(sm.out, "%s\n%s\n%s\n", id(good), id(body), id(last));
-    assert_said(sm.err, "posternctl: %s: is damaged; \"posternctl spool verify\" tells where\n",
-                sm.spool);
-    assert_int_equal(ctl("show --spool %%S %s --content", id(body)), 1);
-    assert_non_null(strstr(sm.out, "\nrcpts: 1 (1 active, 0 held)\n"));
-    assert_null(strstr(sm.out, "amaged body"));
-    snprintf(want, sizeof(want), "posternctl: %s: content is missing or damaged: %s/", id(body),
-             sm.spool);
-    assert_memory_equal(sm.err, want, strlen(want));
+    assert_int_equal(ctltest_run("list --spool %%S --ids"), 0);
+    ctltest_assert_said(ctltest_spool.out, "%s\n%s\n%s\n", ctltest_id(good), ctltest_id(body),
+                        ctltest_id(last));
+    ctltest_assert_said(ctltest_spool.err,
+                        "posternctl: %s: is damaged; \"posternctl spool verify\" tells where\n",
+                        ctltest_spool.spool);
+    assert_int_equal(ctltest_run("show --spool %%S %s --content", ctltest_id(body)), 1);
+    assert_non_null(strstr(ctltest_spool.out, "\nrcpts: 1 (1 active, 0 held)\n"));
+    assert_null(strstr(ctltest_spool.out, "amaged body"));
+    snprintf(want, sizeof(want), "posternctl: %s: content is missing or damaged: %s/",
+             ctltest_id(body), ctltest_spool.spool);
+    assert_memory_equal(ctltest_spool.err, want, strlen(want));
     /* A damaged message can be deleted; then only the record without a message is left. */
-    assert_int_equal(ctl("delete --spool %%S %s", id(body)), 0);
-    assert_int_equal(ctl("verify --spool %%S"), 1);
-    assert_non_null(strstr(sm.out, ": 1 places damaged, 1 messages known to be affected\n"));
+    assert_int_equal(ctltest_run("delete --spool %%S %s", ctltest_id(body)), 0);
+    assert_int_equal(ctltest_run("verify --spool %%S"), 1);
+    assert_non_null(
+        strstr(ctltest_spool.out, ": 1 places damaged, 1 messages known to be affected\n"));
 }
 
 static void verify_names_a_segment_without_header(void **state)
 {
     (void)state;
     add_one("a@example.com", "b@example.org", SPOOL_RCPT_ACTIVE, CONTENT);
-    spoolmaker_stop(&sm);
+    spoolmaker_stop(&ctltest_spool);
     char path[256];
-    snprintf(path, sizeof(path), "%s/00-00000001.seg", sm.spool);
+    snprintf(path, sizeof(path), "%s/00-00000001.seg", ctltest_spool.spool);
     int fd = open(path, O_WRONLY | O_CLOEXEC);
     assert_true(fd >= 0);
     assert_int_equal(pwrite(fd, "XXXX", 4, 16), 4);
     close(fd);
-    assert_int_equal(ctl("verify --spool %%S"), 1);
+    assert_int_equal(ctltest_run("verify --spool %%S"), 1);
     char want[256];
     snprintf(want, sizeof(want),
              "the header of the segment is not valid, nothing in it is found: "
              "%s/00-00000001.seg:0 (",
-             sm.spool);
-    assert_memory_equal(sm.out, want, strlen(want));
-    assert_non_null(strstr(sm.out, ": 0 messages (0 held), "));
+             ctltest_spool.spool);
+    assert_memory_equal(ctltest_spool.out, want, strlen(want));
+    assert_non_null(strstr(ctltest_spool.out, ": 0 messages (0 held), "));
 }
 
 /* Beside a running server: the message goes, and its segment is used again, while it is read. */
@@ -437,11 +402,14 @@ static void deleted_meanwhile_is_no_damage(void **state)
     char *words[] = {word};
     char text[4096] = "";
     queue_id_format(gone, word);
-    struct spool_call call = {
-        .ctl = &streams, .verb = "test", .dir = sm.spool, .words = words, .word_count = 1};
-    assert_int_equal(store_open(sm.spool, &call.store, text, sizeof(text)), 0);
-    spoolmaker_result(&sm, gone, SPOOL_RESULT_DELETE, SPOOL_RCPT_ALL);
-    assert_int_equal(spoolmaker_damage(&sm, SLICE_LIT("to be recycled")), 1);
+    struct spool_call call = {.ctl = &streams,
+                              .verb = "test",
+                              .dir = ctltest_spool.spool,
+                              .words = words,
+                              .word_count = 1};
+    assert_int_equal(store_open(ctltest_spool.spool, &call.store, text, sizeof(text)), 0);
+    spoolmaker_result(&ctltest_spool, gone, SPOOL_RESULT_DELETE, SPOOL_RCPT_ALL);
+    assert_int_equal(spoolmaker_damage(&ctltest_spool, SLICE_LIT("to be recycled")), 1);
     assert_int_equal(spool_verify(&call), EXIT_OK);
     call.is_content = true;
     assert_int_equal(spool_show(&call), EXIT_FAILED);
@@ -452,11 +420,11 @@ static void deleted_meanwhile_is_no_damage(void **state)
     memset(text, 0, sizeof(text));
     rewind(err);
     assert_true(fread(text, 1, sizeof(text) - 1, err) > 0);
-    assert_said(text, "posternctl: %s: was deleted meanwhile\n", word);
+    ctltest_assert_said(text, "posternctl: %s: was deleted meanwhile\n", word);
     fclose(out);
     fclose(err);
-    assert_int_equal(ctl("list --spool %%S --ids"), 0);
-    assert_said(sm.out, "%s\n", id(other));
+    assert_int_equal(ctltest_run("list --spool %%S --ids"), 0);
+    ctltest_assert_said(ctltest_spool.out, "%s\n", ctltest_id(other));
 }
 
 static void delete_and_requeue(void **state)
@@ -468,45 +436,51 @@ static void delete_and_requeue(void **state)
         uint64_t other = add_one("", "h@example.org", SPOOL_RCPT_HELD, CONTENT);
         uint64_t active = add_one("", "a@example.org", SPOOL_RCPT_ACTIVE, CONTENT);
         if (!is_running)
-            spoolmaker_stop(&sm);
-        assert_int_equal(ctl("requeue --spool %%S %s %s %s %s 0000000000000", id(other), id(active),
-                             id(active + 1000000), id(other)),
+            spoolmaker_stop(&ctltest_spool);
+        assert_int_equal(ctltest_run("requeue --spool %%S %s %s %s %s 0000000000000",
+                                     ctltest_id(other), ctltest_id(active),
+                                     ctltest_id(active + 1000000), ctltest_id(other)),
                          1);
-        assert_string_equal(sm.out, "1 messages requeued\n");
-        assert_said(sm.err,
-                    "posternctl: %s: no such message\n"
-                    "posternctl: 0000000000000: not a queue id\n"
-                    "posternctl: %s: has no recipient that is held\n",
-                    id(active + 1000000), id(active));
-        assert_int_equal(ctl("list --spool %%S --ids --held"), 0);
-        assert_said(sm.out, "%s\n%s\n", id(rich), id(held));
+        assert_string_equal(ctltest_spool.out, "1 messages requeued\n");
+        ctltest_assert_said(ctltest_spool.err,
+                            "posternctl: %s: no such message\n"
+                            "posternctl: 0000000000000: not a queue id\n"
+                            "posternctl: %s: has no recipient that is held\n",
+                            ctltest_id(active + 1000000), ctltest_id(active));
+        assert_int_equal(ctltest_run("list --spool %%S --ids --held"), 0);
+        ctltest_assert_said(ctltest_spool.out, "%s\n%s\n", ctltest_id(rich), ctltest_id(held));
         /* A message that is accepted for somebody else too is not lost by the way. */
-        assert_int_equal(ctl("delete --spool %%S --all-held"), 1);
-        assert_string_equal(sm.out, "1 messages deleted\n");
-        assert_said(sm.err,
-                    "posternctl: %s: has an active recipient too, not deleted (name it to delete "
-                    "it)\n",
-                    id(rich));
-        assert_int_equal(ctl("requeue --spool %%S --all-held"), 0);
-        assert_string_equal(sm.out, "1 messages requeued\n");
-        assert_int_equal(ctl("list --spool %%S --ids"), 0);
-        assert_said(sm.out, "%s\n%s\n%s\n", id(rich), id(other), id(active));
-        assert_int_equal(ctl("list --spool %%S --held"), 0);
-        assert_string_equal(sm.out, "");
-        assert_int_equal(ctl("delete --spool %%S %s %s %s", id(active), id(rich), id(other)), 0);
-        assert_string_equal(sm.out, "3 messages deleted\n");
-        assert_int_equal(ctl("delete --spool %%S %s", id(active)), 1);
-        assert_said(sm.err, "posternctl: %s: no such message\n", id(active));
-        assert_string_equal(sm.out, "0 messages deleted\n");
-        assert_int_equal(ctl("list --spool %%S"), 0);
-        assert_string_equal(sm.out, "");
+        assert_int_equal(ctltest_run("delete --spool %%S --all-held"), 1);
+        assert_string_equal(ctltest_spool.out, "1 messages deleted\n");
+        ctltest_assert_said(
+            ctltest_spool.err,
+            "posternctl: %s: has an active recipient too, not deleted (name it to delete "
+            "it)\n",
+            ctltest_id(rich));
+        assert_int_equal(ctltest_run("requeue --spool %%S --all-held"), 0);
+        assert_string_equal(ctltest_spool.out, "1 messages requeued\n");
+        assert_int_equal(ctltest_run("list --spool %%S --ids"), 0);
+        ctltest_assert_said(ctltest_spool.out, "%s\n%s\n%s\n", ctltest_id(rich), ctltest_id(other),
+                            ctltest_id(active));
+        assert_int_equal(ctltest_run("list --spool %%S --held"), 0);
+        assert_string_equal(ctltest_spool.out, "");
+        assert_int_equal(ctltest_run("delete --spool %%S %s %s %s", ctltest_id(active),
+                                     ctltest_id(rich), ctltest_id(other)),
+                         0);
+        assert_string_equal(ctltest_spool.out, "3 messages deleted\n");
+        assert_int_equal(ctltest_run("delete --spool %%S %s", ctltest_id(active)), 1);
+        ctltest_assert_said(ctltest_spool.err, "posternctl: %s: no such message\n",
+                            ctltest_id(active));
+        assert_string_equal(ctltest_spool.out, "0 messages deleted\n");
+        assert_int_equal(ctltest_run("list --spool %%S"), 0);
+        assert_string_equal(ctltest_spool.out, "");
         if (!is_running)
             continue;
         /* The server learns of it, and after its restart it is still so. */
-        spool_dir_keep(sm.dir);
-        spoolmaker_stop(&sm);
-        spoolmaker_start(&sm);
-        assert_int_equal(spool_dir_stats(sm.dir)->messages_live, 0);
+        spool_dir_keep(ctltest_spool.dir);
+        spoolmaker_stop(&ctltest_spool);
+        spoolmaker_start(&ctltest_spool);
+        assert_int_equal(spool_dir_stats(ctltest_spool.dir)->messages_live, 0);
     }
 }
 
@@ -519,9 +493,9 @@ static void control_log_belongs_to_the_spools_owner(void **state)
     if (geteuid() != 0)
         skip();
     uint64_t one = add_one("", "a@example.org", SPOOL_RCPT_ACTIVE, CONTENT);
-    assert_int_equal(chown(sm.spool, 65534, 65533), 0);
-    assert_int_equal(ctl("delete --spool %%S %s", id(one)), 0);
-    snprintf(path, sizeof(path), "%s/control.log", sm.spool);
+    assert_int_equal(chown(ctltest_spool.spool, 65534, 65533), 0);
+    assert_int_equal(ctltest_run("delete --spool %%S %s", ctltest_id(one)), 0);
+    snprintf(path, sizeof(path), "%s/control.log", ctltest_spool.spool);
     assert_int_equal(stat(path, &st), 0);
     assert_int_equal(st.st_uid, 65534);
     assert_int_equal(st.st_gid, 65533);
@@ -555,12 +529,12 @@ static void usage_is_status_2(void **state)
         "requeue --spool %S",
     };
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
-        assert_int_equal(spoolmaker_ctl(&sm, rows[i]), 2);
-        assert_string_equal(sm.out, "");
-        assert_true(sm.err_len > 0);
+        assert_int_equal(spoolmaker_ctl(&ctltest_spool, rows[i]), 2);
+        assert_string_equal(ctltest_spool.out, "");
+        assert_true(ctltest_spool.err_len > 0);
     }
     size_t len;
-    assert_null(spoolmaker_read(&sm, "x", &len));
+    assert_null(spoolmaker_read(&ctltest_spool, "x", &len));
 }
 
 static void help_fits_a_screen(void **state)
@@ -571,11 +545,11 @@ static void help_fits_a_screen(void **state)
         "export --help", "delete --help", "requeue --help", "list -h",
     };
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
-        assert_int_equal(spoolmaker_ctl(&sm, rows[i]), 0);
-        assert_string_equal(sm.err, "");
-        assert_memory_equal(sm.out, "usage: posternctl spool ", 24);
+        assert_int_equal(spoolmaker_ctl(&ctltest_spool, rows[i]), 0);
+        assert_string_equal(ctltest_spool.err, "");
+        assert_memory_equal(ctltest_spool.out, "usage: posternctl spool ", 24);
         size_t lines = 0;
-        for (char *at = sm.out; *at != '\0'; lines++) {
+        for (char *at = ctltest_spool.out; *at != '\0'; lines++) {
             size_t len = strcspn(at, "\n");
             assert_true(len <= 80);
             at += len + 1;
@@ -596,33 +570,36 @@ static void missing_spool(void **state)
         "requeue --spool %R/none --all-held",
     };
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
-        assert_int_equal(spoolmaker_ctl(&sm, rows[i]), 1);
-        assert_string_equal(sm.out, "");
-        assert_said(sm.err, "posternctl: cannot open %s/none: No such file or directory\n",
-                    sm.root);
+        assert_int_equal(spoolmaker_ctl(&ctltest_spool, rows[i]), 1);
+        assert_string_equal(ctltest_spool.out, "");
+        ctltest_assert_said(ctltest_spool.err,
+                            "posternctl: cannot open %s/none: No such file or directory\n",
+                            ctltest_spool.root);
     }
     size_t len;
-    assert_null(spoolmaker_read(&sm, "x", &len));
+    assert_null(spoolmaker_read(&ctltest_spool, "x", &len));
 }
 
 static void other_directory_is_no_spool(void **state)
 {
     (void)state;
     char path[256];
-    assert_int_equal(ctl("verify --spool %%R"), 1);
-    assert_string_equal(sm.out, "");
-    assert_said(sm.err, "posternctl: %s: is no spool (it has no segments and no key)\n", sm.root);
-    snprintf(path, sizeof(path), "%s/key", sm.root); /* as durability none leaves it */
+    assert_int_equal(ctltest_run("verify --spool %%R"), 1);
+    assert_string_equal(ctltest_spool.out, "");
+    ctltest_assert_said(ctltest_spool.err,
+                        "posternctl: %s: is no spool (it has no segments and no key)\n",
+                        ctltest_spool.root);
+    snprintf(path, sizeof(path), "%s/key", ctltest_spool.root); /* as durability none leaves it */
     FILE *f = fopen(path, "we");
     assert_non_null(f);
     fclose(f);
-    assert_int_equal(ctl("list --spool %%R"), 0);
-    assert_string_equal(sm.out, "");
+    assert_int_equal(ctltest_run("list --spool %%R"), 0);
+    assert_string_equal(ctltest_spool.out, "");
 }
 
 int main(void)
 {
-#define ROW(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define ROW(name) cmocka_unit_test_setup_teardown(name, ctltest_setup, ctltest_teardown)
     const struct CMUnitTest tests[] = {
         ROW(doubt_is_shown),
         ROW(waiting_is_shown),

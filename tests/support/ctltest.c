@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ctltest.c - see ctltest.h. */
+#include "ctltest.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+struct spoolmaker ctltest_spool;
+
+int ctltest_setup(void **state)
+{
+    (void)state;
+    spoolmaker_init(&ctltest_spool);
+    return 0;
+}
+
+int ctltest_teardown(void **state)
+{
+    (void)state;
+    spoolmaker_deinit(&ctltest_spool);
+    return 0;
+}
+
+const char *ctltest_id(uint64_t queue_id)
+{
+    static char texts[8][QUEUE_ID_CHARS + 1];
+    static unsigned next;
+    char *text = texts[next++ % ARRAY_COUNT(texts)];
+    queue_id_format(queue_id, text);
+    return text;
+}
+
+int ctltest_run(const char *fmt, ...)
+{
+    char line[1024];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(line, sizeof(line), fmt, args);
+    va_end(args);
+    return spoolmaker_ctl(&ctltest_spool, line);
+}
+
+void ctltest_assert_said(const char *said, const char *fmt, ...)
+{
+    static char want[65536];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(want, sizeof(want), fmt, args);
+    va_end(args);
+    assert_string_equal(said, want);
+}
