@@ -4,6 +4,7 @@
  * rows make the help text, the parser, and the list of options in the report.
  */
 #include "load/options.h"
+#include "cli/cli.h"
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -15,47 +16,17 @@
 #define UNKNOWN_LENGTH_NS (6 * 3600 * NS_PER_S)
 #define SECONDS_HARD_MAX 1000000
 
-struct parser {
-    struct load_options *options;
-    const char *name; /* of the option that is being read */
-    char *text;       /* what is wrong */
-    size_t text_cap;
-};
-
-static bool fail(struct parser *p, const char *value, const char *expected)
+static struct load_options *of(const struct cli *c)
 {
-    snprintf(p->text, p->text_cap, "--%s %s: expected %s", p->name, value, expected);
-    return false;
+    return c->options;
 }
 
 /* --- values ----------------------------------------------------------------------------------- */
 
-static bool read_number(struct parser *p, const char *value, uint64_t low, uint64_t high,
-                        uint64_t *ret_value)
-{
-    char expected[64];
-    snprintf(expected, sizeof(expected), "a number from %llu to %llu", (unsigned long long)low,
-             (unsigned long long)high);
-    if (!dist_number_parse(slice_str(value), DIST_NUMBER, ret_value) || *ret_value < low ||
-        *ret_value > high)
-        return fail(p, value, expected);
-    return true;
-}
-
-static bool read_u32(struct parser *p, const char *value, uint32_t low, uint32_t high,
-                     uint32_t *ret_value)
-{
-    uint64_t number;
-    if (!read_number(p, value, low, high, &number))
-        return false;
-    *ret_value = (uint32_t)number;
-    return true;
-}
-
-static bool read_bytes(struct parser *p, const char *value, uint64_t *ret_value)
+static bool read_bytes(struct cli *c, const char *value, uint64_t *ret_value)
 {
     return dist_number_parse(slice_str(value), DIST_BYTES, ret_value) ||
-           fail(p, value, "a size: 512, 64k, 1M");
+           cli_expected(c, value, "a size: 512, 64k, 1M");
 }
 
 static bool read_slice_time(struct slice text, clock_ns *ret_value)
@@ -63,14 +34,14 @@ static bool read_slice_time(struct slice text, clock_ns *ret_value)
     return dist_number_parse(text, DIST_NS, ret_value) && *ret_value <= 1000000 * NS_PER_S;
 }
 
-static bool read_time(struct parser *p, const char *value, clock_ns *ret_value)
+static bool read_time(struct cli *c, const char *value, clock_ns *ret_value)
 {
     return read_slice_time(slice_str(value), ret_value) ||
-           fail(p, value, "a time: 250ms, 30s, 5m (at most 1000000 s)");
+           cli_expected(c, value, "a time: 250ms, 30s, 5m (at most 1000000 s)");
 }
 
 /* "500", "500/s", "30/m". */
-static bool read_rate(struct parser *p, const char *value, double *ret_rate)
+static bool read_rate(struct cli *c, const char *value, double *ret_rate)
 {
     char *end;
     double rate = strtod(value, &end);
@@ -82,29 +53,28 @@ static bool read_rate(struct parser *p, const char *value, double *ret_rate)
     else if (*end != '\0' && strcmp(end, "/s") != 0)
         end = NULL;
     if (end == NULL || end == value || !isfinite(rate) || rate < 0 || rate > 1e9)
-        return fail(p, value, "a rate: 500/s, 30/m");
+        return cli_expected(c, value, "a rate: 500/s, 30/m");
     *ret_rate = rate / per;
     return true;
 }
 
-static bool read_share(struct parser *p, const char *value, double *ret_share)
+static bool read_share(struct cli *c, const char *value, double *ret_share)
 {
     char *end;
     *ret_share = strtod(value, &end);
     if (end == value || *end != '\0' || !(*ret_share >= 0 && *ret_share <= 1))
-        return fail(p, value, "a share from 0 to 1");
+        return cli_expected(c, value, "a share from 0 to 1");
     return true;
 }
 
-static bool read_dist(struct parser *p, const char *value, enum dist_unit unit, uint64_t low,
+static bool read_dist(struct cli *c, const char *value, enum dist_unit unit, uint64_t low,
                       uint64_t high, struct dist *ret_dist)
 {
     char why[160];
     dist_deinit(ret_dist);
     if (dist_parse(ret_dist, value, unit, low, high, why, sizeof(why)) == 0)
         return true;
-    snprintf(p->text, p->text_cap, "--%s %s: %s", p->name, value, why);
-    return false;
+    return cli_wrong(c, "--%s %s: %s", c->row->name, value, why);
 }
 
 /* The next piece of a list, up to @separator. */
@@ -131,25 +101,25 @@ static const char *piece_text(struct slice piece, char *memory, size_t cap)
 
 /* --- traffic ---------------------------------------------------------------------------------- */
 
-static bool set_connections(struct parser *p, const char *value)
+static bool set_connections(struct cli *c, const char *value)
 {
-    return read_u32(p, value, 1, CONNECTIONS_MAX, &p->options->connection_count);
+    return cli_u32(c, value, 1, CONNECTIONS_MAX, &of(c)->connection_count);
 }
 
-static bool set_rate(struct parser *p, const char *value)
+static bool set_rate(struct cli *c, const char *value)
 {
-    struct plan_options *plan = &p->options->plan;
-    if (!read_rate(p, value, &plan->rate))
+    struct plan_options *plan = &of(c)->plan;
+    if (!read_rate(c, value, &plan->rate))
         return false;
     if (plan->rate <= 0)
-        return fail(p, value, "more than 0");
+        return cli_expected(c, value, "more than 0");
     return true;
 }
 
-static bool set_shape(struct parser *p, const char *value)
+static bool set_shape(struct cli *c, const char *value)
 {
     static const char expected[] = "constant, poisson, ramp:RATE or step:BY,EVERY,LAST";
-    struct plan_options *plan = &p->options->plan;
+    struct plan_options *plan = &of(c)->plan;
     char word[64];
     const char *at = value;
     struct slice kind = next_piece(&at, ':');
@@ -159,177 +129,153 @@ static bool set_shape(struct parser *p, const char *value)
         plan->shape = PLAN_POISSON;
     } else if (piece_is(kind, "ramp")) {
         plan->shape = PLAN_RAMP;
-        return read_rate(p, at, &plan->rate_end);
+        return read_rate(c, at, &plan->rate_end);
     } else if (piece_is(kind, "step")) {
         plan->shape = PLAN_STEP;
-        if (!read_rate(p, piece_text(next_piece(&at, ','), word, sizeof(word)), &plan->rate_step))
+        if (!read_rate(c, piece_text(next_piece(&at, ','), word, sizeof(word)), &plan->rate_step))
             return false;
         if (!read_slice_time(next_piece(&at, ','), &plan->step_ns) || plan->step_ns == 0)
-            return fail(p, value, expected);
-        return read_rate(p, at, &plan->rate_end);
+            return cli_expected(c, value, expected);
+        return read_rate(c, at, &plan->rate_end);
     } else {
-        return fail(p, value, expected);
+        return cli_expected(c, value, expected);
     }
     return true;
 }
 
-static bool set_duration(struct parser *p, const char *value)
+static bool set_duration(struct cli *c, const char *value)
 {
-    return read_time(p, value, &p->options->plan.duration_ns);
+    return read_time(c, value, &of(c)->plan.duration_ns);
 }
 
-static bool set_count(struct parser *p, const char *value)
+static bool set_count(struct cli *c, const char *value)
 {
-    return read_number(p, value, 1, UINT32_MAX, &p->options->plan.count);
+    return cli_number(c, value, 1, UINT32_MAX, &of(c)->plan.count);
 }
 
-static bool set_warmup(struct parser *p, const char *value)
+static bool set_warmup(struct cli *c, const char *value)
 {
-    return read_time(p, value, &p->options->warmup_ns);
+    return read_time(c, value, &of(c)->warmup_ns);
 }
 
-static bool set_drain(struct parser *p, const char *value)
+static bool set_drain(struct cli *c, const char *value)
 {
-    return read_time(p, value, &p->options->drain_ns);
+    return read_time(c, value, &of(c)->drain_ns);
 }
 
-static bool set_think(struct parser *p, const char *value)
+static bool set_think(struct cli *c, const char *value)
 {
-    return read_dist(p, value, DIST_NS, 0, 86400 * NS_PER_S, &p->options->think);
+    return read_dist(c, value, DIST_NS, 0, 86400 * NS_PER_S, &of(c)->think);
 }
 
-static bool set_in_flight(struct parser *p, const char *value)
+static bool set_in_flight(struct cli *c, const char *value)
 {
-    return read_u32(p, value, 1, CONNECTIONS_MAX, &p->options->in_flight_max);
+    return cli_u32(c, value, 1, CONNECTIONS_MAX, &of(c)->in_flight_max);
 }
 
-static bool set_reuse(struct parser *p, const char *value)
+static bool set_reuse(struct cli *c, const char *value)
 {
-    return read_u32(p, value, 0, UINT32_MAX, &p->options->reuse_max);
+    return cli_u32(c, value, 0, UINT32_MAX, &of(c)->reuse_max);
 }
 
-static bool set_preconnect(struct parser *p, const char *value)
+static bool set_connecting(struct cli *c, const char *value)
 {
-    (void)value;
-    p->options->preconnects = true;
-    return true;
+    return cli_u32(c, value, 1, CONNECTIONS_MAX, &of(c)->connect_max);
 }
 
-static bool set_connecting(struct parser *p, const char *value)
-{
-    return read_u32(p, value, 1, CONNECTIONS_MAX, &p->options->connect_max);
-}
-
-static bool set_workers(struct parser *p, const char *value)
+static bool set_workers(struct cli *c, const char *value)
 {
     if (strcmp(value, "auto") == 0) {
         long count = sysconf(_SC_NPROCESSORS_ONLN);
-        p->options->worker_count = count > 0 && count < WORKERS_MAX ? (uint32_t)count : 1;
+        of(c)->worker_count = count > 0 && count < WORKERS_MAX ? (uint32_t)count : 1;
         return true;
     }
-    return read_u32(p, value, 1, WORKERS_MAX, &p->options->worker_count);
+    return cli_u32(c, value, 1, WORKERS_MAX, &of(c)->worker_count);
 }
 
-static bool set_source(struct parser *p, const char *value)
+static bool set_source(struct cli *c, const char *value)
 {
-    return sources_parse(&p->options->dial.sources, value, p->text, p->text_cap);
+    return sources_parse(&of(c)->dial.sources, value, c->text, c->text_cap);
 }
 
-static bool set_seed(struct parser *p, const char *value)
+static bool set_seed(struct cli *c, const char *value)
 {
-    return read_number(p, value, 0, UINT32_MAX, &p->options->plan.seed);
+    return cli_number(c, value, 0, UINT32_MAX, &of(c)->plan.seed);
 }
 
-static bool set_run(struct parser *p, const char *value)
+static bool set_run(struct cli *c, const char *value)
 {
     char *end;
     errno = 0;
     unsigned long long run = strtoull(value, &end, 16);
     if (errno != 0 || *end != '\0' || run == 0 || strlen(value) > 16)
-        return fail(p, value, "up to 16 hexadecimal digits, not 0");
-    p->options->message.run = run;
+        return cli_expected(c, value, "up to 16 hexadecimal digits, not 0");
+    of(c)->message.run = run;
     return true;
 }
 
-static bool add_target(struct parser *p, const char *value)
+static bool add_target(struct cli *c, const char *value)
 {
-    struct load_options *o = p->options;
+    struct load_options *o = of(c);
     if (o->target_count == TARGETS_MAX)
-        return fail(p, value, "at most 64 targets");
-    return target_parse(value, &o->targets[o->target_count++], p->text, p->text_cap);
+        return cli_expected(c, value, "at most 64 targets");
+    return target_parse(value, &o->targets[o->target_count++], c->text, c->text_cap);
 }
 
 /* --- messages --------------------------------------------------------------------------------- */
 
-static bool set_size(struct parser *p, const char *value)
+static bool set_size(struct cli *c, const char *value)
 {
-    return read_dist(p, value, DIST_BYTES, 0, MESSAGE_BYTES_MAX, &p->options->message.size);
+    return read_dist(c, value, DIST_BYTES, 0, MESSAGE_BYTES_MAX, &of(c)->message.size);
 }
 
-static bool set_recipients(struct parser *p, const char *value)
+static bool set_recipients(struct cli *c, const char *value)
 {
-    return read_dist(p, value, DIST_NUMBER, 1, RCPT_COUNT_HARD_MAX,
-                     &p->options->message.rcpt_count);
+    return read_dist(c, value, DIST_NUMBER, 1, RCPT_COUNT_HARD_MAX, &of(c)->message.rcpt_count);
 }
 
-static bool set_body(struct parser *p, const char *value)
+static bool set_body(struct cli *c, const char *value)
 {
-    return message_body_parse(value, &p->options->message.body) ||
-           fail(p, value, "text, base64, 8bit, dots, long, empty-lines or worst");
+    return message_body_parse(value, &of(c)->message.body) ||
+           cli_expected(c, value, "text, base64, 8bit, dots, long, empty-lines or worst");
 }
 
-static bool set_corpus(struct parser *p, const char *value)
-{
-    p->options->message.corpus = value;
-    return true;
-}
-
-static bool set_no_identity(struct parser *p, const char *value)
+static bool set_no_identity(struct cli *c, const char *value)
 {
     (void)value;
-    p->options->message.adds_identity = false;
+    of(c)->message.adds_identity = false;
     return true;
 }
 
-static bool read_address(struct parser *p, const char *value, bool may_be_empty, const char **ret)
+static bool set_from(struct cli *c, const char *value)
 {
-    size_t len = strlen(value);
-    if (len > PATH_UTF8_BYTES_MAX || (len == 0 && !may_be_empty) ||
-        strpbrk(value, "<>\r\n") != NULL)
-        return fail(p, value, "an address without angle brackets");
-    *ret = value;
-    return true;
+    return cli_address(c, value, PATH_UTF8_BYTES_MAX, true, &of(c)->message.sender);
 }
 
-static bool set_from(struct parser *p, const char *value)
+static bool set_to(struct cli *c, const char *value)
 {
-    return read_address(p, value, true, &p->options->message.sender);
+    return cli_address(c, value, PATH_UTF8_BYTES_MAX, false, &of(c)->message.rcpt);
 }
 
-static bool set_to(struct parser *p, const char *value)
+static bool set_users(struct cli *c, const char *value)
 {
-    return read_address(p, value, false, &p->options->message.rcpt);
-}
-
-static bool set_users(struct parser *p, const char *value)
-{
-    return read_u32(p, value, 1, UINT32_MAX, &p->options->message.rcpt_users);
+    return cli_u32(c, value, 1, UINT32_MAX, &of(c)->message.rcpt_users);
 }
 
 /* --- protocol --------------------------------------------------------------------------------- */
 
-static bool set_helo(struct parser *p, const char *value)
+static bool set_helo(struct cli *c, const char *value)
 {
-    if (!hello_name_is_good(slice_str(value)) || strlen(value) > DOMAIN_BYTES_MAX)
-        return fail(p, value, "a host name");
-    snprintf(p->options->hostname, sizeof(p->options->hostname), "%s", value);
+    if (!cli_hello_name(c, value))
+        return false;
+    snprintf(of(c)->hostname, sizeof(of(c)->hostname), "%s", value);
     return true;
 }
 
-static bool set_prdr(struct parser *p, const char *value)
+static bool set_prdr(struct cli *c, const char *value)
 {
     (void)value;
-    p->options->client.dialects |= SESSION_OFFER_PRDR;
+    of(c)->client.dialects |= SESSION_OFFER_PRDR;
     return true;
 }
 
@@ -345,7 +291,7 @@ static bool add_dialect(struct slice word, uint32_t *dialects)
     return false;
 }
 
-static bool set_dialect(struct parser *p, const char *value)
+static bool set_dialect(struct cli *c, const char *value)
 {
     uint32_t dialects = 0;
     if (strcmp(value, "any") == 0)
@@ -353,64 +299,43 @@ static bool set_dialect(struct parser *p, const char *value)
     else if (strcmp(value, "none") != 0)
         for (const char *at = value; *at != '\0';)
             if (!add_dialect(next_piece(&at, ','), &dialects))
-                return fail(p, value,
-                            "any, none, or some of prdr, deferrals, inline-dsn, exdata, xrcpt250, "
-                            "xrcpt250b, xprdr1, adat");
-    p->options->client.dialects = dialects;
+                return cli_expected(
+                    c, value,
+                    "any, none, or some of prdr, deferrals, inline-dsn, exdata, xrcpt250, "
+                    "xrcpt250b, xprdr1, adat");
+    of(c)->client.dialects = dialects;
     return true;
 }
 
-static bool set_dialect_min(struct parser *p, const char *value)
+static bool set_dialect_min(struct cli *c, const char *value)
 {
-    return read_u32(p, value, 1, RCPT_COUNT_HARD_MAX, &p->options->client.dialect_rcpt_min);
+    return cli_u32(c, value, 1, RCPT_COUNT_HARD_MAX, &of(c)->client.dialect_rcpt_min);
 }
 
-static bool set_dialect_failures(struct parser *p, const char *value)
+static bool set_dialect_failures(struct cli *c, const char *value)
 {
-    return read_u32(p, value, 0, UINT32_MAX, &p->options->dialect_failures_max);
+    return cli_u32(c, value, 0, UINT32_MAX, &of(c)->dialect_failures_max);
 }
 
-static bool set_exdata_if_asked(struct parser *p, const char *value)
+static bool set_bdat(struct cli *c, const char *value)
 {
-    (void)value;
-    p->options->client.heeds_exdata_only_if_asked = true;
-    return true;
+    of(c)->client.wants_chunking = true;
+    return read_bytes(c, value, &of(c)->client.chunk_bytes);
 }
 
-static bool set_bdat(struct parser *p, const char *value)
-{
-    p->options->client.wants_chunking = true;
-    return read_bytes(p, value, &p->options->client.chunk_bytes);
-}
-
-static bool set_pipelining(struct parser *p, const char *value)
+static bool set_pipelining(struct cli *c, const char *value)
 {
     static const char *const names[] = {"none", "envelope", "full"};
-    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
-        if (strcmp(value, names[i]) != 0)
-            continue;
-        p->options->client.pipelining = (enum client_pipelining)i;
-        return true;
-    }
-    return fail(p, value, "none, envelope or full");
-}
-
-static bool set_starttls(struct parser *p, const char *value)
-{
-    (void)value;
-    p->options->uses_starttls = true;
+    uint32_t level;
+    if (!cli_one_of(c, value, names, ARRAY_COUNT(names), "none, envelope or full", &level))
+        return false;
+    of(c)->client.pipelining = (enum client_pipelining)level;
     return true;
 }
 
-static bool set_tls_ca(struct parser *p, const char *value)
+static bool set_tls_resume(struct cli *c, const char *value)
 {
-    p->options->tls_ca = value;
-    return true;
-}
-
-static bool set_tls_resume(struct parser *p, const char *value)
-{
-    return read_share(p, value, &p->options->tls_resume_share);
+    return read_share(c, value, &of(c)->tls_resume_share);
 }
 
 /* --- behaviour -------------------------------------------------------------------------------- */
@@ -418,10 +343,10 @@ static bool set_tls_resume(struct parser *p, const char *value)
 static const char *const phase_names[CLIENT_PHASE_COUNT] = {
     "greeting", "hello", "mail", "rcpt", "data", "content", "done", "other", NULL};
 
-static bool set_one_timeout(struct parser *p, struct slice name, clock_ns ns,
+static bool set_one_timeout(struct cli *c, struct slice name, clock_ns ns,
                             enum link_restart restart)
 {
-    struct load_options *o = p->options;
+    struct load_options *o = of(c);
     if (piece_is(name, "connect")) {
         o->timeouts.connect_ns = ns;
         return restart == LINK_RESTART_RESET;
@@ -442,7 +367,7 @@ static bool set_one_timeout(struct parser *p, struct slice name, clock_ns ns,
     return is_known;
 }
 
-static bool set_timeout(struct parser *p, const char *value)
+static bool set_timeout(struct cli *c, const char *value)
 {
     static const char expected[] =
         "PHASE=TIME[:reset|:line|:reply|:total],... with connect, tls, greeting, hello, mail, "
@@ -461,18 +386,18 @@ static bool set_timeout(struct parser *p, const char *value)
                !piece_is(kind, restarts[restart]))
             restart++;
         if (restart == LINK_RESTART_COUNT)
-            return fail(p, value, expected);
+            return cli_expected(c, value, expected);
         if (!read_slice_time(slice_first(rest, colon), &ns) || ns == 0 ||
-            !set_one_timeout(p, slice_first(item, equals), ns, (enum link_restart)restart))
-            return fail(p, value, expected);
+            !set_one_timeout(c, slice_first(item, equals), ns, (enum link_restart)restart))
+            return cli_expected(c, value, expected);
     }
     return true;
 }
 
-static bool set_retry(struct parser *p, const char *value)
+static bool set_retry(struct cli *c, const char *value)
 {
     static const char expected[] = "none, fixed:DELAY,TRIES or exp:DELAY,FACTOR,TRIES";
-    struct retry_options *r = &p->options->retry;
+    struct retry_options *r = &of(c)->retry;
     const char *at = value;
     struct slice kind = next_piece(&at, ':');
     char word[64];
@@ -481,49 +406,49 @@ static bool set_retry(struct parser *p, const char *value)
         return true;
     r->kind = piece_is(kind, "exp") ? RETRY_EXP : RETRY_FIXED;
     if (r->kind == RETRY_FIXED && !piece_is(kind, "fixed"))
-        return fail(p, value, expected);
+        return cli_expected(c, value, expected);
     if (!read_slice_time(next_piece(&at, ','), &r->delay_ns))
-        return fail(p, value, expected);
+        return cli_expected(c, value, expected);
     if (r->kind == RETRY_EXP) {
         char *end;
         r->factor = strtod(piece_text(next_piece(&at, ','), word, sizeof(word)), &end);
         if (*end != '\0' || end == word || !(r->factor >= 1 && r->factor <= 1000))
-            return fail(p, value, expected);
+            return cli_expected(c, value, expected);
     }
-    return read_u32(p, at, 1, 1000, &r->count_max);
+    return cli_u32(c, at, 1, 1000, &r->count_max);
 }
 
-static bool set_slow_write(struct parser *p, const char *value)
+static bool set_slow_write(struct cli *c, const char *value)
 {
-    return read_bytes(p, value, &p->options->slow_write_bytes);
+    return read_bytes(c, value, &of(c)->slow_write_bytes);
 }
 
-static bool set_slow_read(struct parser *p, const char *value)
+static bool set_slow_read(struct cli *c, const char *value)
 {
-    return read_bytes(p, value, &p->options->slow_read_bytes);
+    return read_bytes(c, value, &of(c)->slow_read_bytes);
 }
 
-static bool set_rcvbuf(struct parser *p, const char *value)
+static bool set_rcvbuf(struct cli *c, const char *value)
 {
     uint64_t bytes;
-    if (!read_bytes(p, value, &bytes) || bytes > INT32_MAX)
-        return fail(p, value, "a size");
-    p->options->dial.receive_bytes = (uint32_t)bytes;
+    if (!read_bytes(c, value, &bytes) || bytes > INT32_MAX)
+        return cli_expected(c, value, "a size");
+    of(c)->dial.receive_bytes = (uint32_t)bytes;
     return true;
 }
 
-static bool set_vanish(struct parser *p, const char *value)
+static bool set_vanish(struct cli *c, const char *value)
 {
-    struct load_options *o = p->options;
+    struct load_options *o = of(c);
     const char *at = value;
     char word[64];
     struct slice when = next_piece(&at, ',');
     o->vanish_share = 1;
     o->vanish_replies = 0;
     o->vanish_how = LINK_HOW_CLOSE;
-    if (!piece_is(when, "dot") && !read_u32(p, piece_text(when, word, sizeof(word)), 0,
-                                            RCPT_COUNT_HARD_MAX, &o->vanish_replies))
-        return fail(p, value, "dot or a number of replies[,close|reset|silent][,SHARE]");
+    if (!piece_is(when, "dot") && !cli_u32(c, piece_text(when, word, sizeof(word)), 0,
+                                           RCPT_COUNT_HARD_MAX, &o->vanish_replies))
+        return cli_expected(c, value, "dot or a number of replies[,close|reset|silent][,SHARE]");
     while (*at != '\0') {
         struct slice piece = next_piece(&at, ',');
         if (piece_is(piece, "reset"))
@@ -531,133 +456,86 @@ static bool set_vanish(struct parser *p, const char *value)
         else if (piece_is(piece, "silent"))
             o->vanish_how = LINK_HOW_SILENT;
         else if (!piece_is(piece, "close") &&
-                 !read_share(p, piece_text(piece, word, sizeof(word)), &o->vanish_share))
-            return fail(p, value, "dot or a number of replies[,close|reset|silent][,SHARE]");
+                 !read_share(c, piece_text(piece, word, sizeof(word)), &o->vanish_share))
+            return cli_expected(c, value,
+                                "dot or a number of replies[,close|reset|silent][,SHARE]");
     }
-    return true;
-}
-
-static bool set_half_close(struct parser *p, const char *value)
-{
-    (void)value;
-    p->options->half_closes = true;
-    return true;
-}
-
-static bool set_reset(struct parser *p, const char *value)
-{
-    (void)value;
-    p->options->resets = true;
     return true;
 }
 
 /* --- output ----------------------------------------------------------------------------------- */
 
-static bool set_attempts(struct parser *p, const char *value)
+static bool set_lag_limit(struct cli *c, const char *value)
 {
-    p->options->attempts_path = value;
-    return true;
-}
-
-static bool set_json(struct parser *p, const char *value)
-{
-    p->options->json_path = value;
-    return true;
-}
-
-static bool set_csv(struct parser *p, const char *value)
-{
-    p->options->csv_path = value;
-    return true;
-}
-
-static bool set_html(struct parser *p, const char *value)
-{
-    p->options->html_path = value;
-    return true;
-}
-
-static bool set_hgrm(struct parser *p, const char *value)
-{
-    p->options->hgrm_path = value;
-    return true;
-}
-
-static bool set_quiet(struct parser *p, const char *value)
-{
-    (void)value;
-    p->options->is_quiet = true;
-    return true;
-}
-
-static bool set_lag_limit(struct parser *p, const char *value)
-{
-    return read_time(p, value, &p->options->lag_limit_ns);
+    return read_time(c, value, &of(c)->lag_limit_ns);
 }
 
 /* --- the table -------------------------------------------------------------------------------- */
 
-struct row {
-    const char *name;
-    const char *arg;     /* NULL: a switch */
-    const char *initial; /* in force when it is not given; NULL: what it sets is off, or computed */
-    const char *help;    /* NULL: only in the manual */
-    bool (*set)(struct parser *p, const char *value);
-};
-
-static const struct row rows[] = {
-    {"target", "URL", NULL, "another target; with several, traffic goes by weight", add_target},
+static const struct cli_row rows[] = {
+    {"target", "URL", NULL, "another target; with several, traffic goes by weight", add_target, 0},
     {"connections", "N", "10", "connections; in an open loop the most there may be",
-     set_connections},
-    {"rate", "N/s", NULL, "open loop at this rate (closed loop without it)", set_rate},
-    {"shape", "SHAPE", NULL, "constant, poisson, ramp:RATE, step:BY,EVERY,LAST", set_shape},
-    {"duration", "TIME", NULL, "how long messages are started [10s, or see --count]", set_duration},
-    {"count", "N", NULL, "how many messages are started", set_count},
-    {"warmup", "TIME", "0s", "left out of the figures, at the start", set_warmup},
-    {"drain", "TIME", NULL, "for what is open at the end [10s; with --count: all]", set_drain},
-    {"think", "DIST", "0s", "pause of a connection in a closed loop", set_think},
-    {"in-flight", "N", NULL, "transactions at a time [as many as connections]", set_in_flight},
-    {"reuse", "N", "0", "messages a connection; 0: no limit", set_reuse},
-    {"preconnect", NULL, NULL, "make all connections before the start", set_preconnect},
-    {"connecting", "N", "256", "connections being made at a time", set_connecting},
-    {"workers", "N|auto", "1", "threads; each has its share of everything", set_workers},
-    {"source", "LIST", NULL, "connect from these: 127.0.0.2-127.0.0.50,...", set_source},
-    {"seed", "N", "1", "for everything that is drawn", set_seed},
-    {"run", "HEX", NULL, "the run's identity [from the clock]", set_run},
-    {"size", "DIST", "1k", "N uniform:A-B exp:M lognormal:M,S file:F", set_size},
-    {"recipients", "DIST", "1", "recipients of a message", set_recipients},
-    {"body", "KIND", "text", "text base64 8bit dots long empty-lines worst", set_body},
-    {"corpus", "PATH", NULL, "messages from a folder, a Maildir or an mbox", set_corpus},
-    {"no-identity", NULL, NULL, "add no field to messages of a corpus", set_no_identity},
-    {"from", "ADDRESS", "load@client.example", "sender; %s: sequence number", set_from},
-    {"to", "ADDRESS", "user%n@example.com", "recipients; %n: 0.. users, %i index, %s", set_to},
-    {"users", "N", "1000", "different recipients that %n makes", set_users},
-    {"helo", "NAME", "client.example", "name behind EHLO and LHLO", set_helo},
-    {"dialect", "LIST", "none", "any, or prdr,deferrals,exdata,... where offered", set_dialect},
-    {"dialect-min", "N", "2", NULL, set_dialect_min},
-    {"dialect-failures", "N", "0", NULL, set_dialect_failures},
-    {"exdata-if-asked", NULL, NULL, NULL, set_exdata_if_asked},
-    {"prdr", NULL, NULL, NULL, set_prdr},
-    {"bdat", "SIZE", NULL, "BDAT where offered, in chunks of SIZE; 0: one", set_bdat},
-    {"pipelining", "LEVEL", "envelope", "none, envelope or full", set_pipelining},
-    {"starttls", NULL, NULL, "STARTTLS on smtp:// and lmtp://", set_starttls},
-    {"tls-ca", "PATH", NULL, "verify certificates [no verification]", set_tls_ca},
-    {"tls-resume", "SHARE", "0", "of TLS connections resume a session", set_tls_resume},
-    {"timeout", "LIST", NULL, "PHASE=TIME[:line|:reply|:total],... [RFC 5321]", set_timeout},
-    {"retry", "PLAN", "none", "none, fixed:TIME,N or exp:TIME,FACTOR,N", set_retry},
-    {"slow-write", "N", NULL, "octets a second that are sent", set_slow_write},
-    {"slow-read", "N", NULL, "octets a second that are read", set_slow_read},
-    {"rcvbuf", "SIZE", NULL, "receive buffer of a socket", set_rcvbuf},
-    {"vanish", "WHEN", NULL, "dot or K (replies)[,close|reset|silent][,SHARE]", set_vanish},
-    {"half-close", NULL, NULL, "shut down writing behind QUIT", set_half_close},
-    {"reset", NULL, NULL, "end connections by RST, without QUIT", set_reset},
-    {"attempts", "FILE", NULL, "a line a try and recipient, for postern-lab", set_attempts},
-    {"json", "FILE", NULL, "everything, to be read by compare", set_json},
-    {"csv", "FILE", NULL, "one line a second", set_csv},
-    {"hgrm", "DIR", NULL, "percentiles of each phase (HdrHistogram text)", set_hgrm},
-    {"html", "FILE", NULL, "a page with plots", set_html},
-    {"quiet", NULL, NULL, "no progress, only the summary", set_quiet},
-    {"lag-limit", "TIME", "1ms", "of our own lag (p99), or it is NOT A RESULT", set_lag_limit},
+     set_connections, 0},
+    {"rate", "N/s", NULL, "open loop at this rate (closed loop without it)", set_rate, 0},
+    {"shape", "SHAPE", NULL, "constant, poisson, ramp:RATE, step:BY,EVERY,LAST", set_shape, 0},
+    {"duration", "TIME", NULL, "how long messages are started [10s, or see --count]", set_duration,
+     0},
+    {"count", "N", NULL, "how many messages are started", set_count, 0},
+    {"warmup", "TIME", "0s", "left out of the figures, at the start", set_warmup, 0},
+    {"drain", "TIME", NULL, "for what is open at the end [10s; with --count: all]", set_drain, 0},
+    {"think", "DIST", "0s", "pause of a connection in a closed loop", set_think, 0},
+    {"in-flight", "N", NULL, "transactions at a time [as many as connections]", set_in_flight, 0},
+    {"reuse", "N", "0", "messages a connection; 0: no limit", set_reuse, 0},
+    {"preconnect", NULL, NULL, "make all connections before the start",
+     CLI_FLAG(struct load_options, preconnects)},
+    {"connecting", "N", "256", "connections being made at a time", set_connecting, 0},
+    {"workers", "N|auto", "1", "threads; each has its share of everything", set_workers, 0},
+    {"source", "LIST", NULL, "connect from these: 127.0.0.2-127.0.0.50,...", set_source, 0},
+    {"seed", "N", "1", "for everything that is drawn", set_seed, 0},
+    {"run", "HEX", NULL, "the run's identity [from the clock]", set_run, 0},
+    {"size", "DIST", "1k", "N uniform:A-B exp:M lognormal:M,S file:F", set_size, 0},
+    {"recipients", "DIST", "1", "recipients of a message", set_recipients, 0},
+    {"body", "KIND", "text", "text base64 8bit dots long empty-lines worst", set_body, 0},
+    {"corpus", "PATH", NULL, "messages from a folder, a Maildir or an mbox",
+     CLI_TEXT(struct load_options, message.corpus)},
+    {"no-identity", NULL, NULL, "add no field to messages of a corpus", set_no_identity, 0},
+    {"from", "ADDRESS", "load@client.example", "sender; %s: sequence number", set_from, 0},
+    {"to", "ADDRESS", "user%n@example.com", "recipients; %n: 0.. users, %i index, %s", set_to, 0},
+    {"users", "N", "1000", "different recipients that %n makes", set_users, 0},
+    {"helo", "NAME", "client.example", "name behind EHLO and LHLO", set_helo, 0},
+    {"dialect", "LIST", "none", "any, or prdr,deferrals,exdata,... where offered", set_dialect, 0},
+    {"dialect-min", "N", "2", NULL, set_dialect_min, 0},
+    {"dialect-failures", "N", "0", NULL, set_dialect_failures, 0},
+    {"exdata-if-asked", NULL, NULL, NULL,
+     CLI_FLAG(struct load_options, client.heeds_exdata_only_if_asked)},
+    {"prdr", NULL, NULL, NULL, set_prdr, 0},
+    {"bdat", "SIZE", NULL, "BDAT where offered, in chunks of SIZE; 0: one", set_bdat, 0},
+    {"pipelining", "LEVEL", "envelope", "none, envelope or full", set_pipelining, 0},
+    {"starttls", NULL, NULL, "STARTTLS on smtp:// and lmtp://",
+     CLI_FLAG(struct load_options, uses_starttls)},
+    {"tls-ca", "PATH", NULL, "verify certificates [no verification]",
+     CLI_TEXT(struct load_options, tls_ca)},
+    {"tls-resume", "SHARE", "0", "of TLS connections resume a session", set_tls_resume, 0},
+    {"timeout", "LIST", NULL, "PHASE=TIME[:line|:reply|:total],... [RFC 5321]", set_timeout, 0},
+    {"retry", "PLAN", "none", "none, fixed:TIME,N or exp:TIME,FACTOR,N", set_retry, 0},
+    {"slow-write", "N", NULL, "octets a second that are sent", set_slow_write, 0},
+    {"slow-read", "N", NULL, "octets a second that are read", set_slow_read, 0},
+    {"rcvbuf", "SIZE", NULL, "receive buffer of a socket", set_rcvbuf, 0},
+    {"vanish", "WHEN", NULL, "dot or K (replies)[,close|reset|silent][,SHARE]", set_vanish, 0},
+    {"half-close", NULL, NULL, "shut down writing behind QUIT",
+     CLI_FLAG(struct load_options, half_closes)},
+    {"reset", NULL, NULL, "end connections by RST, without QUIT",
+     CLI_FLAG(struct load_options, resets)},
+    {"attempts", "FILE", NULL, "a line a try and recipient, for postern-lab",
+     CLI_TEXT(struct load_options, attempts_path)},
+    {"json", "FILE", NULL, "everything, to be read by compare",
+     CLI_TEXT(struct load_options, json_path)},
+    {"csv", "FILE", NULL, "one line a second", CLI_TEXT(struct load_options, csv_path)},
+    {"hgrm", "DIR", NULL, "percentiles of each phase (HdrHistogram text)",
+     CLI_TEXT(struct load_options, hgrm_path)},
+    {"html", "FILE", NULL, "a page with plots", CLI_TEXT(struct load_options, html_path)},
+    {"quiet", NULL, NULL, "no progress, only the summary", CLI_FLAG(struct load_options, is_quiet)},
+    {"lag-limit", "TIME", "1ms", "of our own lag (p99), or it is NOT A RESULT", set_lag_limit, 0},
 };
 static_assert(ARRAY_COUNT(rows) <= REPORT_PAIRS_MAX, "the report has room for all of them");
 
@@ -667,28 +545,13 @@ void options_print_help(FILE *out)
           "                    smtp+unix:PATH | lmtp+unix:PATH  (each with [,weight=N])\n"
           "       postern-load compare A.json B.json [PAGE.html]\n",
           out);
-    for (size_t i = 1; i < ARRAY_COUNT(rows); i++) {
-        const struct row *r = &rows[i];
-        char left[32];
-        if (r->help == NULL)
-            continue;
-        snprintf(left, sizeof(left), "--%s %s", r->name, r->arg != NULL ? r->arg : "");
-        fprintf(out, "  %-21s %s", left, r->help);
-        if (r->initial != NULL && strlen(r->initial) < 10)
-            fprintf(out, " [%s]", r->initial);
-        fputc('\n', out);
-    }
+    cli_print_rows(out, rows + 1, ARRAY_COUNT(rows) - 1, 21);
     fputs("Exit: 0 all accepted; 1 not all, or an error; 2 usage; 3 no result; 130 stopped\n", out);
-}
-
-static struct report_pair *pair_of(struct load_options *o, size_t row_idx)
-{
-    return &o->pairs[row_idx];
 }
 
 static void note(struct load_options *o, size_t row_idx, const char *value)
 {
-    struct report_pair *pair = pair_of(o, row_idx);
+    struct report_pair *pair = &o->pairs[row_idx];
     size_t len = strlen(pair->value);
     bool is_list = rows[row_idx].set == add_target && len > 0;
     pair->name = rows[row_idx].name;
@@ -698,58 +561,35 @@ static void note(struct load_options *o, size_t row_idx, const char *value)
         snprintf(pair->value, sizeof(pair->value), "%s", value);
 }
 
-static bool apply(struct parser *p, size_t row_idx, const char *value)
+static bool apply(struct cli *c, const struct cli_row *row, const char *value)
 {
-    p->name = rows[row_idx].name;
-    if (!rows[row_idx].set(p, value))
+    c->row = row;
+    if (!row->set(c, value))
         return false;
-    note(p->options, row_idx, value);
+    note(of(c), (size_t)(row - rows), value);
     return true;
 }
 
-/* "--name", "--name=value"; *ret_value is NULL without "=". */
-static bool find_row(const char *word, size_t *ret_idx, const char **ret_value)
+static bool parse_words(struct cli *c, int argc, char **argv)
 {
-    size_t len = strcspn(word, "=");
-    *ret_value = word[len] == '=' ? word + len + 1 : NULL;
-    for (*ret_idx = 0; *ret_idx < ARRAY_COUNT(rows); (*ret_idx)++) {
-        const char *name = rows[*ret_idx].name;
-        if (strlen(name) == len && memcmp(name, word, len) == 0)
-            return true;
-    }
-    return false;
-}
-
-static bool parse_words(struct parser *p, int argc, char **argv)
-{
-    for (int i = 1; i < argc; i++) {
-        const char *value;
-        size_t row_idx;
-        if (strncmp(argv[i], "--", 2) != 0) {
-            if (argv[i][0] == '-') {
-                snprintf(p->text, p->text_cap, "%s: not an option; see --help", argv[i]);
-                return false;
-            }
-            if (!apply(p, 0, argv[i]))
-                return false;
-            continue;
+    for (int at = 1; at < argc;) {
+        const char *word = argv[at], *value;
+        bool is_good = false;
+        switch (cli_next(c, rows, ARRAY_COUNT(rows), argc, argv, &at, &value)) {
+        case CLI_PLAIN:
+            is_good = apply(c, &rows[0], word);
+            break;
+        case CLI_OPTION:
+            is_good = apply(c, c->row, value);
+            break;
+        case CLI_UNKNOWN:
+            return cli_wrong(c, "%s: not an option; see --help", word);
+        case CLI_VALUE_SURPLUS:
+            return cli_wrong(c, "--%s takes no value", c->row->name);
+        case CLI_VALUE_MISSING:
+            return cli_wrong(c, "--%s needs a value: %s", c->row->name, c->row->arg);
         }
-        if (!find_row(argv[i] + 2, &row_idx, &value)) {
-            snprintf(p->text, p->text_cap, "%s: not an option; see --help", argv[i]);
-            return false;
-        }
-        const struct row *r = &rows[row_idx];
-        if ((r->arg == NULL) != (value == NULL) && r->arg == NULL) {
-            snprintf(p->text, p->text_cap, "--%s takes no value", r->name);
-            return false;
-        }
-        if (r->arg != NULL && value == NULL && i + 1 < argc)
-            value = argv[++i];
-        if (r->arg != NULL && value == NULL) {
-            snprintf(p->text, p->text_cap, "--%s needs a value: %s", r->name, r->arg);
-            return false;
-        }
-        if (!apply(p, row_idx, value != NULL ? value : "yes"))
+        if (!is_good)
             return false;
     }
     return true;
@@ -758,58 +598,53 @@ static bool parse_words(struct parser *p, int argc, char **argv)
 /* --- what depends on other options -------------------------------------------------------------
  */
 
-static bool complain(struct parser *p, const char *text)
+static bool check_plan(struct cli *c)
 {
-    snprintf(p->text, p->text_cap, "%s", text);
-    return false;
-}
-
-static bool check_plan(struct parser *p)
-{
-    struct load_options *o = p->options;
+    struct load_options *o = of(c);
     struct plan_options *plan = &o->plan;
     if (plan->rate <= 0 && plan->shape != PLAN_CLOSED)
-        return complain(p, "--shape needs --rate");
+        return cli_wrong(c, "--shape needs --rate");
     if (plan->rate > 0 && plan->shape == PLAN_CLOSED)
         plan->shape = PLAN_CONSTANT;
     if (plan->rate > 0 && o->think.high > 0)
-        return complain(p, "--think is for a closed loop, without --rate");
+        return cli_wrong(c, "--think is for a closed loop, without --rate");
     bool is_by_count = plan->count > 0;
     if (plan->shape == PLAN_STEP) {
         double steps = plan->rate_step > 0 ? (plan->rate_end - plan->rate) / plan->rate_step : -1;
         if (steps < 0 || steps > 100000)
-            return complain(p, "--shape step: LAST is to be above --rate, in steps of more than 0");
+            return cli_wrong(c,
+                             "--shape step: LAST is to be above --rate, in steps of more than 0");
         if (plan->duration_ns == 0)
             plan->duration_ns = (floor(steps + 1e-9) + 1) * (double)plan->step_ns;
     } else if (plan->duration_ns == 0 && (!is_by_count || plan->shape == PLAN_RAMP)) {
         plan->duration_ns = 10 * NS_PER_S;
     }
     if (plan->duration_ns > 0 && o->warmup_ns >= plan->duration_ns)
-        return complain(p, "--warmup is to be shorter than --duration");
+        return cli_wrong(c, "--warmup is to be shorter than --duration");
     if (o->drain_ns == CLOCK_NEVER && plan->duration_ns > 0)
         o->drain_ns = 10 * NS_PER_S;
     plan->worker_count = o->worker_count;
     return true;
 }
 
-static bool check(struct parser *p)
+static bool check(struct cli *c)
 {
-    struct load_options *o = p->options;
+    struct load_options *o = of(c);
     if (o->target_count == 0)
-        return complain(p, "no target: smtp://HOST:PORT and others, see --help");
+        return cli_wrong(c, "no target: smtp://HOST:PORT and others, see --help");
     if (o->slow_write_bytes > 0 && o->uses_starttls)
-        return complain(p, "--slow-write is for connections without TLS");
+        return cli_wrong(c, "--slow-write is for connections without TLS");
     if (o->worker_count > o->connection_count)
         o->worker_count = o->connection_count;
     if (o->connection_count < o->target_count * o->worker_count)
-        return complain(p, "--connections: at least one for each target and worker is needed");
+        return cli_wrong(c, "--connections: at least one for each target and worker is needed");
     if (o->in_flight_max == 0 || o->in_flight_max > o->connection_count)
         o->in_flight_max = o->connection_count;
     if (o->in_flight_max < o->worker_count)
-        return complain(p, "--in-flight: at least one for each worker is needed");
+        return cli_wrong(c, "--in-flight: at least one for each worker is needed");
     o->message.hostname = o->hostname;
     o->message.seed = o->plan.seed;
-    return check_plan(p);
+    return check_plan(c);
 }
 
 static void set_defaults(struct load_options *o)
@@ -828,21 +663,23 @@ static void set_defaults(struct load_options *o)
 enum options_result options_parse(struct load_options *o, int argc, char **argv, char *ret_text,
                                   size_t text_cap)
 {
-    struct parser p = {.options = o, .text = ret_text, .text_cap = text_cap};
+    struct cli c = {.options = o, .text = ret_text, .text_cap = text_cap};
     set_defaults(o);
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
-            return OPTIONS_HELP;
-        if (strcmp(argv[i], "--version") == 0)
-            return OPTIONS_VERSION;
+    switch (cli_asked(argc, argv)) {
+    case CLI_HELP:
+        return OPTIONS_HELP;
+    case CLI_VERSION:
+        return OPTIONS_VERSION;
+    case CLI_NOTHING:
+        break;
     }
     o->pair_count = ARRAY_COUNT(rows);
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         o->pairs[i].name = rows[i].name;
-        if (rows[i].initial != NULL && !apply(&p, i, rows[i].initial))
+        if (rows[i].initial != NULL && !apply(&c, &rows[i], rows[i].initial))
             return OPTIONS_BAD;
     }
-    if (!parse_words(&p, argc, argv) || !check(&p))
+    if (!parse_words(&c, argc, argv) || !check(&c))
         return OPTIONS_BAD;
     return OPTIONS_RUN;
 }
