@@ -13,6 +13,7 @@ import signal
 import subprocess
 
 import harness
+import peers
 from harness import check, check_equal
 
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../bench/lab")
@@ -124,6 +125,48 @@ experiment "live-not" {
   client { credits_early = [no, yes] }
 }
 """.replace("SCALE", f"{5 * harness.SLOW}ms")
+# posternd itself, and in front of it clients that leave behind the dot.
+LIVE_POSTERN = """
+experiment "live-postern" {
+  recipients = 10; messages = 3; time_scale = SCALE
+  server {
+    program = posternd
+    dialect = [smtp, lmtp, prdr]; vanished = [run, stop]; before = 60s; per_recipient = 30s
+  }
+  client { limit = 315s; timer = [reset, total]; tries = 3; retry = 100s }
+}
+experiment "live-leave" {
+  recipients = 10; messages = 3; time_scale = SCALE
+  server { program = posternd; dialect = lmtp; before = 30s; per_recipient = 30s; refused_first = 2; vanished = [run, stop] }
+  client { tries = 2; retry = 400s }
+  faults { cut = after-replies; cut_replies = 4 }
+}
+""".replace("SCALE", f"{5 * harness.SLOW}ms")
+# Whole seconds, as Postfix knows them: C is 2 s, and all replies are there after 3.6 s.
+REAL_CLIENT = """
+experiment "real-client" {
+  recipients = 10; time_scale = SCALE
+  server { dialect = [smtp, lmtp]; before = 60s; per_recipient = 30s }
+  client { like = postfix; limit = 200s; tries = 2; retry = 500s }
+}
+experiment "real-not" {
+  time_scale = SCALE
+  server { dialect = smtp; before = 60s; vanished = [run, stop] }
+  client "wrong" { like = postfix; limit = 250s }
+  client "none" { limit = 200s }
+}
+""".replace("SCALE", f"{10 * harness.SLOW}ms")
+REAL_SERVER = """
+experiment "real-server" {
+  recipients = 3; messages = 3
+  server { program = dovecot; dialect = lmtp; vanished = run }
+  client { tries = 2; retry = 100s }
+  faults { cut = [none, after-replies]; cut_replies = 1 }
+}
+experiment "real-not" {
+  server { program = [dovecot, postern-sink]; dialect = lmtp; before = [0s, 10s] }
+}
+"""
 LIVE_COPIES = {
     ("smtp", "reset"): LIVELOCK + 10, ("smtp", "total"): LIVELOCK + 10,
     ("lmtp", "reset"): 0, ("lmtp", "total"): 2,
@@ -380,6 +423,60 @@ def test_live_beside_sim(case):
     check_equal(modes[0]["precision_ns"], 0)
     check(modes[1]["precision_ns"] > 0)
     check_equal(lab("show", result, "--text", "-").split("\n==")[1], text.split("\n==")[1])
+
+
+def test_live_posternd(case):
+    rows = table(write(case, "live.conf", LIVE_POSTERN), "--mode", "live", "--jobs", "8")
+    check_equal(len(rows), 12 + 2)
+    for row in (r for r in rows if r["experiment"] == "live-postern"):
+        wanted = LIVE_COPIES[row["server.dialect"], row["client.timer"]]
+        copies = 3 * (wanted % LIVELOCK) if row["server.vanished"] == "run" else 0
+        check_equal(int(row["copies_first_try"]), copies, row)
+        check_equal(int(row["livelocks"]), 3 * (wanted >= LIVELOCK), row)
+        check_equal(int(row["lost"]), 0, row)
+    # Four replies are read, two of them refusals; of the six that are left the first was under way.
+    found = {r["server.vanished"]: r for r in rows if r["experiment"] == "live-leave"}
+    for vanished, copies in (("run", 6), ("stop", 0)):
+        row = found[vanished]
+        check_equal(int(row["copies_first_try"]), 3 * copies, row)
+        check_equal((row["refused"], row["lost"]), ("6", "0"), row)
+
+
+def needs_peer(name):
+    if not peers.is_there(name) or os.geteuid() != 0:
+        raise harness.Skip(f"{name} is not there, or this is not root")
+
+
+def test_real_client(case):
+    needs_peer("postfix")
+    path = write(case, "real.conf", REAL_CLIENT)
+    rows = {r["server.dialect"]: r
+            for r in table(path, "--mode", "real-client", "--only", "real-client")}
+    for dialect, copies in (("smtp", 10), ("lmtp", 0)):
+        row = rows[dialect]
+        check_equal(int(row["copies_first_try"]), copies, row)
+        check_equal(int(row["copies_excess"]), copies, row)
+        check_equal(int(row["livelocks"]), copies > 0, row)
+        check_equal(int(row["tries"]), 2 if copies > 0 else 1, row)
+    text = lab("run", path, "--mode", "real-client", "--only", "real-not")
+    check("2 of 4 points: client.like is not postfix" in text, text)
+    check("1 of 4 points: the limit is not a whole number of real seconds" in text, text)
+    check("1 of 4 points: postfix sends QUIT behind the content" in text, text)
+
+
+def test_real_server(case):
+    needs_peer("dovecot")
+    path = write(case, "real.conf", REAL_SERVER)
+    rows = table(path, "--mode", "real-server", "--only", "real-server")
+    found = {r["faults.cut"]: r for r in rows}
+    check_equal([r["lost"] for r in rows], ["0", "0"], rows)
+    check_equal(found["none"]["copies_excess"], "0", rows)
+    # Who leaves behind one of three replies, and again behind one of two, leaves two copies too many of a
+    # message, where the server has not seen him go.
+    check(0 < int(found["after-replies"]["copies_excess"]) <= 6, rows)
+    text = lab("run", path, "--mode", "real-server", "--only", "real-not")
+    check("1 of 4 points: how long dovecot works cannot be set" in text, text)
+    check("2 of 4 points: server.program is none of exim, dovecot, cyrus" in text, text)
 
 
 def test_live_leaves_nothing_behind(case):

@@ -157,7 +157,7 @@ _postern_lab_show='
 --html file
 --help -'
 _postern_lab_run="$_postern_lab_show
---mode sim
+--mode sim live real-client real-server
 --bin dir
 --only value
 --where value

@@ -238,8 +238,9 @@ static bool is_of_first_try(const struct join *j, uint32_t message, const struct
     }
     if (!j->files->is_arrival_timed || a->conn != m->first_conn || a->txn != m->first_txn)
         return false;
-    return j->job->point->server.vanished == LAB_VANISHED_RUN ||
-           a->at <= m->first_end_at + LATE_LOG_US;
+    const struct lab_point *p = j->job->point;
+    bool never_looks = p->server.vanished == LAB_VANISHED_RUN || p->client.half_closes;
+    return never_looks || a->at <= m->first_end_at + LATE_LOG_US;
 }
 
 static struct lab_bucket *bucket_of(const struct join *j, wall_us at)
