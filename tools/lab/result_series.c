@@ -35,6 +35,7 @@ struct lab_storm lab_storm_of(const struct lab_series *s)
         storm.arrivals_end_s = b->started > 0 ? end : storm.arrivals_end_s;
         storm.last_retry_s = b->retries > 0 ? end : storm.last_retry_s;
         storm.settled_s = b->settled > 0 ? end : storm.settled_s;
+        storm.idle_s = b->in_work > 0 ? end : storm.idle_s;
         if (b->in_work > storm.in_work_max) {
             storm.in_work_max = b->in_work;
             storm.in_work_max_s = second_of(s, i);
@@ -79,6 +80,7 @@ static void put_storm(const struct lab_result_experiment *e, uint32_t point,
             (double)storm.copies / messages);
     put_time(storm.last_retry_s, out);
     put_time(storm.settled_s, out);
+    put_time(storm.idle_s, out);
     fputs("</tr>\n", out);
 }
 
@@ -92,7 +94,8 @@ static void put_storms(const struct lab_result_experiment *e, uint32_t mode, FIL
     }
     fputs(
         "<th>arrivals end</th><th>at the server, at most</th><th>at</th><th>retries a message</th>"
-        "<th>copies a message</th><th>last retry</th><th>all settled</th></tr></thead><tbody>\n",
+        "<th>copies a message</th><th>last retry</th><th>all settled</th><th>server "
+        "idle</th></tr></thead><tbody>\n",
         out);
     for (uint32_t i = 0; i < e->point_count; i++) {
         const struct lab_run *run = run_of(e, i, mode);

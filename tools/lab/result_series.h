@@ -9,6 +9,7 @@ struct lab_storm { /* what a series tells of retries; times in model seconds fro
     double arrivals_end_s; /* no message begins its first try after that */
     double last_retry_s;   /* 0: there was none */
     double settled_s;      /* nothing is left to try */
+    double idle_s;         /* the server has nothing to do any more, for anybody */
     uint64_t retries, copies;
     uint64_t in_work_max; /* at the server, in work and waiting */
     double in_work_max_s; /* when */

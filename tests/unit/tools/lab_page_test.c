@@ -84,6 +84,7 @@ static void storms_end(void **state)
     struct lab_storm storm = lab_storm_of(&s);
     assert_true(storm.arrivals_end_s == 120 && storm.last_retry_s == 240 && storm.settled_s == 180);
     assert_true(storm.retries == 3 && storm.copies == 5);
+    assert_true(storm.idle_s == 300);
     assert_true(storm.in_work_max == 9 && storm.in_work_max_s == 60);
     s.count = 1;
     storm = lab_storm_of(&s);
