@@ -889,6 +889,8 @@ static void on_recv(struct shard *sh, struct conn *c, const struct ring_event *e
             window_unpin(&w);
         if (c->state == CONN_OPEN && !c->is_blocked)
             conn_process(sh, c);
+        else if (c->held_count > 0 && list_is_empty(&c->holding))
+            list_push(&sh->holding, &c->holding); /* once more: this one stays in its buffer */
     } else if (ev->res == 0) {
         on_eof(sh, c);
     } else if (ev->res == -ENOBUFS) {

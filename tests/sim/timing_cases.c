@@ -780,6 +780,34 @@ static void crowd_at_work(struct simworld *w)
     simworld_remove(w);
 }
 
+/* Input that comes piece by piece for those who are worked on gives up its buffers every time. */
+static void pieces_sent_ahead(struct simworld *w)
+{
+    static struct simpeer *peers[40];
+    struct simworld_setup setup = setup_of(SECONDS(60), false);
+    simworld_begin(w, &setup);
+    for (size_t i = 0; i < ARRAY_COUNT(peers); i++)
+        peers[i] = dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example>\r\n", SLOW PLAIN);
+    simworld_run(w, SECONDS(1));
+    for (int piece = 0; piece < 6; piece++) {
+        for (size_t i = 0; i < ARRAY_COUNT(peers); i++)
+            say(peers[i], "NOOP\r\n");
+        simworld_run(w, SECONDS(1));
+        CHECK_WORLD(w, ring_buffers_free(w->ring) > 0);
+    }
+    struct simpeer *other = dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example>\r\n", ANY "QUIT\r\n");
+    simworld_run(w, SECONDS(1));
+    CHECK_PEER(w, other, simpeer_is_ended(other));
+    simworld_run(w, SECONDS(100));
+    for (size_t i = 0; i < ARRAY_COUNT(peers); i++) {
+        check_codes(w, peers[i], "250 250 250 250 250 250 250");
+        say(peers[i], "QUIT\r\n");
+    }
+    end(w);
+    CHECK_WORLD(w, store_count(w->store) == ARRAY_COUNT(peers));
+    simworld_remove(w);
+}
+
 /* BDAT with the next message behind it, and the one behind that. */
 static void chunks_sent_ahead(struct simworld *w)
 {
@@ -946,6 +974,7 @@ static const struct {
     {"drained_at_work", drained_at_work},
     {"reloaded_at_work", reloaded_at_work},
     {"crowd_at_work", crowd_at_work},
+    {"pieces_sent_ahead", pieces_sent_ahead},
     {"chunks_sent_ahead", chunks_sent_ahead},
     {"hung_commit_ends", hung_commit_ends},
     {"take_fails", take_fails},
