@@ -142,7 +142,7 @@ static struct answer rcpt_decide(struct txn *t, const struct conn *c,
     const struct policy *p = t->epoch->policy;
     *decision = policy_rcpt(p, &ev->path, t->mail.has_size ? t->mail.size : 0);
     if (c->listener->options->mixed == POLICY_MIXED_ONE_CLASS &&
-        session_dialect(&c->session) == DIALECT_SMTP)
+        session_has_one_reply(&c->session) && !t->is_naming)
         return policy_one_class_answer(decision, t->rcpt_count, t->rcpts[0].class_idx);
     if (status_is_success(decision->answer.status) && session_may_decide_later(&c->session) &&
         policy_decides_later(policy_class(p, decision->class_idx)))
@@ -441,7 +441,7 @@ void txn_make_verdicts(struct txn *t, const struct conn *c)
         t->verdicts[i] = policy_verdict(class, &t->result, &t->hits);
     }
     t->dialect = session_dialect(&c->session);
-    t->has_one_reply = t->dialect == DIALECT_SMTP;
+    t->has_one_reply = !dialect_has_list(t->dialect) && !t->is_naming; /* DRCP has told them */
 }
 
 void txn_mix_verdicts(struct txn *t)

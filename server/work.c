@@ -102,7 +102,7 @@ bool work_begin(struct shard *sh, struct txn *t)
     }
     clock_ns now = ring_now(sh->ring);
     txn_make_verdicts(t, t->conn);
-    t->has_one_reply |= t->dialect == DIALECT_ADAT;
+    t->has_one_reply |= t->is_naming;
     t->takes_each = !t->has_one_reply && !session_may_promise(&t->conn->session);
     t->is_esmtp = session_is_esmtp(&t->conn->session);
     t->peer = *conn_client_address(t->conn);

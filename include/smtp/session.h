@@ -65,6 +65,10 @@ enum dialect_owner dialect_owner_of(enum dialect d);
 /* What a block has beside a line for each recipient that is listed. */
 bool dialect_has_opener(enum dialect d);
 bool dialect_has_closer(enum dialect d);
+/* dialect_has_list() - recipients have lines of their own at all. */
+bool dialect_has_list(enum dialect d);
+/* dialect_names_late() - recipients are named after the content (ADAT, DRCP, ERCP). */
+bool dialect_names_late(enum dialect d);
 /* dialect_offer() - what must be offered for it; 0: nothing, it goes by protocol. */
 uint32_t dialect_offer(enum dialect d);
 /* dialect_asked_name() - of the one that a MAIL asked for; @asked is not 0. */

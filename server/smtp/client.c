@@ -61,10 +61,15 @@ static bool may_pipeline(const struct client *c, enum client_pipelining at_least
     return c->config->pipelining >= at_least && offers(c, SESSION_OFFER_PIPELINING);
 }
 
+static bool names_late(const struct client *c)
+{
+    return dialect_names_late((enum dialect)c->dialect);
+}
+
 /* RCPTs before the content. */
 static uint32_t envelope_rcpts(const struct client *c)
 {
-    return c->dialect == DIALECT_ADAT ? 0 : c->message->rcpt_count;
+    return names_late(c) ? 0 : c->message->rcpt_count;
 }
 
 /* Commands before the content: MAIL, RCPT ..., and DATA (or ADAT) unless there will be chunks;
@@ -351,7 +356,7 @@ void client_begin(struct client *c, const struct client_message *message,
         return;
     bool is_binary = message->params.body == PARAM_BODY_BINARYMIME;
     c->uses_chunks = offers(c, SESSION_OFFER_CHUNKING) && (c->config->wants_chunking || is_binary);
-    if (c->dialect == DIALECT_ADAT)
+    if (names_late(c))
         c->uses_chunks = false;
     c->stage = CLIENT_STAGE_FIRST;
     c->state = CLIENT_ENVELOPE;
@@ -402,11 +407,11 @@ static bool may_send_envelope(const struct client *c)
         return false;
     bool is_last = c->envelope_sent + 1 == envelope_len(c);
     bool must_wait = !may_pipeline(c, CLIENT_PIPELINE_ENVELOPE) ||
-                     (c->dialect == DIALECT_ADAT && is_last); /* OTH-2; ERCP needs the count */
+                     (names_late(c) && is_last); /* OTH-2; ERCP needs the count */
     if (must_wait && !is_envelope_answered(c))
         return false;
     /* DATA with no recipient left: only where it went out before that was known. */
-    bool is_data = c->envelope_sent == 1 + envelope_rcpts(c) && c->dialect != DIALECT_ADAT;
+    bool is_data = c->envelope_sent == 1 + envelope_rcpts(c) && !names_late(c);
     return !is_data || !is_envelope_answered(c) || c->accepted_count > 0;
 }
 
@@ -429,7 +434,7 @@ static void put_step(struct client *c, struct buf *out, uint32_t step)
         put_rcpt(c, out, step - first);
     else if (is_naming)
         put_count(out, SLICE_LIT("ERCP "), c->accepted_count);
-    else if (c->dialect == DIALECT_ADAT)
+    else if (names_late(c))
         put_count(out, SLICE_LIT("ADAT "), c->message->rcpt_count);
     else
         BUF_PUT_LIT(out, "DATA\r\n");
@@ -459,7 +464,7 @@ static void output_quit_early(struct client *c, struct buf *scratch, struct slic
      * the last line shows that we have read it; said before, it shows nothing (DUP-23). */
     bool tells_what_was_read = dialect_row((enum dialect)c->dialect)->owner == DIALECT_OWNER_OPENER;
     if (!c->wants_quit || c->is_quit_sent || !may_pipeline(c, CLIENT_PIPELINE_FULL) ||
-        c->dialect == DIALECT_ADAT || tells_what_was_read)
+        names_late(c) || tells_what_was_read)
         return;
     size_t start = scratch->len;
     BUF_PUT_LIT(scratch, "QUIT\r\n");
@@ -706,8 +711,8 @@ static void on_data(struct client *c, const struct reply_state *reply)
 {
     if (reply->code == 354) {
         /* CORE-21: without a recipient only the dot, and the result is ignored */
-        c->was_empty = c->accepted_count == 0 && c->dialect != DIALECT_ADAT;
-        if (c->was_empty && c->dialect == DIALECT_LMTP)
+        c->was_empty = c->accepted_count == 0 && !names_late(c);
+        if (c->was_empty && c->config->protocol == CLIENT_LMTP)
             client_end(c, CLIENT_ERROR_PROTOCOL); /* LMTP-6 */
         else
             c->state = CLIENT_CONTENT;
@@ -746,7 +751,7 @@ static void on_envelope(struct client *c, const struct reply_state *reply, struc
         finish_chunks(c);
     } else if (c->is_mail_refused) {
         client_finish(c, false);
-    } else if (c->envelope_replied == 1 + rcpt_count && c->dialect != DIALECT_ADAT) {
+    } else if (c->envelope_replied == 1 + rcpt_count && !names_late(c)) {
         if (c->accepted_count == 0)
             client_finish(c, true);
         else if (c->uses_chunks)

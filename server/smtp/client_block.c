@@ -42,7 +42,7 @@ static bool is_listed(const struct client *c, const struct client_result *result
 uint32_t client_replies_due(const struct client *c)
 {
     const struct dialect_row *row = row_of(c);
-    bool has_last = row->closer != DIALECT_CLOSER_NONE || c->dialect == DIALECT_ADAT; /* ERCP */
+    bool has_last = row->closer != DIALECT_CLOSER_NONE || row->names_late; /* ERCP */
     return c->has_block ? c->listed_count + has_last : 1;
 }
 
@@ -135,7 +135,7 @@ void client_on_block(struct client *c, const struct reply_state *reply, struct c
         ev->is_opening = true;
         return;
     }
-    if (c->dialect == DIALECT_ADAT && reply->code == CODE_NAME_RCPTS) {
+    if (row->names_late && reply->code == CODE_NAME_RCPTS) {
         c->state = CLIENT_NAMING;
         c->has_block = true;
         ev->is_opening = true;
@@ -144,7 +144,7 @@ void client_on_block(struct client *c, const struct reply_state *reply, struct c
         return;
     }
     /* OTH-4: a message that nobody was named for cannot have been accepted. */
-    bool is_early = c->chunk_left > 0 || c->dialect == DIALECT_ADAT;
+    bool is_early = c->chunk_left > 0 || row->names_late;
     if (reply->code / 100 == 3 || (reply->code / 100 == 2 && is_early)) {
         client_end(c, CLIENT_ERROR_PROTOCOL); /* nobody can have accepted what was not sent */
         return;
@@ -209,7 +209,7 @@ bool client_is_wrapped(const struct client *c, struct slice line)
         return false;
     if (row_of(c)->opener == STATUS_WRAPPED_OPEN)
         return slice_has_prefix_nocase(line, XRCPT250_OPENING);
-    if (c->dialect == DIALECT_EXDATA)
+    if (row_of(c)->wrapped_code == EXDATA_CODE)
         return slice_has_prefix_nocase(line, SLICE_LIT("558"));
     return may_be_unasked(c) && wrapped_parse_line(line, EXDATA_CODE, &parsed);
 }
@@ -291,9 +291,9 @@ static void end_wrapped(struct client *c)
 static bool take_inner(struct client *c, struct slice line, struct client_event *ev)
 {
     struct wrapped_line parsed;
-    uint16_t outer = c->dialect == DIALECT_EXDATA ? EXDATA_CODE : XRCPT250_CODE;
-    bool may_end = c->dialect == DIALECT_EXDATA;
-    if (!wrapped_parse_line(line, outer, &parsed) || (parsed.is_last && !may_end) ||
+    const struct dialect_row *row = row_of(c);
+    bool may_end = row->closer == DIALECT_CLOSER_NONE; /* in the line of the last recipient */
+    if (!wrapped_parse_line(line, row->wrapped_code, &parsed) || (parsed.is_last && !may_end) ||
         c->block_count == c->listed_count) {
         client_end(c, CLIENT_ERROR_PROTOCOL); /* EXD-17, HOL-18 */
         return false;

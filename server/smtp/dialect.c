@@ -13,6 +13,7 @@
  * (dialect_NAME.c), to which the row points; a new dialect is a row and such a file.
  */
 #include "dialect.h"
+#include "smtp/wrapped.h"
 #include "base/assert.h"
 
 #define NEEDS_BOTH (SESSION_OFFER_PIPELINING | SESSION_OFFER_ENHANCED)
@@ -72,6 +73,7 @@ static const struct dialect_row rows[DIALECT_COUNT] = {
                         .listed = DIALECT_LISTED_ALL,
                         .opens = DIALECT_OPENS_WITH_REFUSAL, /* EXD-10 */
                         .owner = DIALECT_OWNER_REPLY,
+                        .wrapped_code = EXDATA_CODE,
                         .gap_ns = 300 * NS_PER_S, /* EXD-16 */
                         .may_be_single = true,
                         .is_single = dialect_is_uniform,
@@ -85,6 +87,7 @@ static const struct dialect_row rows[DIALECT_COUNT] = {
                           .closer = DIALECT_CLOSER_FIXED,
                           .closer_status = STATUS_WRAPPED_END,
                           .owner = DIALECT_OWNER_REPLY, /* HOL-14: reading A */
+                          .wrapped_code = XRCPT250_CODE,
                           .may_be_single = true,
                           .is_single = dialect_is_uniform,
                           .final = dialect_final,
@@ -100,6 +103,7 @@ static const struct dialect_row rows[DIALECT_COUNT] = {
                            .closer = DIALECT_CLOSER_FIXED,
                            .closer_status = STATUS_WRAPPED_END,
                            .owner = DIALECT_OWNER_OPENER, /* HOL-12: reading B */
+                           .wrapped_code = XRCPT250_CODE,
                            .may_be_single = true,
                            .is_single = xrcpt250b_is_single,
                            .final = dialect_final,
@@ -120,6 +124,7 @@ static const struct dialect_row rows[DIALECT_COUNT] = {
     [DIALECT_ADAT] = {.name = "adat",
                       .offer = SESSION_OFFER_ADAT,
                       .listed = DIALECT_LISTED_NONE, /* each DRCP has its reply, then ERCP */
+                      .names_late = true,
                       .owner = DIALECT_OWNER_FINAL,
                       .may_be_single = true,
                       .is_single = dialect_is_uniform,
@@ -156,6 +161,16 @@ bool dialect_has_opener(enum dialect d)
 bool dialect_has_closer(enum dialect d)
 {
     return dialect_row(d)->closer != DIALECT_CLOSER_NONE;
+}
+
+bool dialect_has_list(enum dialect d)
+{
+    return dialect_row(d)->listed != DIALECT_LISTED_NONE;
+}
+
+bool dialect_names_late(enum dialect d)
+{
+    return dialect_row(d)->names_late;
 }
 
 const char *dialect_asked_name(uint32_t asked)

@@ -38,9 +38,11 @@ struct dialect_row {
     enum dialect_closer closer;
     enum status closer_status; /* of a fixed closer */
     enum dialect_owner owner;
+    uint16_t wrapped_code;  /* of the reply that holds those of recipients; 0: they stand alone */
     clock_ns gap_ns;        /* at most so long between two replies of a block; 0: no rule */
     bool may_be_single;     /* one ordinary reply may stand for all when it fits all */
     bool repeats_rcpt_code; /* 251 to RCPT stays 251 (PRDR-20) */
+    bool names_late;        /* recipients come after the content (OTH-2) */
     /* One reply fits all @count entries, none of which is open. */
     bool (*is_single)(const struct session_entry *entries, uint32_t count);
     /* The last, or the only reply that follows from the entries. */

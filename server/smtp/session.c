@@ -756,7 +756,7 @@ static bool step_ended(struct session *s, struct session_event *ev)
         ev->parts.count = 0;
     ev->scan = &ev->scan_result;
     ev->answer = ANSWER(judge_content(s, &ev->scan_result));
-    ev->kind = s->dialect == DIALECT_ADAT ? EV_NAMING : EV_BODY_END;
+    ev->kind = dialect_names_late((enum dialect)s->dialect) ? EV_NAMING : EV_BODY_END;
     s->scan = NULL;
     s->entries = NULL;
     s->entry_idx = 0;
@@ -843,7 +843,8 @@ static void refuse_content(struct session *s, uint32_t slot, const struct answer
         drop_chunk(s, slot, a);
     } else {
         replyq_fill(&s->replies, slot, a);
-        s->dialect = s->dialect == DIALECT_ADAT ? DIALECT_SMTP : s->dialect; /* RCPT may come now */
+        if (dialect_names_late((enum dialect)s->dialect))
+            s->dialect = (uint8_t)dialect_by_protocol(s); /* RCPT may come now */
         session_set_state(s, STATE_MAIL);
     }
 }

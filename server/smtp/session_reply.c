@@ -260,7 +260,7 @@ void session_name_rcpts(struct session *s)
 {
     if (!is_deciding(s))
         return;
-    ASSERT(s->dialect == DIALECT_ADAT && s->rcpt_count == 0);
+    ASSERT(dialect_of(s)->names_late && s->rcpt_count == 0);
     s->stage = DIALECT_SINGLE;
     replyq_fill(&s->replies, s->content_seq, &ANSWER(STATUS_NAME_RCPTS));
     session_set_state(s, STATE_NAMING);

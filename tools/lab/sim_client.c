@@ -86,7 +86,7 @@ static enum attempt_fate fate_of(const struct sim_conn *c, const struct client_r
                                  uint16_t *ret_code)
 {
     bool is_early = c->client.config->credits_early && r->individual_code != 0 &&
-                    client_dialect(&c->client.machine) != DIALECT_ADAT;
+                    !dialect_names_late(client_dialect(&c->client.machine));
     *ret_code = is_early ? r->individual_code : r->code;
     return fate_of_code(*ret_code);
 }

@@ -36,13 +36,12 @@ static void step(struct sim *sim, struct sim_conn *c);
 /* The recipients are told one by one. */
 static bool has_list(const struct sim_conn *c)
 {
-    enum dialect d = (enum dialect)c->server.dialect;
-    return d != DIALECT_SMTP && d != DIALECT_ADAT;
+    return dialect_has_list((enum dialect)c->server.dialect);
 }
 
-static bool is_adat(const struct sim_conn *c)
+static bool names_late(const struct sim_conn *c)
 {
-    return c->server.dialect == DIALECT_ADAT;
+    return dialect_names_late((enum dialect)c->server.dialect);
 }
 
 static bool is_streamed(const struct sim *sim, const struct sim_conn *c)
@@ -254,7 +253,7 @@ static void answer(struct sim *sim, struct sim_conn *c, uint32_t pos)
     ASSERT(r->work != SIM_WORK_DECIDED);
     r->work = SIM_WORK_DECIDED;
     e->decided_count++;
-    if (is_adat(c)) {
+    if (names_late(c)) {
         struct answer a = answer_of((enum sim_verdict)r->verdict);
         session_answer(&e->machine, r->slot, r->verdict == SIM_ACCEPT ? ANSWER(STATUS_RCPT_OK) : a);
         output(sim, c);
@@ -331,7 +330,7 @@ static void finish(struct sim *sim, struct sim_conn *c)
 {
     struct sim_server_end *e = &c->server;
     struct answer whole = ANSWER(STATUS_NONE);
-    if (is_adat(c)) {
+    if (names_late(c)) {
         uint32_t entry = 0;
         for (uint32_t pos = 0; pos < e->rcpt_count; pos++) {
             struct commit_proof proof = {.queue_id = ++sim->commit_count, .is_committed = true};
@@ -462,7 +461,7 @@ static void go_on(struct sim *sim, struct sim_conn *c)
     }
     if (e->stage != SIM_STAGE_EACH || e->decided_count < e->rcpt_count)
         return;
-    if (is_adat(c))
+    if (names_late(c))
         e->stage = SIM_STAGE_NAMED;
     else
         all_decided(sim, c);
@@ -472,7 +471,7 @@ static void on_before(struct sim *sim, struct sim_conn *c)
 {
     struct sim_server_end *e = &c->server;
     c->message->is_scanned = true;
-    if (is_adat(c)) {
+    if (names_late(c)) {
         e->stage = SIM_STAGE_NAMED;
         session_name_rcpts(&e->machine);
         output(sim, c);
@@ -856,7 +855,7 @@ static void on_budget(struct sim *sim, struct sim_conn *c)
     sim_ladder_note(sim, c, LADDER_SERVER, 0, "the reply budget is over");
     e->is_budget_over = true;
     list_remove(&e->waiting); /* it needs no place any more */
-    if (is_adat(c) && e->stage < SIM_STAGE_EACH) {
+    if (names_late(c) && e->stage < SIM_STAGE_EACH) {
         e->stage = SIM_STAGE_DONE;
         session_finish(&e->machine, ANSWER(STATUS_DECISION_TIMEOUT));
         output(sim, c);
@@ -870,10 +869,10 @@ static void on_budget(struct sim *sim, struct sim_conn *c)
         r->verdict = (uint8_t)(r->is_committed ? SIM_ACCEPT : SIM_LATE); /* B: it is ours */
         answer(sim, c, pos);
     }
-    if (!is_adat(c))
+    if (!names_late(c))
         e->stage = SIM_STAGE_EACH;
     go_on(sim, c);
-    if (is_adat(c))
+    if (names_late(c))
         step(sim, c);
 }
 
@@ -930,7 +929,7 @@ static void on_timed(struct sim *sim, struct sim_conn *c, const struct sim_event
             return;
         decide(sim, c, e->arg);
         go_on(sim, c);
-        if (is_adat(c))
+        if (names_late(c))
             step(sim, c); /* there is room for the next DRCP */
         return;
     case SIM_COMMITTED_RCPT:

@@ -261,7 +261,7 @@ struct before { /* the client machine before it gave output */
 static void note_envelope(struct link *l, const struct before *before, clock_ns now)
 {
     uint32_t sent = l->client.envelope_sent;
-    uint32_t rcpt_count = client_dialect(&l->client) == DIALECT_ADAT ? 0 : l->job->rcpt_count;
+    uint32_t rcpt_count = dialect_names_late(client_dialect(&l->client)) ? 0 : l->job->rcpt_count;
     if (sent == before->envelope_sent)
         return;
     if (client_is_naming(&l->client)) {

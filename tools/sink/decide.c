@@ -28,7 +28,7 @@ static enum dialect_owner owner_of(const struct txn *t)
 /* One reply for all: nobody can be refused without the others. */
 static bool has_one_reply(const struct txn *t)
 {
-    return t->dialect == DIALECT_SMTP || t->dialect == DIALECT_ADAT;
+    return !dialect_has_list(t->dialect);
 }
 
 /* --- commits --------------------------------------------------------------------------------- */
