@@ -71,6 +71,7 @@ static const struct knob_name on_refusal_names[] = {
 #define NO_RELAY "it needs a relay, which this version does not have"
 static const struct knob_refusal mixed_refusals[] = {
     {"accept-and-bounce", NO_RELAY}, {"accept-and-quarantine", NO_RELAY}, {NULL, NULL}};
+static const struct knob_refusal offer_refusals[] = {{"xrcpt250b", NO_RELAY}, {NULL, NULL}};
 static const struct knob_refusal on_refusal_refusals[] = {{"bounce", NO_RELAY}, {NULL, NULL}};
 static const struct knob_refusal action_refusals[] = {
     {"bounce", NO_RELAY}, {"relay", NO_RELAY}, {NULL, NULL}};
@@ -168,7 +169,7 @@ const struct knob config_knobs[] = {
      .doc = "smtp://ADDR:PORT, lmtp://ADDR:PORT, smtp+unix:PATH or lmtp+unix:PATH; ADDR is numeric "
             "(IPv6 in brackets) or localhost. LMTP is refused on port 25."},
     {CONFIG_LISTENER, KNOB_FLAGS, false, "offer", "standard", FIELD(config_listener, offers),
-     .names = offer_names,
+     .names = offer_names, .refusals = offer_refusals,
      .doc =
          "Extensions named in the EHLO reply, for example [standard, -prdr]. standard: all up to "
          "exdata. binarymime needs chunking, smtputf8 needs 8bitmime; prdr and xprdr1 need "

@@ -142,6 +142,9 @@ static bool read_delay(const struct knob *k, struct knob_context *context, struc
     } else if (slice_has_prefix_nocase(word, exp)) {
         d.kind = DELAY_EXP;
         word = slice_from(word, exp.len);
+    } else if (slice_find(word, ':') < word.len) {
+        return refuse(context, "'%.*s' is neither a time nor uniform:TIME-TIME nor exp:TIME",
+                      (int)size_min(word.len, 40), (const char *)word.ptr);
     }
     if (!read_quantity(k, context, time_units, word, &d.low) ||
         (d.kind == DELAY_UNIFORM && !read_quantity(k, context, time_units, high, &d.high)))
@@ -272,14 +275,15 @@ static const char *nearest_name(const struct knob *k, struct slice word)
 
 static bool refuse_name(const struct knob *k, struct knob_context *context, struct slice word)
 {
-    char known[120] = "";
+    char known[220] = ""; /* the longest list is that of offers */
     size_t len = 0;
     for (const struct knob_refusal *r = k->refusals; r != NULL && r->name != NULL; r++)
         if (is_word(word, r->name))
             return refuse(context, "'%s' is not supported: %s", r->name, r->why);
-    for (const struct knob_name *n = k->names; n->name != NULL && len < sizeof(known); n++) {
+    for (const struct knob_name *n = k->names; n->name != NULL; n++) {
         int put = snprintf(known + len, sizeof(known) - len, "%s%s", len > 0 ? ", " : "", n->name);
         len += put > 0 ? (size_t)put : 0;
+        ASSERT(len < sizeof(known));
     }
     const char *near = nearest_name(k, word);
     return refuse(context, "'%.*s' is not one of %s%s%s%s", (int)size_min(word.len, 40),

@@ -54,7 +54,7 @@ struct knob {
     uint64_t min, max;
     const char *zero_word;         /* "off", "auto", "unlimited": means 0 (or NULL); may be NULL */
     const struct knob_name *names; /* CHOICE, FLAGS */
-    const struct knob_refusal *refusals; /* CHOICE: names refused with a reason; may be NULL */
+    const struct knob_refusal *refusals; /* names refused with a reason; may be NULL */
     enum status status;                  /* REPLY: what the configured reply stands for */
     const char *doc;
 };
@@ -62,7 +62,7 @@ struct knob {
 struct knob_context {
     struct region *memory; /* texts live here */
     const char *base_dir;  /* for relative paths */
-    char reason[200];      /* out: why a value was refused */
+    char reason[320];      /* out: why a value was refused */
     bool is_out_of_memory; /* out */
 };
 

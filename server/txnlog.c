@@ -10,6 +10,7 @@
 #include "listener.h"
 #include "shard.h"
 #include "txn.h"
+#include "base/assert.h"
 #include "base/err.h"
 #include "obs/log.h"
 #include "spool/spool.h"
@@ -145,6 +146,21 @@ void txnlog_done(struct shard *sh, const struct txn *t)
     put(sh, &l);
 }
 
+static uint64_t content_bytes(const struct txn *t)
+{
+    switch (t->state) {
+    case TXN_ENVELOPE:
+        return 0;
+    case TXN_CONTENT:
+        return scan_content_bytes(&t->scan);
+    case TXN_WORKING:
+    case TXN_COMMITTING:
+    case TXN_REPLYING:
+        return t->result.content_bytes;
+    }
+    UNREACHABLE();
+}
+
 void txnlog_aborted(struct shard *sh, const struct txn *t, const char *why)
 {
     struct log_line l;
@@ -153,7 +169,7 @@ void txnlog_aborted(struct shard *sh, const struct txn *t, const char *why)
     log_line_slice(&l, "from", t->reverse_path);
     log_line_u64(&l, "rcpts", t->rcpt_count);
     log_line_u64(&l, "rcpts_refused", t->rcpts_refused);
-    log_line_u64(&l, "size", t->state == TXN_CONTENT ? scan_content_bytes(&t->scan) : 0);
+    log_line_u64(&l, "size", content_bytes(t));
     log_line_str(&l, "reason", why);
     log_line_ms(&l, "t_total", span(t->phases.mail, ring_now(sh->ring)));
     put(sh, &l);

@@ -86,6 +86,7 @@ def test_vanished(case):
         getattr(client, leave)()
     lines = server.wait_log("aborted", count=2)
     check(all(l["reason"] == "connection lost" for l in lines), lines)
+    check_equal([l["size"] for l in lines], [str(len(message()))] * 2)
     check_equal(server.spool_list(), [])
     server.stop()
 

@@ -479,9 +479,12 @@ static const struct error_row {
     {LISTENER DOMAIN "limits {\n buffers = 100 }", "4: buffers: 100 is not a power of two"},
     /* HOL-14: reading B is for a server that can queue and bounce */
     {DOMAIN "listener a { address = \"smtp://127.0.0.1:1\"\n offer = [standard, xrcpt250b] }",
-     "3: offer: 'xrcpt250b' is not one of standard"},
+     "3: offer: 'xrcpt250b' is not supported: it needs a relay"},
     {DOMAIN "listener a { address = \"smtp://127.0.0.1:1\"\n offer = [all, -foo] }",
-     "3: offer: '-foo' is not one of standard, pipelining, 8bitmime"},
+     "3: offer: '-foo' is not one of standard, pipelining, 8bitmime, chunking, binarymime, "
+     "enhancedstatuscodes, dsn, smtputf8, size, limits, prdr, deferrals, exdata, inline-dsn, "
+     "xprdr1, "
+     "adat, xrcpt250"},
     {DOMAIN "listener a { address = \"smtp://127.0.0.1:1\"\n unix_mode = 0999 }",
      "3: unix_mode: '0999' is not a file mode"},
     {DOMAIN "listener a { address = \"smtp://127.0.0.1:1\"\n unix_mode = 7777 }",
@@ -529,6 +532,8 @@ static const struct error_row {
     {LISTENER DOMAIN "class a {\n delay = x }", "4: delay: 'x' is not a number"},
     {LISTENER DOMAIN "class a {\n delay = 30 }", "4: delay: '30' needs one of the units"},
     {LISTENER DOMAIN "class a {\n delay = 2h }", "4: delay: '2h' is outside of 0ms to 1h"},
+    {LISTENER DOMAIN "class a {\n delay = gauss:3s }",
+     "4: delay: 'gauss:3s' is neither a time nor uniform:TIME-TIME nor exp:TIME"},
     {LISTENER DOMAIN "class a {\n delay = uniform:10s }", "4: delay: uniform: needs two times"},
     {LISTENER DOMAIN "class a {\n delay = uniform:9s-8s }", "4: delay: uniform: the first time is "
                                                             "above the second"},
