@@ -305,7 +305,7 @@ def test_garbage(case):
                 client.reset()
             else:
                 client.close()
-        for start in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + source.randbytes(400),
+        for start in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + source.randbytes(400) + b"\r\n",
                       b"GET / HTTP/1.1\r\nHost: mx.test.example\r\n\r\n",
                       b"PROXY TCP4 192.0.2.1 192.0.2.2 1 25\r\n"):
             client = server.client()
