@@ -149,8 +149,8 @@ def test_exim_source(case):
 
 
 def test_dovecot_source(case):
-    # smtp-source numbers them: before the name, newer ones behind it
-    names = ("ann", "1ann", "2ann", "3ann", "ann0", "ann1", "ann2", "ann3")
+    # smtp-source numbers them: in a message before the name, newer ones in all of them behind it
+    names = ("ann", "1ann", "2ann", "3ann", *(f"ann{i}" for i in range(601)))
     source(case, peers.Dovecot(case, users=names).start(), "-L")
 
 
