@@ -134,10 +134,7 @@ static bool mixed_block(struct trial *t, struct block *b, bool is_bdat)
         return false;
     if (b->is_single)
         return trial_fail(t, "one reply (%d) for recipients who do not agree", b->final);
-    if (b->codes[0] / 100 != 2 || b->codes[1] / 100 == 2 || b->codes[2] / 100 != 2)
-        return trial_fail(t, "the replies are %d, %d, %d: not in the order of RCPT", b->codes[0],
-                          b->codes[1], b->codes[2]);
-    return true;
+    return trial_check_second_refused(t, b->codes);
 }
 
 static void mixed(struct trial *t)

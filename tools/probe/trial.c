@@ -552,3 +552,27 @@ bool trial_stored(struct trial *t, uint32_t count)
 {
     return trial_answered(t, count, "2xx");
 }
+
+bool trial_expect_nested(struct trial *t)
+{
+    t->state.is_nested = true;
+    bool goes_on = trial_expect_for(t, "the content", "2xx|4xx|5xx");
+    t->state.is_nested = false;
+    return goes_on;
+}
+
+bool trial_check_all_taken(struct trial *t, const int *codes, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (codes[i] / 100 != 2)
+            trial_fail(t, "recipient %u gets %d", i + 1, codes[i]);
+    return trial_goes_on(t);
+}
+
+bool trial_check_second_refused(struct trial *t, const int *codes)
+{
+    if (codes[0] / 100 == 2 && codes[1] / 100 != 2 && codes[2] / 100 == 2)
+        return true;
+    return trial_fail(t, "the replies are %d, %d, %d: not in the order of RCPT", codes[0], codes[1],
+                      codes[2]);
+}

@@ -144,6 +144,12 @@ bool trial_stored(struct trial *t, uint32_t count);
 /* trial_answered() - the same with codes of any kind after complete content: one in SMTP, @count
  * in LMTP. */
 bool trial_answered(struct trial *t, uint32_t count, const char *codes);
+/* trial_expect_nested() - a reply to the content, in whose lines others may be. */
+bool trial_expect_nested(struct trial *t);
+/* trial_check_all_taken() - the replies of @count recipients, all of them 2xx. */
+bool trial_check_all_taken(struct trial *t, const int *codes, uint32_t count);
+/* trial_check_second_refused() - those of three, of whom the second does not take it. */
+bool trial_check_second_refused(struct trial *t, const int *codes);
 /* trial_note_left() - a message stays at the server. */
 void trial_note_left(struct trial *t);
 /* trial_is_lmtp() - the server speaks LMTP. */
