@@ -68,6 +68,12 @@ static struct simworld_setup setup_of(uint64_t t0, bool is_concurrent)
     return setup;
 }
 
+static void begin(struct simworld *w, uint64_t t0, bool is_concurrent)
+{
+    struct simworld_setup setup = setup_of(t0, is_concurrent);
+    simworld_begin(w, &setup);
+}
+
 /* Runs until nobody is left, ends the world, and opens what is stored. */
 static void end(struct simworld *w)
 {
@@ -97,6 +103,13 @@ static void check_stored(struct simworld *w, uint32_t rcpt_count)
     store_message_free(&m);
 }
 
+static void finish(struct simworld *w, uint32_t stored_rcpt_count)
+{
+    end(w);
+    check_stored(w, stored_rcpt_count);
+    simworld_remove(w);
+}
+
 static bool is_doubtful(struct simworld *w, uint32_t message_idx)
 {
     struct store_message m;
@@ -113,8 +126,7 @@ static bool is_doubtful(struct simworld *w, uint32_t message_idx)
 /* DUP-6: the k-th reply at T0 + k*Tr, one after another, each recipient stored before it. */
 static void lmtp_streams(struct simworld *w)
 {
-    struct simworld_setup setup = setup_of(SECONDS(60), false);
-    simworld_begin(w, &setup);
+    begin(w, SECONDS(60), false);
     struct simpeer *p =
         dial(w, SIMWORLD_LMTP, "MAIL FROM:<c@c.example>\r\n", SLOW SLOWSTRICT SLOW SLOW EVIL);
     simworld_run(w, SECONDS(89));
@@ -129,16 +141,13 @@ static void lmtp_streams(struct simworld *w)
     simworld_run(w, SECONDS(30));
     check_codes(w, p, "250 550 250 250");
     say(p, "QUIT\r\n");
-    end(w);
-    check_stored(w, 2);
-    simworld_remove(w);
+    finish(w, 2);
 }
 
 /* All that were answered 2xx are there in the end, and the refused one is not. */
 static void lmtp_stores(struct simworld *w)
 {
-    struct simworld_setup setup = setup_of(0, false);
-    simworld_begin(w, &setup);
+    begin(w, 0, false);
     struct simpeer *p =
         dial(w, SIMWORLD_LMTP, "MAIL FROM:<c@c.example>\r\n",
              ANY SLOWSTRICT SLOW "RCPT TO:<quarantine@mx.example>\r\n"
@@ -147,16 +156,13 @@ static void lmtp_stores(struct simworld *w)
     check_codes(w, p, "250"); /* no work on him */
     simworld_run(w, SECONDS(60));
     check_codes(w, p, "250 550 250 250 250 221");
-    end(w);
-    check_stored(w, 3);
-    simworld_remove(w);
+    finish(w, 3);
 }
 
 /* Verdicts come out of order; slots keep it. */
 static void out_of_order(struct simworld *w)
 {
-    struct simworld_setup setup = setup_of(0, true);
-    simworld_begin(w, &setup);
+    begin(w, 0, true);
     struct simpeer *p =
         dial(w, SIMWORLD_LMTP, "MAIL FROM:<c@c.example>\r\n", SLOW SLOWER SLOWSTRICT SLOW EVIL);
     struct simpeer *prdr =
@@ -179,8 +185,7 @@ static void out_of_order(struct simworld *w)
 /* PRDR-17, PRDR-29, DUP-19: 353 at once, lines as decided, nothing stored before the last reply. */
 static void prdr_promises(struct simworld *w)
 {
-    struct simworld_setup setup = setup_of(SECONDS(60), false);
-    simworld_begin(w, &setup);
+    begin(w, SECONDS(60), false);
     struct simpeer *p =
         dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example> PRDR\r\n", SLOW SLOWSTRICT SLOW EVIL);
     simworld_run(w, SECONDS(1));
@@ -193,9 +198,7 @@ static void prdr_promises(struct simworld *w)
     simworld_run(w, SECONDS(30));
     check_codes(w, p, "353 250 550 250 250");
     say(p, "QUIT\r\n");
-    end(w);
-    check_stored(w, 0);
-    simworld_remove(w);
+    finish(w, 0);
 }
 
 /* PRDR-25: lines that were promises, and a store that fails: the last reply says so. */
@@ -227,16 +230,13 @@ static void prdr_breaks_promise(struct simworld *w)
     if (!simpeer_is_ended(p)) /* else the store stopped: no last reply at all */
         check_codes(w, p, "353 250 250 250 451");
     simpeer_reset(p);
-    end(w);
-    check_stored(w, 0);
-    simworld_remove(w);
+    finish(w, 0);
 }
 
 /* DEF-18, DEF-19: 353 after the work on the content; a reply at least every minute. */
 static void deferrals_keep_pace(struct simworld *w)
 {
-    struct simworld_setup setup = setup_of(SECONDS(100), false);
-    simworld_begin(w, &setup);
+    begin(w, SECONDS(100), false);
     /* The class of slowstrict@ looks at the content, so he is told 352; slower@ is not. */
     struct simpeer *p = dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example> DEFERRALS\r\n",
                              SLOWSTRICT SLOWSTRICT SLOWSTRICT PLAIN);
@@ -258,16 +258,13 @@ static void deferrals_keep_pace(struct simworld *w)
     check_codes(w, late, "353 451 451");
     say(p, "QUIT\r\n");
     say(late, "QUIT\r\n");
-    end(w);
-    check_stored(w, 3);
-    simworld_remove(w);
+    finish(w, 3);
 }
 
 /* EXD-10, HOL-9, INL-2: when each opens, and that its recipients are stored before their lines. */
 static void other_blocks(struct simworld *w)
 {
-    struct simworld_setup setup = setup_of(SECONDS(60), false);
-    simworld_begin(w, &setup);
+    begin(w, SECONDS(60), false);
     struct simpeer *exdata =
         dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example> EXDATA\r\n", SLOW SLOWSTRICT SLOW EVIL);
     struct simpeer *wrapped =
@@ -384,9 +381,7 @@ static void impatient_clients(struct simworld *w)
     check_codes(w, other, "353 451 451 451");
     say(hasty, "QUIT\r\n");
     say(other, "QUIT\r\n");
-    end(w);
-    check_stored(w, 0);
-    simworld_remove(w);
+    finish(w, 0);
 }
 
 /* A commit that is under way when the budget ends: 451 in place, and it does not count (DUP-15). */
@@ -410,9 +405,7 @@ static void budget_ends_in_store(struct simworld *w)
     CHECK_WORLD(w, simworld_metric(w, METRIC_COMMITS_LATE) == 1);
     CHECK_WORLD(w, simworld_logged(w, "event=commit_late") == 1);
     CHECK_WORLD(w, simworld_logged(w, "outcome=removed") == 1);
-    end(w);
-    check_stored(w, 1);
-    simworld_remove(w);
+    finish(w, 1);
 }
 
 /* --- vanished clients ---------------------------------------------------------------------------
@@ -435,8 +428,7 @@ static void leave(struct simpeer *p, enum leaving how)
 static void vanished(struct simworld *w)
 {
     for (int how = 0; how < LEAVES_COUNT; how++) {
-        struct simworld_setup setup = setup_of(SECONDS(60), false);
-        simworld_begin(w, &setup);
+        begin(w, SECONDS(60), false);
         struct simpeer *peers[] = {
             dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example>\r\n", SLOW PLAIN),
             dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example> PRDR\r\n", SLOW SLOW PLAIN),
@@ -451,17 +443,14 @@ static void vanished(struct simworld *w)
         CHECK_WORLD(w, pool_used_count(&w->shard.txns) == 0);
         CHECK_WORLD(w, simworld_metric(w, METRIC_TXNS_ABORTED) == ARRAY_COUNT(peers));
         CHECK_WORLD(w, simworld_logged(w, "event=aborted") == ARRAY_COUNT(peers));
-        end(w);
-        check_stored(w, 0);
-        simworld_remove(w);
+        finish(w, 0);
     }
 }
 
 /* The same when so much has been sent ahead that nothing more is received. */
 static void vanished_blocked(struct simworld *w)
 {
-    struct simworld_setup setup = setup_of(SECONDS(60), false);
-    simworld_begin(w, &setup);
+    begin(w, SECONDS(60), false);
     struct simpeer *pieces = dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example>\r\n", SLOW PLAIN);
     struct simpeer *quits = dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example>\r\n", SLOW PLAIN);
     struct simpeer *flood = dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example>\r\n", SLOW PLAIN);
@@ -488,16 +477,13 @@ static void vanished_blocked(struct simworld *w)
     check_codes(w, quits,
                 "250 250 250 250 250 250 250 250 250 250 250 250 250 250 250 250 250 250 250 250 "
                 "250 221");
-    end(w);
-    check_stored(w, 1);
-    simworld_remove(w);
+    finish(w, 1);
 }
 
 /* PRDR-33: the end of his side with QUIT received is no leaving, however QUIT arrived. */
 static void half_closed(struct simworld *w)
 {
-    struct simworld_setup setup = setup_of(SECONDS(60), false);
-    simworld_begin(w, &setup);
+    begin(w, SECONDS(60), false);
     struct simpeer *prdr =
         dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example> PRDR\r\n", SLOW SLOW PLAIN "QUIT\r\n");
     struct simpeer *split = dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example>\r\n", SLOW PLAIN "QU");
@@ -700,8 +686,7 @@ static void drained_at_work(struct simworld *w)
 /* Other delays, and nobody who is still known: work that has begun goes on as it began. */
 static void reloaded_at_work(struct simworld *w)
 {
-    struct simworld_setup setup = setup_of(0, false);
-    simworld_begin(w, &setup);
+    begin(w, 0, false);
     struct simpeer *p = dial(w, SIMWORLD_LMTP, "MAIL FROM:<c@c.example>\r\n", SLOW SLOW SLOW EVIL);
     simworld_run(w, SECONDS(31));
     check_codes(w, p, "250");
@@ -944,9 +929,7 @@ static void deferrals_not_read(struct simworld *w)
     simworld_run(w, SECONDS(2));
     check_codes(w, p, "353 451 451");
     simpeer_reset(p);
-    end(w);
-    check_stored(w, 0);
-    simworld_remove(w);
+    finish(w, 0);
 }
 
 static const struct {
