@@ -6,12 +6,11 @@ that adds the parameter to MAIL."""
 
 import os
 import signal
-import socket
-import threading
 
 import harness
 import peers
 from harness import GTUBE, check_equal, message
+from relay import Relay
 
 CONFIG = """
 {listeners}
@@ -29,47 +28,16 @@ ANN, STRICT, LATER, BOB, NOBODY = (
 CONTENT = message("peer", GTUBE + b"\r\n")
 
 
-class Asking:
-    """A relay in front of the server that asks for EXDATA in the client's name. lines: how many lines
-    of the first 558 it lets pass before it closes the connection."""
+class Asking(Relay):
+    """Asks for EXDATA in the client's name. lines: how many lines of the first 558 it lets pass before
+    it closes the connection."""
 
     def __init__(self, case, port, lines=None):
-        self.server_port, self.lines_left = port, lines
+        self.lines_left = lines
         self.seen = []  # lines of 558
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        case.cleanups.append(self.listener.close)
-        threading.Thread(target=self.accept, daemon=True).start()
+        super().__init__(case, port)
 
-    def accept(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            server = socket.create_connection(("127.0.0.1", self.server_port))
-            for pair in ((client, server, self.ask), (server, client, self.answer)):
-                threading.Thread(target=self.pass_on, args=pair, daemon=True).start()
-
-    @staticmethod
-    def pass_on(source, target, change):
-        try:
-            with source.makefile("rb") as lines:
-                for line in lines:
-                    changed = change(line)
-                    if changed is None:
-                        break
-                    target.sendall(changed)
-        except OSError:
-            pass
-        for s in (source, target):
-            try:
-                s.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-
-    @staticmethod
-    def ask(line):
+    def ask(self, line):
         return line.replace(b"\r\n", b" EXDATA\r\n") if line.startswith(b"MAIL FROM:") else line
 
     def answer(self, line):

@@ -6,12 +6,11 @@ differently. What counts is what Exim's log says became of each recipient, and w
 import os
 import re
 import signal
-import socket
-import threading
 
 import harness
 import peers
 from harness import GTUBE, check, check_equal, message
+from relay import Relay
 
 CONFIG = """
 {listeners}
@@ -132,46 +131,22 @@ def test_prdr_all_accepted(case):
     check_equal(len(server.spool_list()), 1, "messages")
 
 
-class Cut:
-    """A relay that closes the connection behind so many replies to the content, once."""
+class Cut(Relay):
+    """Closes the connection behind so many replies to the content, once."""
 
     def __init__(self, case, port, replies):
-        self.server_port, self.left = port, replies
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        case.cleanups.append(self.listener.close)
-        threading.Thread(target=self.accept, daemon=True).start()
+        self.left, self.is_block = replies, False
+        super().__init__(case, port)
 
-    def accept(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            server = socket.create_connection(("127.0.0.1", self.server_port))
-            for source, target, is_cut in ((client, server, False), (server, client, True)):
-                threading.Thread(target=self.pass_on, args=(source, target, is_cut),
-                                 daemon=True).start()
-
-    def pass_on(self, source, target, is_cut):
-        is_block = False
-        try:
-            with source.makefile("rb") as lines:
-                for line in lines:
-                    if is_block and self.left == 0:
-                        self.left = None
-                        break
-                    target.sendall(line)
-                    if is_block and self.left is not None:
-                        self.left -= 1
-                    is_block |= is_cut and line.startswith(b"353")
-            if not is_cut:
-                target.shutdown(socket.SHUT_WR)  # Exim's own end, behind QUIT: it still reads
-                return
-            source.shutdown(socket.SHUT_RDWR)
-            target.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
+    def answer(self, line):
+        if not self.is_block:
+            self.is_block = line.startswith(b"353")
+        elif self.left == 0:
+            self.left = None
+            return None
+        elif self.left is not None:
+            self.left -= 1
+        return line
 
 
 def test_prdr_cut(case):
