@@ -6,8 +6,8 @@ import threading
 
 
 class Relay:
-    """Passes lines on between clients of its port and the server at the given one. ask() and answer()
-    are for a subclass."""
+    """Passes lines on between clients of its port and the server at the given one. A subclass has
+    its own ask() or answer()."""
 
     def __init__(self, case, port):
         self.server_port = port

@@ -5,10 +5,10 @@
 #include "lab/result.h"
 #include "base/civil.h"
 #include "base/err.h"
+#include "load/place.h"
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
-#include <sys/utsname.h>
 #include <time.h>
 
 #define NUMBER(field)                                                                              \
@@ -68,24 +68,6 @@ static const char *keep(struct lab_result *r, const char *text)
     return region_text(&r->memory, slice_str(text));
 }
 
-static void read_cpu_name(char *to, size_t cap)
-{
-    char line[256];
-    snprintf(to, cap, "unknown");
-    FILE *f = fopen("/proc/cpuinfo", "re");
-    if (f == NULL)
-        return;
-    while (fgets(line, sizeof(line), f) != NULL) {
-        const char *colon = strchr(line, ':');
-        bool is_name = strncmp(line, "model name", 10) == 0 || strncmp(line, "CPU part", 8) == 0;
-        if (!is_name || colon == NULL || colon[1] != ' ')
-            continue;
-        snprintf(to, cap, "%.*s", (int)strcspn(colon + 2, "\n"), colon + 2);
-        break;
-    }
-    fclose(f);
-}
-
 /* A word as a shell would take it. */
 static void put_quoted(FILE *out, const char *word)
 {
@@ -107,10 +89,9 @@ static void put_quoted(FILE *out, const char *word)
 
 int lab_result_about(struct lab_result *r, int argc, char **argv)
 {
-    char kernel[200] = "unknown", cpu[160], started[40];
+    char kernel[200], cpu[160], started[40];
     char *command = NULL;
     size_t len = 0;
-    struct utsname names;
     struct timespec now;
     FILE *out = open_memstream(&command, &len);
     if (out == NULL)
@@ -123,10 +104,8 @@ int lab_result_about(struct lab_result *r, int argc, char **argv)
         free(command);
         return -ENOMEM;
     }
-    if (uname(&names) == 0)
-        snprintf(kernel, sizeof(kernel), "%.20s %.60s %.40s", names.sysname, names.release,
-                 names.machine);
-    read_cpu_name(cpu, sizeof(cpu));
+    place_kernel(kernel, sizeof(kernel));
+    place_cpu(cpu, sizeof(cpu));
     clock_gettime(CLOCK_REALTIME, &now);
     struct buf text = buf_over(started, sizeof(started) - 1);
     struct civil civil = civil_from_unix((uint64_t)now.tv_sec);

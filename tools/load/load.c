@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "load/channel.h"
 #include "load/live.h"
+#include "load/place.h"
 #include "load/report.h"
 #include "load/verdict.h"
 #include "load/worker.h"
@@ -250,34 +251,14 @@ static void put_quoted(char *to, size_t cap, const char *word)
     to[len] = '\0';
 }
 
-static void read_cpu_name(char *to, size_t cap)
-{
-    char line[256];
-    snprintf(to, cap, "unknown");
-    FILE *f = fopen("/proc/cpuinfo", "re");
-    if (f == NULL)
-        return;
-    while (fgets(line, sizeof(line), f) != NULL) {
-        const char *colon = strchr(line, ':');
-        bool is_name = strncmp(line, "model name", 10) == 0 || strncmp(line, "CPU part", 8) == 0;
-        if (!is_name || colon == NULL)
-            continue;
-        snprintf(to, cap, "%.*s", (int)strcspn(colon + 2, "\n"), colon + 2);
-        break;
-    }
-    fclose(f);
-}
-
 static void describe_place(const struct run *run, struct load_report *r, int argc, char **argv)
 {
     struct utsname names;
     snprintf(r->version, sizeof(r->version), "%s", POSTERN_VERSION);
-    if (uname(&names) == 0) {
-        snprintf(r->kernel, sizeof(r->kernel), "%.20s %.60s %.40s", names.sysname, names.release,
-                 names.machine);
+    if (uname(&names) == 0)
         snprintf(r->host, sizeof(r->host), "%.63s", names.nodename);
-    }
-    read_cpu_name(r->cpu, sizeof(r->cpu));
+    place_kernel(r->kernel, sizeof(r->kernel));
+    place_cpu(r->cpu, sizeof(r->cpu));
     long count = sysconf(_SC_NPROCESSORS_ONLN);
     r->cpu_count = count > 0 ? (uint32_t)count : 1;
     for (int i = 0; i < argc; i++)
