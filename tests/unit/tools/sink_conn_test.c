@@ -295,10 +295,13 @@ static void expect_ledger(struct world *w, const char *expected)
 
 #define CONTENT(seq) "Message-ID: <pl.00000000000000ab." seq "@x.example>\r\n\r\nhello\r\n.\r\n"
 
-static void hello(struct world *w, bool is_lmtp)
+/* A world whose client has said hello. */
+static struct world *greeted(bool is_lmtp, const char *const *rules, size_t count)
 {
+    struct world *w = world_new(is_lmtp, rules, count);
     receive(w, is_lmtp ? "LHLO a.example\r\n" : "EHLO a.example\r\n");
     expect_codes("220 250");
+    return w;
 }
 
 /* --- tests ----------------------------------------------------------------------------------- */
@@ -306,8 +309,7 @@ static void hello(struct world *w, bool is_lmtp)
 static void all_is_taken(void **state)
 {
     (void)state;
-    struct world *w = world_new(false, NULL, 0);
-    hello(w, false);
+    struct world *w = greeted(false, NULL, 0);
     receive(w, "MAIL FROM:<a@b.c>\r\nRCPT TO:<r1@x>\r\nRCPT TO:<r2@x>\r\nDATA\r\n");
     expect_codes("250 250 250 354");
     receive(w, CONTENT("7"));
@@ -326,8 +328,7 @@ static void one_recipient_after_another(void **state)
 {
     (void)state;
     static const char *const rules[] = {"dot -> delay 60s", "each -> delay 30s"};
-    struct world *w = world_new(true, rules, ARRAY_COUNT(rules));
-    hello(w, true);
+    struct world *w = greeted(true, rules, ARRAY_COUNT(rules));
     receive(w,
             "MAIL FROM:<a@b.c>\r\nRCPT TO:<r1@x>\r\nRCPT TO:<r2@x>\r\nRCPT TO:<r3@x>\r\nDATA\r\n");
     expect_codes("250 250 250 250 354");
@@ -367,8 +368,7 @@ static void the_example_of_the_specification(void **state)
         {false, "MAIL FROM:<a@b.c> PRDR\r\n", "353 250 250 250 250 250 250 250 250", 0},
     };
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
-        struct world *w = world_new(rows[i].is_lmtp, rules, ARRAY_COUNT(rules));
-        hello(w, rows[i].is_lmtp);
+        struct world *w = greeted(rows[i].is_lmtp, rules, ARRAY_COUNT(rules));
         receive(w, rows[i].mail);
         for (int k = 0; k < 10; k++)
             receive(w, "RCPT TO:<r@x>\r\n");
@@ -393,8 +393,7 @@ static void prdr_shows_a_sign_of_life(void **state)
     (void)state;
     static const char *const rules[] = {"dot -> delay 10s",
                                         "each index=2 -> reply 450 4.2.1 Later"};
-    struct world *w = world_new(false, rules, ARRAY_COUNT(rules));
-    hello(w, false);
+    struct world *w = greeted(false, rules, ARRAY_COUNT(rules));
     receive(w, "MAIL FROM:<a@b.c> PRDR\r\nRCPT TO:<r1@x>\r\nRCPT TO:<r2@x>\r\nDATA\r\n");
     expect_codes("250 250 250 354");
     receive(w, CONTENT("1"));
@@ -436,8 +435,7 @@ static void cut_after_k_of_n(void **state)
          true},
     };
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
-        struct world *w = world_new(rows[i].is_lmtp, &rows[i].rule, 1);
-        hello(w, rows[i].is_lmtp);
+        struct world *w = greeted(rows[i].is_lmtp, &rows[i].rule, 1);
         receive(w, "MAIL FROM:<a@b.c>\r\nRCPT TO:<r1@x>\r\nRCPT TO:<r2@x>\r\nRCPT TO:<r3@x>\r\n"
                    "DATA\r\n");
         expect_codes("250 250 250 250 354");
@@ -456,8 +454,7 @@ static void cut_after_k_of_n(void **state)
 static void a_reply_that_is_not_taken(void **state)
 {
     (void)state;
-    struct world *w = world_new(false, NULL, 0);
-    hello(w, false);
+    struct world *w = greeted(false, NULL, 0);
     receive(w, "MAIL FROM:<a@b.c>\r\nRCPT TO:<r1@x>\r\nDATA\r\n");
     expect_codes("250 250 354");
     fake.is_deaf = true;
@@ -468,8 +465,7 @@ static void a_reply_that_is_not_taken(void **state)
     assert_true(fake.is_closed);
     expect_ledger(w, "1:r1@x:250:no");
     world_free(w);
-    w = world_new(false, NULL, 0);
-    hello(w, false);
+    w = greeted(false, NULL, 0);
     receive(w, "MAIL FROM:<a@b.c>\r\nRCPT TO:<r1@x>\r\nDATA\r\n");
     fake.is_deaf = true;
     receive(w, CONTENT("1"));
@@ -482,8 +478,7 @@ static void a_reply_that_is_not_taken(void **state)
 static void half_a_command_proves_nothing(void **state)
 {
     (void)state;
-    struct world *w = world_new(false, NULL, 0);
-    hello(w, false);
+    struct world *w = greeted(false, NULL, 0);
     receive(w, "MAIL FROM:<a@b.c>\r\nRCPT TO:<r1@x>\r\nDATA\r\n");
     receive(w, CONTENT("1"));
     receive(w, "NO");
@@ -499,8 +494,7 @@ static void commit_after_the_reply(void **state)
     (void)state;
     static const char *const rules[] = {"dot -> commit after"};
     for (int is_deaf = 0; is_deaf < 2; is_deaf++) {
-        struct world *w = world_new(false, rules, 1);
-        hello(w, false);
+        struct world *w = greeted(false, rules, 1);
         receive(w, "MAIL FROM:<a@b.c>\r\nRCPT TO:<r1@x>\r\nDATA\r\n");
         fake.is_deaf = is_deaf;
         receive(w, CONTENT("1"));
@@ -516,8 +510,7 @@ static void stalls(void **state)
     (void)state;
     static const char *const rules[] = {"data -> stall-read 5s 10; drop-content 20 reset",
                                         "mail -> stall-write 2s"};
-    struct world *w = world_new(false, rules, ARRAY_COUNT(rules));
-    hello(w, false);
+    struct world *w = greeted(false, rules, ARRAY_COUNT(rules));
     receive(w, "MAIL FROM:<a@b.c>\r\nRCPT TO:<r1@x>\r\n");
     expect_codes("");
     pass(w, 2 * NS_PER_S);
@@ -544,8 +537,7 @@ static void paced(void **state)
     (void)state;
     static const char *const rules[] = {
         "dot seq=1 -> pace 2s; raw 250-a\\r\\n250-b\\r\\n250 c\\r\\n"};
-    struct world *w = world_new(false, rules, ARRAY_COUNT(rules));
-    hello(w, false);
+    struct world *w = greeted(false, rules, ARRAY_COUNT(rules));
     receive(w, "MAIL FROM:<a@b.c>\r\nRCPT TO:<r1@x>\r\nDATA\r\n");
     expect_codes("250 250 354");
     receive(w, CONTENT("1") "NOOP\r\n");
@@ -571,8 +563,7 @@ static void paced_replies(void **state)
 {
     (void)state;
     static const char *const rules[] = {"dot -> pace 1s; drop-after 2"};
-    struct world *w = world_new(true, rules, ARRAY_COUNT(rules));
-    hello(w, true);
+    struct world *w = greeted(true, rules, ARRAY_COUNT(rules));
     receive(w,
             "MAIL FROM:<a@b.c>\r\nRCPT TO:<r1@x>\r\nRCPT TO:<r2@x>\r\nRCPT TO:<r3@x>\r\nDATA\r\n");
     expect_codes("250 250 250 250 354");
@@ -596,8 +587,7 @@ static void half_a_reply(void **state)
     for (size_t i = 0; i < ARRAY_COUNT(texts); i++) {
         char rule[64];
         (void)snprintf(rule, sizeof(rule), "dot -> drop-after 1; raw %s", texts[i]);
-        struct world *w = world_new(false, (const char *const[]){rule}, 1);
-        hello(w, false);
+        struct world *w = greeted(false, (const char *const[]){rule}, 1);
         receive(w, "MAIL FROM:<a@b.c>\r\nRCPT TO:<r1@x>\r\nDATA\r\n" CONTENT("4"));
         assert_true(fake.is_shut);
         end_of_input(w, 0);
@@ -629,8 +619,7 @@ static void idle_and_byte_by_byte(void **state)
 static void many_recipients(void **state)
 {
     (void)state;
-    struct world *w = world_new(true, NULL, 0);
-    hello(w, true);
+    struct world *w = greeted(true, NULL, 0);
     receive(w, "MAIL FROM:<a@b.c>\r\n");
     for (int i = 0; i < 1000; i++) {
         char line[64];
@@ -717,8 +706,7 @@ static void every_dialect_in_its_time(void **state)
     };
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         static const clock_ns steps[] = {0, 60, 30, 30, 30};
-        struct world *w = world_new(false, rules, ARRAY_COUNT(rules));
-        hello(w, false);
+        struct world *w = greeted(false, rules, ARRAY_COUNT(rules));
         to_the_dot(w, rows[i].parameter);
         for (size_t k = 0; k < ARRAY_COUNT(steps); k++) {
             pass(w, steps[k] * NS_PER_S);
@@ -728,8 +716,7 @@ static void every_dialect_in_its_time(void **state)
         expect_ledger(w, "1:r1@x:250:yes 1:r3@x:250:yes");
         end_of_input(w, 0);
         world_free(w);
-        w = world_new(false, buffered, ARRAY_COUNT(buffered));
-        hello(w, false);
+        w = greeted(false, buffered, ARRAY_COUNT(buffered));
         to_the_dot(w, rows[i].parameter);
         for (size_t k = 0; k < ARRAY_COUNT(steps); k++) {
             pass(w, steps[k] * NS_PER_S);
@@ -747,8 +734,7 @@ static void lmtp_in_one_burst(void **state)
 {
     (void)state;
     static const char *const rules[] = {"dot -> pacing buffer", "each -> delay 30s"};
-    struct world *w = world_new(true, rules, ARRAY_COUNT(rules));
-    hello(w, true);
+    struct world *w = greeted(true, rules, ARRAY_COUNT(rules));
     receive(w, "MAIL FROM:<a@b.c>\r\nRCPT TO:<r1@x>\r\nRCPT TO:<r2@x>\r\nDATA\r\n");
     expect_codes("250 250 250 354");
     receive(w, CONTENT("1"));
@@ -767,8 +753,7 @@ static void a_list_shows_life(void **state)
     (void)state;
     static const char *const rules[] = {"dot -> delay 50s; life 25s; drop-after 2",
                                         "each -> delay 30s"};
-    struct world *w = world_new(false, rules, ARRAY_COUNT(rules));
-    hello(w, false);
+    struct world *w = greeted(false, rules, ARRAY_COUNT(rules));
     to_the_dot(w, "XRCPT250");
     expect_lines("opener", "250-");
     static const struct {
@@ -797,8 +782,7 @@ static void recipients_after_the_content(void **state)
     (void)state;
     static const char *const rules[] = {"rcpt rcpt=r1* -> reply 550 5.1.1 Nobody",
                                         "each rcpt=r2* -> reply 452 4.2.2 Full; delay 30s"};
-    struct world *w = world_new(false, rules, ARRAY_COUNT(rules));
-    hello(w, false);
+    struct world *w = greeted(false, rules, ARRAY_COUNT(rules));
     to_the_dot(w, "ADAT");
     expect_codes("355");
     receive(w, "DRCP TO:<r1@x>\r\nDRCP TO:<r2@x>\r\nDRCP TO:<r3@x>\r\n");
@@ -862,8 +846,7 @@ static void some_are_decided_later(void **state)
         size_t count = 0;
         while (count < ARRAY_COUNT(rows[i].rules) && rows[i].rules[count] != NULL)
             count++;
-        struct world *w = world_new(false, rows[i].rules, count);
-        hello(w, false);
+        struct world *w = greeted(false, rows[i].rules, count);
         receive(w, "MAIL FROM:<a@b.c> DEFERRALS\r\n");
         fake.out_len = 0;
         receive(w, "RCPT TO:<r1@x>\r\nRCPT TO:<r2@x>\r\nRCPT TO:<r3@x>\r\n");
@@ -1022,8 +1005,7 @@ static void the_opening_line_counts(void **state)
         {"dot -> drop-after 0; gone stop", "250-", ""},
     };
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
-        struct world *w = world_new(false, &rows[i].rule, 1);
-        hello(w, false);
+        struct world *w = greeted(false, &rows[i].rule, 1);
         to_the_dot(w, "XRCPT250B");
         expect_lines(rows[i].rule, rows[i].lines);
         end_of_input(w, 0);
@@ -1039,8 +1021,7 @@ static void a_refusal_is_told_or_owed(void **state)
     (void)state;
     static const char *const told[] = {"each index=2 -> reply 550"};
     static const char *const cut[] = {"each index=2 -> reply 550", "dot -> drop-after 1"};
-    struct world *w = world_new(false, told, ARRAY_COUNT(told));
-    hello(w, false);
+    struct world *w = greeted(false, told, ARRAY_COUNT(told));
     to_the_dot(w, "XRCPT250B");
     expect_lines("told", "250- 250-250 250-550 250-250 250");
     receive(w, "NOOP\r\n");
@@ -1048,14 +1029,12 @@ static void a_refusal_is_told_or_owed(void **state)
     end_of_input(w, 0);
     assert_int_equal(w->worker.counters[SINK_NOTICES], 0);
     world_free(w);
-    w = world_new(false, told, ARRAY_COUNT(told));
-    hello(w, false);
+    w = greeted(false, told, ARRAY_COUNT(told));
     to_the_dot(w, "XRCPT250B");
     end_of_input(w, 0);
     expect_ledger(w, "1:r1@x:250:- 1:r2@x:550:- 1:r3@x:250:-");
     world_free(w);
-    w = world_new(false, cut, ARRAY_COUNT(cut));
-    hello(w, false);
+    w = greeted(false, cut, ARRAY_COUNT(cut));
     to_the_dot(w, "XRCPT250B");
     expect_lines("cut", "250- 250-250");
     end_of_input(w, 0);
@@ -1086,8 +1065,7 @@ static void cut_after_k_in_each(void **state)
             char rule[64];
             snprintf(rule, sizeof(rule), "dot -> drop-after %u; gone stop", k);
             const char *const rules[] = {rule, "rcpt -> decide later"};
-            struct world *w = world_new(false, rules, ARRAY_COUNT(rules));
-            hello(w, false);
+            struct world *w = greeted(false, rules, ARRAY_COUNT(rules));
             to_the_dot(w, rows[i].parameter);
             expect_lines(rows[i].parameter, rows[i].lines[k]);
             bool is_over = strcmp(rows[i].parameter, "EXDATA") != 0 || k < 4;
