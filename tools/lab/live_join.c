@@ -438,7 +438,7 @@ static int take_report(struct join *j, const char *path, FILE *err)
 {
     char text[200];
     struct load_report *r;
-    clock_ns scale = j->job->time_scale_ns, late = 0;
+    clock_ns scale = j->job->time_scale_ns, late;
     int result = report_json_read(path, &r, text, sizeof(text));
     if (result < 0) {
         fprintf(err, "postern-lab: %s: %s\n", path, text);
@@ -447,6 +447,7 @@ static int take_report(struct join *j, const char *path, FILE *err)
     const struct load_stats *s = r->stats;
     add_scaled(&j->m->dot_to_first, &s->actual[LOAD_PHASE_FIRST_REPLY], scale);
     add_scaled(&j->m->dot_to_last, &s->actual[LOAD_PHASE_LAST_REPLY], scale);
+    late = live_model_time(s->start_lag.max, scale);
     for (uint32_t k = 0; k < LOAD_REPLY_K_MAX && k < j->rcpt_count; k++)
         late = u64_max(late, late_by(&s->reply_k[k], live_reply_due(j->job->point, k), scale));
     late = u64_max(late, late_by(&s->actual[LOAD_PHASE_LAST_REPLY],

@@ -396,6 +396,7 @@ void live_put_sender(struct args *a, const struct lab_point *p, const struct liv
     if (s->rate_per_s > 0) {
         args_put(a, "--rate=%.9f/s", s->rate_per_s * (double)NS_PER_S / (double)time_scale_ns);
         args_put(a, "--shape=poisson");
+        args_put(a, "--lag-limit=1h"); /* how late it was is told with the result */
     }
     /* A server that has a script breaks connections itself; of any other the client leaves. */
     bool has_script = p->server.program == LAB_PROGRAM_SINK;

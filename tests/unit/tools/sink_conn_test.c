@@ -351,6 +351,26 @@ static void one_recipient_after_another(void **state)
     world_free(w);
 }
 
+/* The timer wakes it up a little late each time; the next reply is due when it was due. */
+static void lateness_does_not_add_up(void **state)
+{
+    (void)state;
+    static const char *const rules[] = {"dot -> delay 60s", "each -> delay 30s"};
+    struct world *w = greeted(true, rules, ARRAY_COUNT(rules));
+    receive(w, "MAIL FROM:<a@b.c>\r\nRCPT TO:<r1@x>\r\nRCPT TO:<r2@x>\r\nDATA\r\n");
+    expect_codes("250 250 250 354");
+    receive(w, CONTENT("1"));
+    pass(w, 60 * NS_PER_S + 20 * NS_PER_MS);
+    pass(w, 30 * NS_PER_S); /* 20 ms late again */
+    expect_codes("250");
+    pass(w, 30 * NS_PER_S - 21 * NS_PER_MS);
+    expect_codes("");
+    pass(w, NS_PER_MS);
+    expect_codes("250");
+    end_of_input(w, -ECONNRESET);
+    world_free(w);
+}
+
 /* T0 = 60 s, Tr = 30 s, ten recipients, and a client with 300 s of patience in all (duplicates.md
  * section 4): what it has seen by then, and how many copies its retry will make. */
 static void the_example_of_the_specification(void **state)
@@ -1190,6 +1210,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_is_taken),
         cmocka_unit_test(one_recipient_after_another),
+        cmocka_unit_test(lateness_does_not_add_up),
         cmocka_unit_test(the_example_of_the_specification),
         cmocka_unit_test(prdr_shows_a_sign_of_life),
         cmocka_unit_test(cut_after_k_of_n),
