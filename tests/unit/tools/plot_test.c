@@ -220,7 +220,7 @@ static struct plot plot_of(const double *x, const double *y, uint32_t count)
         .description = "and \"more\"",
         .x = {.scale = PLOT_TIME, .max = 10, .label = "time"},
         .y = {.scale = PLOT_LOG, .min = 1, .max = 1000, .label = "latency", .show = plot_show_ns},
-        .lines = {{"p50", "c1", x, y, count}},
+        .lines = {{.name = "p50", .class = "c1", .x = x, .y = y, .count = count}},
         .line_count = 1,
     };
 }
