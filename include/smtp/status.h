@@ -50,6 +50,7 @@ enum status {
     STATUS_UNKNOWN_COMMAND,  /* 500 5.5.2 */
     STATUS_WRONG_HELLO,      /* 500 5.5.1, EHLO on LMTP, LHLO on SMTP (LMTP-1) */
     STATUS_BAD_SYNTAX,       /* 501 5.5.4 */
+    STATUS_TWO_DIALECTS,     /* 501 5.5.4, on one MAIL (OTH section 6) */
     STATUS_BAD_PATH_SENDER,  /* 501 5.1.7 */
     STATUS_BAD_PATH_RCPT,    /* 501 5.1.3 */
     STATUS_NOT_IMPLEMENTED,  /* 502 5.5.1 */

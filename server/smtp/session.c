@@ -280,7 +280,7 @@ static enum status parse_mail(const struct session *s, struct slice args, struct
     if (result != PARAM_OK)
         return result == PARAM_UNKNOWN ? STATUS_UNKNOWN_PARAMETER : STATUS_BAD_SYNTAX;
     if (!dialect_for_mail(s->config->protocol, ev->mail.dialects, ret_dialect))
-        return STATUS_BAD_SYNTAX; /* OTH section 6 */
+        return STATUS_TWO_DIALECTS; /* OTH section 6 */
     if (ev->path.is_utf8 && !ev->mail.smtputf8)
         return STATUS_NEEDS_UTF8;
     if (s->config->size_max > 0 && ev->mail.has_size && ev->mail.size > s->config->size_max)

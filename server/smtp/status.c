@@ -59,6 +59,8 @@ static const struct status_row rows[STATUS_COUNT] = {
     [STATUS_UNKNOWN_COMMAND] = ROW(500, 5, 5, 2, "unknown_command", "command not recognized"),
     [STATUS_WRONG_HELLO] = ROW(500, 5, 5, 1, "wrong_hello", "another protocol is spoken here"),
     [STATUS_BAD_SYNTAX] = ROW(501, 5, 5, 4, "bad_syntax", "syntax error"),
+    [STATUS_TWO_DIALECTS] = ROW(501, 5, 5, 4, "two_dialects",
+                                "only one way to answer recipients at a time"),
     [STATUS_BAD_PATH_SENDER] = ROW(501, 5, 1, 7, "bad_path_sender", "bad sender address syntax"),
     [STATUS_BAD_PATH_RCPT] = ROW(501, 5, 1, 3, "bad_path_rcpt", "bad recipient address syntax"),
     [STATUS_NOT_IMPLEMENTED] = ROW(502, 5, 5, 1, "not_implemented", "command not implemented"),
