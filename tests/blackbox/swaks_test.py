@@ -111,8 +111,10 @@ def test_readme(case):
     check_equal(steady(text), steady(shown.group(2)), "README.md is not what happens")
     shown_rcpt = re.findall(r"^rcpt: .*$", shown.group(3), re.MULTILINE)
     (stored,) = server.stored().values()
-    check_equal(re.findall(r"^rcpt: .*$", server.spool_show(stored.queue_id), re.MULTILINE),
-                shown_rcpt)
+    told = server.spool_show(stored.queue_id)
+    check_equal(re.findall(r"^rcpt: .*$", told, re.MULTILINE), shown_rcpt)
+    shown_keys = re.findall(r"^(\w+): ", shown.group(3).split("\n\n")[0], re.MULTILINE)
+    check_equal(re.findall(r"^(\w+): ", told.split("\n\n")[0], re.MULTILINE), shown_keys)
 
 
 def test_prdr_all_accepted(case):
