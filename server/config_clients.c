@@ -55,8 +55,13 @@ static int make_client(struct config_load *l, const struct config_client *client
                                "192.0.2.0/24",
                                (int)size_min(text.len, 60), (const char *)text.ptr);
     }
-    for (uint32_t i = 0; i < client->helos.count; i++)
+    for (uint32_t i = 0; i < client->helos.count; i++) {
         helos[i] = client->helos.at[i].text;
+        if (helos[i].len == 0 || slice_find(helos[i], ' ') < helos[i].len)
+            return config_fail(l, client->helos.at[i].line,
+                               "helo: '%.*s' can be no name in EHLO, which is one word",
+                               (int)size_min(helos[i].len, 60), (const char *)helos[i].ptr);
+    }
     *made = (struct patience_client){
         .name = slice_str(client->name),
         .networks = networks,

@@ -547,6 +547,8 @@ static const struct error_row {
     {LISTENER DOMAIN "client a {\n reply_budget = 25s }", "3: client 'a' has neither networks nor "
                                                           "helo"},
     {LISTENER DOMAIN "client a {\n helo = x }", "3: client 'a' has no reply_budget"},
+    {LISTENER DOMAIN "client a {\n reply_budget = 25s\n helo = [x, \"\"] }",
+     "5: helo: '' can be no name in EHLO, which is one word"},
     {LISTENER DOMAIN "client a {\n reply_budget = 25s\n networks = [10.0.0.0/8,\n 10.0.0.0/33] }",
      "6: networks: '10.0.0.0/33' is not an address or a network"},
     {LISTENER DOMAIN "client a { reply_budget = 25s; helo = x }\n"
