@@ -1183,6 +1183,7 @@ void conn_on_timer(struct worker *w, struct conn *c)
             conn_release(w, c); /* he does not read */
         else
             end_now(w, c, ANSWER(STATUS_TIMEOUT));
+        c->idle_since = now; /* as long again to read that */
     }
     if (c->state == CONN_OPEN && c->life_at != 0 && now >= c->life_at)
         decide_on_life(w, c);
