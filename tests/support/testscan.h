@@ -2,8 +2,9 @@
 /*
  * testscan.h - which scan kernels a test runs.
  *
- * The environment variable POSTERN_SCAN names one kernel and forces it, so that the whole suite
- * can be run with the scalar one. It is for tests only; the server has --scan.
+ * The environment variable POSTERN_SCAN names one kernel and forces it, so that the suite "scan"
+ * can be run with the scalar one. A test that includes this belongs to that suite. It is for tests
+ * only; the server has --scan.
  */
 #ifndef SUPPORT_TESTSCAN_H
 #define SUPPORT_TESTSCAN_H
