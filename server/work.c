@@ -225,6 +225,14 @@ static void forget_refused(struct shard *sh, struct txn *t)
         spool_refuse(sh->spool, t->message.proof.queue_id, changes, count, ring_wall(sh->ring));
 }
 
+/* Nothing of the commit that is under way counts, nor will: so those in it can be refused. */
+static void rcpts_untake(struct txn *t)
+{
+    for (uint32_t i = 0; i < t->rcpt_count; i++)
+        if (t->rcpts[i].stage == TXN_STAGE_STORING)
+            t->rcpts[i].is_taken = false;
+}
+
 void work_on_outcome(struct shard *sh, struct txn *t)
 {
     ASSERT(t->state == TXN_WORKING && t->is_storing);
@@ -232,6 +240,8 @@ void work_on_outcome(struct shard *sh, struct txn *t)
     t->phases.committed = ring_now(sh->ring);
     struct session *s = session_of(t);
     if (t->message.outcome != SPOOL_STORED) {
+        if (!t->message.is_in_doubt)
+            rcpts_untake(t);
         rcpts_defer(t, true, txn_answer_for_outcome(t->message.outcome));
         if (t->message.is_in_doubt && t->conn != NULL) { /* no reply would be true */
             t->state = TXN_COMMITTING;
@@ -357,6 +367,8 @@ void work_expire(struct shard *sh, struct txn *t)
     ASSERT(t->state == TXN_WORKING);
     bool is_void = t->is_storing && t->message.outcome == SPOOL_PENDING;
     if (is_void) {
+        if (!spool_is_written(&t->message))
+            rcpts_untake(t); /* else what is stored of it is removed */
         spool_void(sh->spool, &t->message);
         t->is_storing = false;
         t->is_draining = true;
@@ -402,8 +414,10 @@ void work_vanish(struct shard *sh, struct txn *t)
     }
     t->conn->txn = NULL;
     t->conn = NULL;
-    if (is_back)
+    if (is_back) {
+        rcpts_untake(t);
         t->is_storing = false;
+    }
     for (uint32_t i = 0; i < t->rcpt_count; i++)
         if (t->rcpts[i].stage != TXN_STAGE_DONE &&
             (is_back || t->rcpts[i].stage != TXN_STAGE_STORING))

@@ -904,6 +904,96 @@ static void take_fails(struct simworld *w)
     CHECK_WORLD(w, doubtful_count < 8);
 }
 
+static uint64_t only_queue_id(const struct simworld *w, uint64_t other)
+{
+    uint64_t found = 0;
+    for (uint32_t i = 0; i < w->shard.options.limits.txn_count_max; i++) {
+        if (!pool_is_taken(&w->shard.txns, i))
+            continue;
+        const struct txn *t = pool_at(&w->shard.txns, i);
+        if (t->message.proof.queue_id != other)
+            found = t->message.proof.queue_id;
+    }
+    CHECK_WORLD(w, found != 0);
+    return found;
+}
+
+/* Writes much that nobody will ever want: messages that are not finished. */
+static void fill(struct simworld *w, int count)
+{
+    static uint8_t body[400000];
+    for (size_t i = 0; i < sizeof(body); i++)
+        body[i] = (uint8_t) "0123456789abcdef\r\n"[i % 18];
+    for (int i = 0; i < count; i++) {
+        struct simpeer *p =
+            dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example>\r\n", ANY "DATA\r\n\r\n");
+        simpeer_send(p, slice_of(body, sizeof(body)));
+        simworld_run(w, SECONDS(2));
+        simpeer_reset(p);
+    }
+}
+
+#define HEADER_BYTES 512
+
+/* Of the first segment that was used, where it is still there. */
+static void first_header(const struct simworld *w, uint8_t bytes[HEADER_BYTES])
+{
+    char path[96];
+    snprintf(path, sizeof(path), "%s/spool/00-00000001.seg", w->dir);
+    memset(bytes, 0, HEADER_BYTES);
+    FILE *f = fopen(path, "rb");
+    if (f == NULL)
+        return;
+    CHECK_WORLD(w, fread(bytes, HEADER_BYTES, 1, f) == 1);
+    fclose(f);
+}
+
+/* Who was not taken in the end does not keep his message's segment once the others are gone. */
+static void take_back_frees_segment(struct simworld *w)
+{
+    enum { TAKEN_BACK, FAILED, HOWS };
+    for (int how = 0; how < HOWS; how++) {
+        struct simworld_setup setup = setup_of(0, false);
+        simworld_begin(w, &setup);
+        struct simpeer *p = dial(w, SIMWORLD_LMTP, "MAIL FROM:<c@c.example>\r\n", ANY SLOW PLAIN);
+        simworld_run(w, SECONDS(20));
+        check_codes(w, p, "250");
+        uint64_t first = only_queue_id(w, 0);
+        uint8_t before[HEADER_BYTES];
+        uint8_t after[HEADER_BYTES];
+        first_header(w, before);
+        uint64_t second = 0;
+        if (how == TAKEN_BACK) {
+            sim_hang_disk(w->ring, ring_now(w->ring) + SECONDS(40), false);
+            (void)dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example>\r\n", ANY PLAIN "QUIT\r\n");
+            simworld_run(w, SECONDS(5));
+            second = only_queue_id(w, first);
+            simworld_run(w, SECONDS(10)); /* the take waits behind the second message */
+            simpeer_reset(p);
+            simworld_run(w, SECONDS(40));
+        } else {
+            sim_set_faults(w->ring, 0, 100);
+            const struct spool_counters *counters = spool_counters(w->shard.spool);
+            while (counters->write_errors + counters->sync_errors == 0)
+                simworld_turn(w);
+            sim_set_faults(w->ring, 0, 0);
+            simworld_run(w, SECONDS(1));
+            check_codes(w, p, "250 451");
+            say(p, "QUIT\r\n");
+        }
+        const uint64_t ids[] = {first, second};
+        for (int i = 0; i < 2 && ids[i] != 0; i++)
+            CHECK_WORLD(w, spool_result(w->shard.spool, ids[i], SPOOL_RESULT_DELETE, 0, 1) ==
+                               SPOOL_PENDING);
+        fill(w, 30);
+        first_header(w, after);
+        CHECK_WORLD(w, memcmp(before, after, sizeof(before)) != 0); /* it has another use */
+        end(w);
+        check_stored(w, 0);
+        simworld_remove(w);
+    }
+}
+
 /* DEF-18 is about replies that can leave: a client who does not read is not deferred for it. */
 static void deferrals_not_read(struct simworld *w)
 {
@@ -961,6 +1051,7 @@ static const struct {
     {"chunks_sent_ahead", chunks_sent_ahead},
     {"hung_commit_ends", hung_commit_ends},
     {"take_fails", take_fails},
+    {"take_back_frees_segment", take_back_frees_segment},
     {"deferrals_not_read", deferrals_not_read},
 };
 
