@@ -267,7 +267,8 @@ def test_sweep(case):
 def test_everything_shipped_is_understood(case):
     paths = sorted(glob.glob(os.path.join(FOLDER, "*.conf")))
     check_equal([os.path.basename(p)[:-5] for p in paths],
-                ["classic", "cuts", "fleet", "internet", "pacing", "rescan", "slow-disk", "sweep"])
+                ["classic-live", "classic", "cuts", "fleet", "internet", "pacing", "rescan",
+                 "slow-disk", "sweep"])
     for path in paths:
         lab("run", path, "--check")
     lab("run", *paths, "--check")
@@ -284,6 +285,32 @@ def test_theory_and_simulation_agree_everywhere(case):
     rows = table(write(case, "corners.conf", CORNERS))
     check(len(rows) > 20000, len(rows))
     check(all(r["rule"] for r in rows))
+
+
+def test_what_was_not_seen_is_not_zero(case):
+    """Of nothing seen among m messages there may be 3 / m all the same: 10^6 * 3 / 2000."""
+    text = lab("run", write(case, "rare.conf", """
+        experiment "rare" { projected = 1000000; messages = 1000; seeds = 2; recipients = 1 }"""))
+    check("0 copies too many (< 1 500), 0 lost (< 1 500)" in text, text)
+
+
+def test_deviations_are_told(case):
+    """Within what chance explains too: the mean, and how far it is from the theory."""
+    text = lab("run", write(case, "chance.conf", """
+        experiment "chance" {
+          recipients = 1; messages = 1000; server { dialect = smtp; before = 100s }
+          client { limit = never }
+          faults { cut = hazard; hazard = 0.001/s } }"""))
+    row = re.search(r"^ *0\.095  +(\S+) \(([+-]\S+)\)", text, re.MULTILINE)
+    check(row, text)
+    check(abs(float(row[1]) - 0.0952 - float(row[2])) < 0.001, row[0])
+
+
+def test_the_number_of_messages_that_was_run_is_told(case):
+    for given in ("", "messages = 7"):
+        path = write(case, "number.conf", f'experiment "number" {{\n{given}\n}}\n')
+        text = lab("run", path, "--messages", "12")
+        check("messages = 12" in text and "messages = 7" not in text, text)
 
 
 def ledgers(case, name, path, *arguments):
@@ -507,12 +534,14 @@ def test_wrong_usage(case):
             (["run"], "FILE is needed"),
             (["run", "--mode"], "needs a value"),
             (["run", bad], r"bad.conf:2: modes: 'dream' is not one of sim"),
+            (["run", bad, "--check"], r"bad.conf:2: modes: 'dream' is not one of sim"),
             (["run", shipped("classic"), "--mode", "dream"], "--mode dream is not one of sim"),
             (["run", shipped("classic"), "--only", "x"], "names no experiment"),
             (["run", shipped("classic"), "--where", "x"], "needs NAME=VALUE"),
             (["run", shipped("classic"), "--where", "x=1"], "names no list"),
             (["run", shipped("classic"), "--where", "client.timer=x"], "no such value"),
             (["run", shipped("classic"), "--seed", "-1"], "is no number"),
+            (["run", shipped("classic"), "--ladder", "1"], "--ladder 1: the last message is 0"),
             (["run", shipped("classic"), shipped("classic")], "stands in two files"),
             (["run", os.path.join(case.dir, "none.conf")], "none.conf: "),
             (["show"], "FILE is needed"),

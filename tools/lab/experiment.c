@@ -564,6 +564,20 @@ static int top_parse(struct parse *p, const struct conftree_node *n)
 
 /* --- points -------------------------------------------------------------------------------- */
 
+/* There is room for one more: every setting has its own, and the experiment's node has one too. */
+void lab_experiment_messages(struct lab_experiment *e, const char *text)
+{
+    static const char name[] = "messages";
+    for (uint32_t a = 0; a < e->axis_count; a++)
+        if (strcmp(e->axes[a].name, name) == 0)
+            return;
+    uint32_t i = 0;
+    while (i < e->fixed_count && strcmp(e->fixed[i].name, name) != 0)
+        i++;
+    e->fixed_count += i == e->fixed_count;
+    e->fixed[i] = (struct lab_fixed){.name = name, .text = text};
+}
+
 void lab_point_values(const struct lab_experiment *e, uint32_t idx, uint32_t ret_at[LAB_AXES_MAX])
 {
     ASSERT(idx < e->point_count);
@@ -706,8 +720,37 @@ static const char *point_fault(const struct lab_point *p)
     return NULL;
 }
 
+/* Of what a kind of cut needs: without that kind at any point it would be said in vain. */
+static const struct {
+    size_t offset; /* in struct lab_faults */
+    enum lab_cut cut;
+    const char *text;
+} cut_settings[] = {
+    {offsetof(struct lab_faults, cut_replies), LAB_CUT_AFTER_REPLIES, "after-replies"},
+    {offsetof(struct lab_faults, hazard_per_s), LAB_CUT_HAZARD, "hazard"},
+    {offsetof(struct lab_faults, black_hole_share), LAB_CUT_BLACK_HOLE, "black-hole"},
+    {offsetof(struct lab_faults, bytes_per_s), LAB_CUT_SLOW, "slow"},
+};
+
+/* @cuts_seen: a bit for each kind of cut that a point has. */
+static int cut_settings_check(struct parse *p, unsigned cuts_seen)
+{
+    const struct lab_experiment *e = p->at;
+    for (uint32_t i = 0; i < e->given_count; i++) {
+        const struct lab_given *g = &e->given[i];
+        for (size_t k = 0; k < ARRAY_COUNT(cut_settings); k++)
+            if (g->setting->section == LAB_SECTION_FAULTS &&
+                g->setting->offset == cut_settings[k].offset &&
+                (cuts_seen & 1u << cut_settings[k].cut) == 0)
+                return fail(p, g->line, "'%s' does nothing without cut = %s", g->setting->name,
+                            cut_settings[k].text);
+    }
+    return 0;
+}
+
 static int points_check(struct parse *p)
 {
+    unsigned cuts_seen = 0;
     struct lab_experiment *e = p->at;
     uint64_t count = 1;
     for (uint32_t a = 0; a < e->axis_count; a++) {
@@ -725,11 +768,12 @@ static int points_check(struct parse *p)
             return result;
         }
         const char *fault = point_fault(&point);
+        cuts_seen |= 1u << point.faults.cut;
         lab_point_deinit(&point);
         if (fault != NULL)
             return fail(p, e->line, "experiment \"%s\": %s (point %u)", e->name, fault, i);
     }
-    return 0;
+    return cut_settings_check(p, cuts_seen);
 }
 
 /* The lists of parsing, oldest first, in the order of their phases. */

@@ -100,6 +100,13 @@ void lab_file_free(struct lab_file *f);
  */
 void lab_experiment_only(struct lab_experiment *e, uint32_t axis, const bool *wanted);
 
+/*
+ * lab_experiment_messages() - what is told of the experiment's number of messages, where another
+ * one than the file's is run; a list of them stays
+ * @text: must live as long as the experiment
+ */
+void lab_experiment_messages(struct lab_experiment *e, const char *text);
+
 /* lab_point_values() - which value of each axis point @idx has. */
 void lab_point_values(const struct lab_experiment *e, uint32_t idx, uint32_t ret_at[LAB_AXES_MAX]);
 /* lab_point_make() - 0, -ENOMEM, or the errno of a distribution's file; else lab_point_deinit(). */

@@ -55,6 +55,7 @@ struct call {
     bool has_ladder;
     uint64_t ladder_seq;
     uint64_t seed, messages, jobs;
+    const char *messages_text; /* NULL: what the file says */
     bool tolerates, checks;
 };
 
@@ -104,6 +105,7 @@ static int option_parse(struct call *c, const char *name, const char *value)
     } else if (strcmp(name, "--seed") == 0) {
         return number_parse(c, name, value, 1, INT64_MAX - LAB_SEEDS_MAX, &c->seed);
     } else if (strcmp(name, "--messages") == 0) {
+        c->messages_text = value;
         return number_parse(c, name, value, 1, 1000000000, &c->messages);
     } else if (strcmp(name, "--jobs") == 0) {
         return number_parse(c, name, value, 1, JOBS_MAX, &c->jobs);
@@ -192,20 +194,33 @@ static int modes_from_option(const struct call *c, struct lab_runner *r,
     return *ret_bits != 0 ? 0 : wrong(c, "--mode", "needs a mode");
 }
 
-static int modes_of(const struct call *c, struct lab_runner *r, const struct lab_file *f,
-                    const struct lab_experiment *e, uint32_t *ret_bits)
+/* The file's words are modes. */
+static int modes_check(const struct call *c, const struct lab_file *f)
+{
+    for (uint32_t k = 0; k < f->count; k++) {
+        const struct lab_experiment *e = &f->experiments[k];
+        for (uint32_t i = 0; i < e->mode_count; i++) {
+            if (lab_mode_find(e->modes[i]) != NULL)
+                continue;
+            fprintf(c->err, "%s:%u: modes: '%s' is not one of ", f->path, e->modes_line,
+                    e->modes[i]);
+            lab_modes_print(c->err);
+            fputc('\n', c->err);
+            return LAB_USAGE;
+        }
+    }
+    return 0;
+}
+
+static int modes_of(const struct call *c, struct lab_runner *r, const struct lab_experiment *e,
+                    uint32_t *ret_bits)
 {
     *ret_bits = 0;
     if (c->mode_list != NULL)
         return modes_from_option(c, r, e, ret_bits);
-    for (uint32_t i = 0; i < e->mode_count; i++) {
-        if (mode_bit(r, e->modes[i], e->time_scale_ns, ret_bits) == 0)
-            continue;
-        fprintf(c->err, "%s:%u: modes: '%s' is not one of ", f->path, e->modes_line, e->modes[i]);
-        lab_modes_print(c->err);
-        fputc('\n', c->err);
-        return LAB_USAGE;
-    }
+    for (uint32_t i = 0; i < e->mode_count; i++)
+        if (mode_bit(r, e->modes[i], e->time_scale_ns, ret_bits) < 0)
+            return LAB_USAGE; /* modes_check() has seen it */
     if (e->mode_count == 0 && mode_bit(r, lab_modes[0].name, e->time_scale_ns, ret_bits) < 0)
         return LAB_USAGE;
     return 0;
@@ -222,8 +237,14 @@ static int files_read(const struct call *c, struct lab_file *files, uint32_t *re
             fprintf(c->err, "%s\n", error.text);
             return LAB_USAGE;
         }
-        for (uint32_t k = 0; k < files[i].count; k++)
+        int status = modes_check(c, &files[i]);
+        if (status != 0)
+            return status;
+        for (uint32_t k = 0; k < files[i].count; k++) {
             found += is_wanted(c, files[i].experiments[k].name);
+            if (c->messages_text != NULL)
+                lab_experiment_messages(&files[i].experiments[k], c->messages_text);
+        }
     }
     if (found == 0)
         return wrong(c, "--only", "names no experiment of these files");
@@ -325,6 +346,29 @@ static int texts_join(const struct call *c, const struct lab_file *files, struct
     return 0;
 }
 
+/* A message that no experiment has is a slip. */
+static int ladder_check(const struct call *c, const struct lab_file *files)
+{
+    uint64_t most = 0;
+    for (uint32_t i = 0; i < c->file_count; i++) {
+        for (uint32_t k = 0; k < files[i].count; k++) {
+            const struct lab_experiment *e = &files[i].experiments[k];
+            for (uint32_t point = 0; point < e->point_count; point++) {
+                struct lab_point p;
+                if (!is_wanted(c, e->name) || lab_point_make(e, point, &p) < 0)
+                    continue;
+                most = u64_max(most, c->messages > 0 ? c->messages : p.message_count);
+                lab_point_deinit(&p);
+            }
+        }
+    }
+    if (most == 0 || c->ladder_seq < most)
+        return 0;
+    fprintf(c->err, "postern-lab: run: --ladder %llu: the last message is %llu\n",
+            (unsigned long long)c->ladder_seq, (unsigned long long)most - 1);
+    return LAB_USAGE;
+}
+
 /* First all modes are looked up, so that a word that is none ends it before anything has run. */
 static int experiments_run(const struct call *c, const struct lab_file *files, struct lab_runner *r)
 {
@@ -335,7 +379,7 @@ static int experiments_run(const struct call *c, const struct lab_file *files, s
                 uint32_t bits;
                 if (!is_wanted(c, e->name))
                     continue;
-                int status = modes_of(c, r, &files[i], e, &bits);
+                int status = modes_of(c, r, e, &bits);
                 if (status != 0)
                     return status;
                 if (is_run == 0)
@@ -395,6 +439,8 @@ static int files_run(const struct call *c)
         status = names_check(c, files);
     if (status == 0)
         status = where_apply_all(c, files);
+    if (status == 0 && c->has_ladder)
+        status = ladder_check(c, files);
     if (status == 0 && c->checks)
         check_print(c, files);
     else if (status == 0)

@@ -3,6 +3,7 @@
 #include "lab/result_tell.h"
 #include "lab/result_table.h"
 #include "load/show.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -118,6 +119,13 @@ void lab_tell_precision(const struct lab_result *r, const struct lab_result_expe
     }
 }
 
+/* Of an event that was not seen among so many messages the share is below 3 / messages (95 %). */
+static void tell_none_seen(uint64_t messages, double times, FILE *out)
+{
+    double bound = ceil(3 * times / (double)messages);
+    fprintf(out, " (< %s)", show_count((uint64_t)bound).text);
+}
+
 /* Means times messages; the interval too, so a few seeds of a rare event tell that they do. */
 void lab_tell_projection(const struct lab_result *r, const struct lab_result_experiment *e,
                          FILE *out)
@@ -126,13 +134,17 @@ void lab_tell_projection(const struct lab_result *r, const struct lab_result_exp
         const char *name;
         size_t offset;
     } figures[] = {
-        {"tries", offsetof(struct lab_summary, tries)},
+        {"tries", offsetof(struct lab_summary, tries)}, /* never 0 */
         {"copies too many", offsetof(struct lab_summary, copies_total)},
         {"lost", offsetof(struct lab_summary, lost)},
     };
     if (e->projected == 0)
         return;
-    fprintf(out, "Projected to %s messages:\n", show_count(e->projected).text);
+    fprintf(
+        out,
+        "Projected to %s messages; \"<\": in none that was run, so in fewer of these, with 95 %% "
+        "confidence:\n",
+        show_count(e->projected).text);
     for (uint32_t i = 0; i < e->point_count; i++) {
         for (uint32_t m = 0; m < r->mode_count; m++) {
             struct lab_summary s;
@@ -146,7 +158,9 @@ void lab_tell_projection(const struct lab_result *r, const struct lab_result_exp
                 double times = (double)e->projected;
                 fprintf(out, "%s %s %s", f > 0 ? "," : "",
                         show_count((uint64_t)(v->mean * times + 0.5)).text, figures[f].name);
-                if (v->has_interval && v->high > v->low)
+                if (v->mean <= 0)
+                    tell_none_seen(s.messages, times, out);
+                else if (v->has_interval && v->high > v->low)
                     fprintf(out, " (+- %s)",
                             show_count((uint64_t)((v->high - v->low) / 2 * times + 0.5)).text);
             }

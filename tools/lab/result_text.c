@@ -10,6 +10,7 @@
 #include "lab/result_table.h"
 #include "lab/result_tell.h"
 #include "load/show.h"
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,9 +19,26 @@
 /* --- the table ---------------------------------------------------------------------------------
  */
 
+#define SHOWN_CELL_BYTES_MAX (2 * LAB_CELL_BYTES_MAX + 16)
+
+/* "0.360 +-0.027 (+0.006) !": the value, how far it is from the theory's, whether that is too far.
+ */
+static void cell_shown(const struct lab_cell *c, char ret_text[SHOWN_CELL_BYTES_MAX])
+{
+    char off[LAB_CELL_BYTES_MAX] = "";
+    if (c->has_deviation && fabs(c->deviation) > 5e-7)
+        lab_put_value(off, c->deviation);
+    bool has_off = off[0] != '\0';
+    snprintf(ret_text, SHOWN_CELL_BYTES_MAX, "%s%s%s%s%s%s", c->text, has_off ? " (" : "",
+             has_off && c->deviation > 0 ? "+" : "", off, has_off ? ")" : "",
+             c->is_off ? " !" : "");
+}
+
 static size_t cell_width(const struct lab_cell *c)
 {
-    return strlen(c->text) + (c->is_off ? strlen(" !") : 0);
+    char text[SHOWN_CELL_BYTES_MAX];
+    cell_shown(c, text);
+    return strlen(text);
 }
 
 /* Octets are columns: axis values are words of the file, mostly ASCII. */
@@ -87,8 +105,8 @@ static void print_table(const struct lab_result *r, const struct lab_result_expe
     for (uint32_t c = 0; c < t.column_count; c++)
         print_cell(&t, widths, c, t.heads[c], out);
     for (size_t i = 0; i < (size_t)t.row_count * t.column_count; i++) {
-        char text[LAB_CELL_BYTES_MAX + 4];
-        snprintf(text, sizeof(text), "%s%s", t.cells[i].text, t.cells[i].is_off ? " !" : "");
+        char text[SHOWN_CELL_BYTES_MAX];
+        cell_shown(&t.cells[i], text);
         print_cell(&t, widths, (uint32_t)(i % t.column_count), text, out);
     }
     lab_table_free(&t);
@@ -203,7 +221,7 @@ void lab_result_text(const struct lab_result *r, FILE *out)
 {
     fputs("Copies a message. First try: what its failure costs (committed, not credited). All "
           "tries: what\nthere is too much in the end. +- is the 95 % confidence interval over the "
-          "seeds.\n",
+          "seeds, in brackets\nthe deviation from the theory.\n",
           out);
     for (uint32_t m = 0; m < r->mode_count; m++)
         if (r->modes[m].note[0] != '\0')

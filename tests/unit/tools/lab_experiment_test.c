@@ -183,74 +183,79 @@ static void test_mix(void **state)
     lab_file_free(&f);
 }
 
+static const struct {
+    const char *text, *reason;
+} refusals[] = {
+    {"", "t.conf: there is no experiment in it"},
+    {"x = 1\n", "t.conf:1: 'x' stands outside of an experiment: a file is made of "
+                "experiment \"NAME\" { ... }"},
+    {"experiment \"a\" {", "t.conf:1: "},
+    {"experiment \"a b\" { }", "t.conf:1: experiment \"a b\": a name is 1 to 31 letters"},
+    {"experiment \"a\" { }\nexperiment \"a\" { }\n",
+     "t.conf:2: experiment \"a\" stands here twice"},
+    {"experiment \"a\" {\n recipient = 1\n}",
+     "t.conf:2: unknown setting 'recipient'; did you mean 'recipients'?"},
+    {"experiment \"a\" {\n server { limit = 1s }\n}",
+     "t.conf:2: unknown setting 'limit' in section server; it belongs in section client"},
+    {"experiment \"a\" {\n servr { }\n}", "t.conf:2: unknown section 'servr'"},
+    {"experiment \"a\" {\n server \"x\" { }\n}", "t.conf:2: section 'server' has no name"},
+    {"experiment \"a\" {\n recipients = 0\n}", "t.conf:2: recipients: '0' is outside of 1"},
+    {"experiment \"a\" {\n recipients = [1,\n 2, x]\n}",
+     "t.conf:3: recipients: 'x' is not a number"},
+    {"experiment \"a\" {\n recipients = []\n}", "t.conf:2: 'recipients': the list is empty"},
+    {"experiment \"a\" {\n recipients = [1, [2]]\n}",
+     "t.conf:2: 'recipients': a value is one word"},
+    {"experiment \"a\" {\n recipients = [1, 2, 1]\n}",
+     "t.conf:2: 'recipients': '1' stands twice in the list"},
+    {"experiment \"a\" {\n recipients = 1\n recipients = 2\n}",
+     "t.conf:3: 'recipients' given again (first in line 2)"},
+    {"experiment \"a\" {\n messages = 10k\n}", "t.conf:2: messages: '10k' is not a plain"},
+    {"experiment \"a\" {\n messages = 10kb\n}", "t.conf:2: messages: '10kb' is not a plain"},
+    {"experiment \"a\" {\n server { before = 60 }\n}",
+     "t.conf:2: before: '60' needs one of the units"},
+    {"experiment \"a\" {\n server { before = exp: }\n}", "t.conf:2: before: "},
+    {"experiment \"a\" {\n server { dialect = ltmp }\n}",
+     "t.conf:2: dialect: 'ltmp' is not known; did you mean 'lmtp'?"},
+    {"experiment \"a\" {\n server { dialect = morse }\n}",
+     "t.conf:2: dialect: 'morse' is not one of smtp, lmtp, prdr"},
+    {"experiment \"a\" {\n server { refused = 101% }\n}", "t.conf:2: refused: '101%' is"},
+    {"experiment \"a\" {\n server { refused = 0.6; deferred = 0.6 }\n}",
+     "t.conf:1: experiment \"a\": refused and deferred together are more than 1 (point 0)"},
+    {"experiment \"a\" {\n faults { cut = [none, hazard] }\n}",
+     "t.conf:1: experiment \"a\": cut = hazard needs a hazard (point 1)"},
+    {"experiment \"a\" {\n faults { one_way = 1s\n hazard = 1e-4/s }\n}",
+     "t.conf:3: 'hazard' does nothing without cut = hazard"},
+    {"experiment \"a\" {\n faults { cut = [none, hazard]; hazard = 1\n cut_replies = 1 }\n}",
+     "t.conf:3: 'cut_replies' does nothing without cut = after-replies"},
+    {"experiment \"a\" {\n faults { hazard = 1/week }\n}",
+     "t.conf:2: hazard: '1/week' has a unit that is not known here"},
+    {"experiment \"a\" {\n rate = fast\n}",
+     "t.conf:2: rate: 'fast' is not a number, nor is it off"},
+    {"experiment \"a\" {\n server { remembers_scan = maybe }\n}",
+     "t.conf:2: remembers_scan: 'maybe' is neither yes nor no"},
+    {"experiment \"a\" {\n seeds = 0\n}", "t.conf:2: 1 to 1000 seeds are allowed"},
+    {"experiment \"a\" {\n seeds = [1, 1]\n}", "t.conf:2: a seed is given twice"},
+    {"experiment \"a\" {\n time_scale = 2s\n}", "t.conf:2: time_scale: '2s' is outside"},
+    {"experiment \"a\" {\n mix { }\n}", "t.conf:2: the mix is empty"},
+    {"experiment \"a\" {\n mix { client \"x\" { share = 0.5 } }\n}",
+     "t.conf:1: experiment \"a\": the shares of the mix do not make 1 (point 0)"},
+    {"experiment \"a\" {\n client \"x\" { limit = [1s, 2s] }\n}",
+     "t.conf:2: 'limit': no list in one of several clients"},
+    {"experiment \"a\" {\n client { retry = 1h; retry_max = 1min }\n}",
+     "t.conf:1: experiment \"a\": retry_max is less than retry (point 0)"},
+};
+
 static void test_refusals(void **state)
 {
     (void)state;
-    static const struct {
-        const char *text, *reason;
-    } rows[] = {
-        {"", "t.conf: there is no experiment in it"},
-        {"x = 1\n", "t.conf:1: 'x' stands outside of an experiment: a file is made of "
-                    "experiment \"NAME\" { ... }"},
-        {"experiment \"a\" {", "t.conf:1: "},
-        {"experiment \"a b\" { }", "t.conf:1: experiment \"a b\": a name is 1 to 31 letters"},
-        {"experiment \"a\" { }\nexperiment \"a\" { }\n",
-         "t.conf:2: experiment \"a\" stands here twice"},
-        {"experiment \"a\" {\n recipient = 1\n}",
-         "t.conf:2: unknown setting 'recipient'; did you mean 'recipients'?"},
-        {"experiment \"a\" {\n server { limit = 1s }\n}",
-         "t.conf:2: unknown setting 'limit' in section server; it belongs in section client"},
-        {"experiment \"a\" {\n servr { }\n}", "t.conf:2: unknown section 'servr'"},
-        {"experiment \"a\" {\n server \"x\" { }\n}", "t.conf:2: section 'server' has no name"},
-        {"experiment \"a\" {\n recipients = 0\n}", "t.conf:2: recipients: '0' is outside of 1"},
-        {"experiment \"a\" {\n recipients = [1,\n 2, x]\n}",
-         "t.conf:3: recipients: 'x' is not a number"},
-        {"experiment \"a\" {\n recipients = []\n}", "t.conf:2: 'recipients': the list is empty"},
-        {"experiment \"a\" {\n recipients = [1, [2]]\n}",
-         "t.conf:2: 'recipients': a value is one word"},
-        {"experiment \"a\" {\n recipients = [1, 2, 1]\n}",
-         "t.conf:2: 'recipients': '1' stands twice in the list"},
-        {"experiment \"a\" {\n recipients = 1\n recipients = 2\n}",
-         "t.conf:3: 'recipients' given again (first in line 2)"},
-        {"experiment \"a\" {\n messages = 10k\n}", "t.conf:2: messages: '10k' is not a plain"},
-        {"experiment \"a\" {\n messages = 10kb\n}", "t.conf:2: messages: '10kb' is not a plain"},
-        {"experiment \"a\" {\n server { before = 60 }\n}",
-         "t.conf:2: before: '60' needs one of the units"},
-        {"experiment \"a\" {\n server { before = exp: }\n}", "t.conf:2: before: "},
-        {"experiment \"a\" {\n server { dialect = ltmp }\n}",
-         "t.conf:2: dialect: 'ltmp' is not known; did you mean 'lmtp'?"},
-        {"experiment \"a\" {\n server { dialect = morse }\n}",
-         "t.conf:2: dialect: 'morse' is not one of smtp, lmtp, prdr"},
-        {"experiment \"a\" {\n server { refused = 101% }\n}", "t.conf:2: refused: '101%' is"},
-        {"experiment \"a\" {\n server { refused = 0.6; deferred = 0.6 }\n}",
-         "t.conf:1: experiment \"a\": refused and deferred together are more than 1 (point 0)"},
-        {"experiment \"a\" {\n faults { cut = [none, hazard] }\n}",
-         "t.conf:1: experiment \"a\": cut = hazard needs a hazard (point 1)"},
-        {"experiment \"a\" {\n faults { hazard = 1/week }\n}",
-         "t.conf:2: hazard: '1/week' has a unit that is not known here"},
-        {"experiment \"a\" {\n rate = fast\n}",
-         "t.conf:2: rate: 'fast' is not a number, nor is it off"},
-        {"experiment \"a\" {\n server { remembers_scan = maybe }\n}",
-         "t.conf:2: remembers_scan: 'maybe' is neither yes nor no"},
-        {"experiment \"a\" {\n seeds = 0\n}", "t.conf:2: 1 to 1000 seeds are allowed"},
-        {"experiment \"a\" {\n seeds = [1, 1]\n}", "t.conf:2: a seed is given twice"},
-        {"experiment \"a\" {\n time_scale = 2s\n}", "t.conf:2: time_scale: '2s' is outside"},
-        {"experiment \"a\" {\n mix { }\n}", "t.conf:2: the mix is empty"},
-        {"experiment \"a\" {\n mix { client \"x\" { share = 0.5 } }\n}",
-         "t.conf:1: experiment \"a\": the shares of the mix do not make 1 (point 0)"},
-        {"experiment \"a\" {\n client \"x\" { limit = [1s, 2s] }\n}",
-         "t.conf:2: 'limit': no list in one of several clients"},
-        {"experiment \"a\" {\n client { retry = 1h; retry_max = 1min }\n}",
-         "t.conf:1: experiment \"a\": retry_max is less than retry (point 0)"},
-    };
-    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(refusals); i++) {
         struct lab_file f;
         struct lab_file_error error = {.line = 0};
-        int result = lab_file_parse(slice_str(rows[i].text), "t.conf", &f, &error);
+        int result = lab_file_parse(slice_str(refusals[i].text), "t.conf", &f, &error);
         if (result != -EINVAL)
-            fail_msg("taken, and should not be: %s", rows[i].text);
-        if (strncmp(error.text, rows[i].reason, strlen(rows[i].reason)) != 0)
-            fail_msg("\"%s\" and not \"%s\"", error.text, rows[i].reason);
+            fail_msg("taken, and should not be: %s", refusals[i].text);
+        if (strncmp(error.text, refusals[i].reason, strlen(refusals[i].reason)) != 0)
+            fail_msg("\"%s\" and not \"%s\"", error.text, refusals[i].reason);
     }
 }
 
