@@ -107,7 +107,8 @@ def test_starttls(case):
 
 
 def test_resumption(case):
-    for share, low, high in (("1", 30, 39), ("0.5", 5, 35)):
+    # Not all of them: who begins before a ticket has come has none.
+    for share, low, high in (("1", 20, 39), ("0.5", 5, 35)):
         with TlsServer(case, False) as server:
             counters = load(case, f"smtps://127.0.0.1:{server.port}", "--count", "40", "--reuse",
                             "1", "--tls-resume", share)
