@@ -162,8 +162,8 @@ void ring_datasync(struct ring *r, int fd, struct ring_token token);
 /* ring_write_stream() - write to a pipe, terminal or append-only log, at its own position. */
 void ring_write_stream(struct ring *r, int fd, struct slice bytes, struct ring_token token);
 void ring_poll_arm(struct ring *r, int fd, uint32_t poll_mask, struct ring_token token);
-/* ring_watch() - one RING_POLL result when the peer of @file is gone (POLLERR, POLLHUP) or has ended
- * his side (POLLRDHUP), whatever of his input is unread. */
+/* ring_watch() - one RING_POLL result when the peer of @file is gone (POLLERR, POLLHUP) or has
+ * ended his side (POLLRDHUP), whatever of his input is unread. */
 void ring_watch(struct ring *r, int32_t file, struct ring_token token);
 
 /*

@@ -79,8 +79,8 @@ static void add_line(struct plot *p, const char *name, const char *class, const 
                      const double *y, uint32_t count)
 {
     ASSERT(p->line_count < PLOT_LINES_MAX);
-    p->lines[p->line_count++] = (struct plot_line){
-        .name = name, .class = class, .x = x, .y = y, .count = count};
+    p->lines[p->line_count++] =
+        (struct plot_line){.name = name, .class = class, .x = x, .y = y, .count = count};
 }
 
 static void begin(FILE *out, const char *title, const char *caption)
