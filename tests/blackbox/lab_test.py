@@ -152,7 +152,7 @@ experiment "real-client" {
 experiment "real-not" {
   time_scale = SCALE
   server { dialect = smtp; before = 60s; vanished = [run, stop] }
-  client "wrong" { like = postfix; limit = 250s }
+  client "wrong" { like = postfix; limit = 211s }
   client "none" { limit = 200s }
 }
 """.replace("SCALE", f"{10 * harness.SLOW}ms")
