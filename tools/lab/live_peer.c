@@ -6,7 +6,6 @@
 #include "lab/live_peer.h"
 #include "base/err.h"
 #include "lab/setting.h"
-#include <stdarg.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -16,15 +15,6 @@
 #define RCPT_COUNT_PEER_MAX 100 /* in one transaction, whatever the program */
 #define MESSAGES_PEER_MAX 100
 #define WHOLE_SECOND_NS (5 * NS_PER_MS) /* so near is a limit that is set in seconds */
-
-PRINTF_LIKE(2, 3) static bool cannot(char ret_reason[LIVE_REASON_BYTES_MAX], const char *fmt, ...)
-{
-    va_list args;
-    va_start(args, fmt);
-    vsnprintf(ret_reason, LIVE_REASON_BYTES_MAX, fmt, args);
-    va_end(args);
-    return false;
-}
 
 const char *live_peer_client_name(enum lab_like like)
 {
@@ -49,12 +39,13 @@ static bool can_time(const struct lab_client *c, clock_ns time_scale_ns, char *r
     clock_ns limit = live_time(c->limit_ns, time_scale_ns);
     clock_ns rest = limit % NS_PER_S;
     if (c->limit_ns == CLOCK_NEVER)
-        return cannot(ret_reason, "the programs always have a limit");
+        return live_cannot(ret_reason, "the programs always have a limit");
     if (c->like == LAB_LIKE_OPENSMTPD && limit != OPENSMTPD_LIMIT_NS)
-        return cannot(ret_reason, "OpenSMTPD waits for 300 s of real time, which cannot be set");
+        return live_cannot(ret_reason,
+                           "OpenSMTPD waits for 300 s of real time, which cannot be set");
     if (limit < NS_PER_S || (rest > WHOLE_SECOND_NS && rest < NS_PER_S - WHOLE_SECOND_NS))
-        return cannot(ret_reason, "the limit is not a whole number of real seconds, which the "
-                                  "programs know");
+        return live_cannot(ret_reason, "the limit is not a whole number of real seconds, which the "
+                                       "programs know");
     return true;
 }
 
@@ -64,31 +55,32 @@ bool live_peer_can_send(const struct lab_point *p, clock_ns time_scale_ns,
     const struct lab_client *c = &p->client;
     enum lab_timer timer;
     if (p->mix.count > 0 || p->rate_per_s > 0)
-        return cannot(ret_reason, "one program sends all messages, and at once");
+        return live_cannot(ret_reason, "one program sends all messages, and at once");
     if (live_peer_client_name(c->like) == NULL)
-        return cannot(ret_reason,
-                      "client.like is not postfix, postfix-deadline, exim or opensmtpd");
+        return live_cannot(ret_reason,
+                           "client.like is not postfix, postfix-deadline, exim or opensmtpd");
     if (!lab_like_timer(c->like, &timer) || timer != c->timer)
-        return cannot(ret_reason, "%s has another timer", lab_like_name(c->like));
+        return live_cannot(ret_reason, "%s has another timer", lab_like_name(c->like));
     if (p->server.dialect != LAB_SMTP && p->server.dialect != LAB_LMTP &&
         !(p->server.dialect == LAB_PRDR && c->like == LAB_LIKE_EXIM))
-        return cannot(ret_reason, "%s does not speak %s", lab_like_name(c->like),
-                      lab_dialect_name(p->server.dialect));
+        return live_cannot(ret_reason, "%s does not speak %s", lab_like_name(c->like),
+                           lab_dialect_name(p->server.dialect));
     if (c->credits_early != (c->like == LAB_LIKE_EXIM))
-        return cannot(ret_reason, "when %s credits is not to be set", lab_like_name(c->like));
+        return live_cannot(ret_reason, "when %s credits is not to be set", lab_like_name(c->like));
     bool quits_early = c->like != LAB_LIKE_OPENSMTPD;
     if (c->half_closes && !quits_early)
-        return cannot(ret_reason, "%s sends no QUIT before the replies", lab_like_name(c->like));
+        return live_cannot(ret_reason, "%s sends no QUIT before the replies",
+                           lab_like_name(c->like));
     if (p->server.vanished != LAB_VANISHED_RUN && quits_early && !c->half_closes)
-        return cannot(ret_reason,
-                      "%s sends QUIT behind the content, so nobody sees it leave "
-                      "(PRDR-33): half_closes = yes",
-                      lab_like_name(c->like));
+        return live_cannot(ret_reason,
+                           "%s sends QUIT behind the content, so nobody sees it leave "
+                           "(PRDR-33): half_closes = yes",
+                           lab_like_name(c->like));
     if (p->faults.cut == LAB_CUT_SLOW)
-        return cannot(ret_reason, "the programs write as fast as they can");
+        return live_cannot(ret_reason, "the programs write as fast as they can");
     if (p->rcpt_count > RCPT_COUNT_PEER_MAX || p->message_count > MESSAGES_PEER_MAX)
-        return cannot(ret_reason, "more than %d recipients or %d messages", RCPT_COUNT_PEER_MAX,
-                      MESSAGES_PEER_MAX);
+        return live_cannot(ret_reason, "more than %d recipients or %d messages",
+                           RCPT_COUNT_PEER_MAX, MESSAGES_PEER_MAX);
     return can_time(c, time_scale_ns, ret_reason);
 }
 
@@ -98,24 +90,24 @@ bool live_peer_can_serve(const struct lab_point *p, char ret_reason[LIVE_REASON_
     const char *name = lab_program_name(s->program);
     bool is_lmtp = s->program == LAB_PROGRAM_DOVECOT || s->program == LAB_PROGRAM_CYRUS;
     if (s->program == LAB_PROGRAM_SINK || s->program == LAB_PROGRAM_POSTERND)
-        return cannot(ret_reason, "server.program is none of exim, dovecot, cyrus");
+        return live_cannot(ret_reason, "server.program is none of exim, dovecot, cyrus");
     if (is_lmtp ? s->dialect != LAB_LMTP : s->dialect != LAB_SMTP && s->dialect != LAB_PRDR)
-        return cannot(ret_reason, "%s does not speak %s", name, lab_dialect_name(s->dialect));
+        return live_cannot(ret_reason, "%s does not speak %s", name, lab_dialect_name(s->dialect));
     if (dist_mean(&s->before) > 0 || dist_mean(&s->per_rcpt) > 0 || dist_mean(&s->commit) > 0 ||
         s->final_ns > 0 || s->capacity > 0 || s->slowdown > 0 || s->reply_budget_ns != CLOCK_NEVER)
-        return cannot(ret_reason, "how long %s works cannot be set", name);
+        return live_cannot(ret_reason, "how long %s works cannot be set", name);
     if (s->refused_count > 0 || s->refused_share > 0 || s->deferred_share > 0)
-        return cannot(ret_reason, "whom %s refuses cannot be set", name);
+        return live_cannot(ret_reason, "whom %s refuses cannot be set", name);
     if (s->suppresses_copies || s->remembers_scan)
-        return cannot(ret_reason, "%s does not remember tries", name);
+        return live_cannot(ret_reason, "%s does not remember tries", name);
     if (p->faults.cut == LAB_CUT_HAZARD || p->faults.cut == LAB_CUT_BLACK_HOLE)
-        return cannot(ret_reason, "postern-load leaves behind replies, not at random times");
+        return live_cannot(ret_reason, "postern-load leaves behind replies, not at random times");
     if (p->faults.cut == LAB_CUT_AFTER_REPLIES && p->faults.is_first_try_only)
-        return cannot(ret_reason, "postern-load leaves in each try, or in none");
+        return live_cannot(ret_reason, "postern-load leaves in each try, or in none");
     if (p->faults.one_way_ns > 0)
-        return cannot(ret_reason, "sockets of this machine have no delay");
+        return live_cannot(ret_reason, "sockets of this machine have no delay");
     if (p->rcpt_count > RCPT_COUNT_PEER_MAX)
-        return cannot(ret_reason, "more than %d recipients", RCPT_COUNT_PEER_MAX);
+        return live_cannot(ret_reason, "more than %d recipients", RCPT_COUNT_PEER_MAX);
     return true;
 }
 
@@ -157,7 +149,7 @@ static void read_reason(const char *log, char *ret_reason)
     if (f == NULL)
         return;
     if (fgets(ret_reason, LIVE_REASON_BYTES_MAX, f) == NULL)
-        cannot(ret_reason, HELPER " failed");
+        live_cannot(ret_reason, HELPER " failed");
     ret_reason[strcspn(ret_reason, "\n")] = '\0';
     fclose(f);
 }
@@ -169,19 +161,20 @@ bool live_peer_is_there(const char *name, char ret_reason[LIVE_REASON_BYTES_MAX]
     char folder[PROCESS_PATH_BYTES_MAX], log[PROCESS_PATH_BYTES_MAX + 8];
     clock_ns lag = 0;
     if (!put_helper(&a, "check"))
-        return cannot(ret_reason, "there is no " HELPER " above postern-lab: it is started from "
-                                  "where it was built");
+        return live_cannot(ret_reason,
+                           "there is no " HELPER " above postern-lab: it is started from "
+                           "where it was built");
     args_put(&a, "%s", name);
     int result = folder_make(folder);
     if (result < 0)
-        return cannot(ret_reason, "%s", err_text(result));
+        return live_cannot(ret_reason, "%s", err_text(result));
     snprintf(log, sizeof(log), "%s/log", folder);
     result = process_start(&p, HELPER, &a, log);
     if (result == 0)
         result = process_wait_until(&p, process_now() + CHECK_NS, &lag);
     bool is_there = result == 0 && process_is_good(&p, 0);
     if (result < 0)
-        cannot(ret_reason, HELPER ": %s", err_text(result));
+        live_cannot(ret_reason, HELPER ": %s", err_text(result));
     else if (!is_there)
         read_reason(log, ret_reason);
     process_end(&p);

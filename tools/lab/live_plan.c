@@ -103,7 +103,7 @@ static bool is_first_late(const struct lab_point *p)
 
 /* --- what cannot be --------------------------------------------------------------------------- */
 
-PRINTF_LIKE(2, 3) static bool cannot(char ret_reason[LIVE_REASON_BYTES_MAX], const char *fmt, ...)
+bool live_cannot(char ret_reason[LIVE_REASON_BYTES_MAX], const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
@@ -117,29 +117,31 @@ static bool can_time(const struct lab_point *p, char *ret_reason)
     const struct lab_server *s = &p->server;
     bool is_fixed = is_constant(&s->before) && is_constant(&s->per_rcpt);
     if (s->before.kind == DIST_FILE || s->per_rcpt.kind == DIST_FILE)
-        return cannot(ret_reason, "a distribution from a file is not scaled");
+        return live_cannot(ret_reason, "a distribution from a file is not scaled");
     if (!is_zero(&s->commit))
-        return cannot(ret_reason, "postern-sink writes nothing to disk, so commits take no time");
+        return live_cannot(ret_reason,
+                           "postern-sink writes nothing to disk, so commits take no time");
     if (s->order == LAB_CONCURRENT && !is_constant(&s->per_rcpt))
-        return cannot(ret_reason, "postern-sink decides one recipient after another");
+        return live_cannot(ret_reason, "postern-sink decides one recipient after another");
     if (s->final_ns > 0)
-        return cannot(ret_reason, "postern-sink has no work before the last reply");
+        return live_cannot(ret_reason, "postern-sink has no work before the last reply");
     if (s->reply_budget_ns != CLOCK_NEVER)
-        return cannot(ret_reason, "postern-sink has no reply budget");
+        return live_cannot(ret_reason, "postern-sink has no reply budget");
     if (s->capacity > 0 || s->slowdown > 0)
-        return cannot(ret_reason, "postern-sink works on all messages at once");
+        return live_cannot(ret_reason, "postern-sink works on all messages at once");
     bool streams = s->pacing == LAB_STREAM && !is_alone(p);
     if (streams && has_opener(s->dialect) && s->opener_ns != 0)
-        return cannot(ret_reason, "postern-sink opens a block at once");
+        return live_cannot(ret_reason, "postern-sink opens a block at once");
     if (streams && s->dialect == LAB_DEFERRALS) {
         bool fits = s->before.low + s->per_rcpt.low <= DEFERRALS_GAP_NS || is_first_late(p);
         if (!is_fixed || !fits || s->per_rcpt.low > DEFERRALS_GAP_NS)
-            return cannot(ret_reason,
-                          "postern-sink does not answer 4xx for a line in time (DEF-18)");
+            return live_cannot(ret_reason,
+                               "postern-sink does not answer 4xx for a line in time (DEF-18)");
     }
     if (streams && s->dialect == LAB_EXDATA && !is_unlisted(p) &&
         (!is_fixed || s->per_rcpt.low > EXDATA_GAP_NS))
-        return cannot(ret_reason, "postern-sink does not answer 4xx for a line in time (EXD-16)");
+        return live_cannot(ret_reason,
+                           "postern-sink does not answer 4xx for a line in time (EXD-16)");
     return true;
 }
 
@@ -148,26 +150,29 @@ static bool can_judge(const struct lab_point *p, char *ret_reason)
     const struct lab_server *s = &p->server;
     bool refuses = s->refused_count > 0 || s->refused_share > 0;
     if (s->refused_count > LIVE_REFUSED_MAX)
-        return cannot(ret_reason, "more than %d recipients that are refused by name",
-                      LIVE_REFUSED_MAX);
+        return live_cannot(ret_reason, "more than %d recipients that are refused by name",
+                           LIVE_REFUSED_MAX);
     if (refuses && has_one_reply(p) && p->rcpt_count > 1)
-        return cannot(ret_reason, "postern-sink holds no copies of those who are refused (CORE-8)");
+        return live_cannot(ret_reason,
+                           "postern-sink holds no copies of those who are refused (CORE-8)");
     if (s->dialect == LAB_EXDATA && s->refused_count == 0 &&
         (s->refused_share > 0 || s->deferred_share > 0))
-        return cannot(ret_reason, "postern-sink lists everybody, or nobody (EXD-10)");
+        return live_cannot(ret_reason, "postern-sink lists everybody, or nobody (EXD-10)");
     if (s->dialect == LAB_WRAPPED_B && (refuses || s->deferred_share > 0))
-        return cannot(ret_reason, "postern-sink sends no notices (HOL-12)");
+        return live_cannot(ret_reason, "postern-sink sends no notices (HOL-12)");
     if (s->suppresses_copies)
-        return cannot(ret_reason, "postern-sink does not suppress copies");
+        return live_cannot(ret_reason, "postern-sink does not suppress copies");
     if (s->remembers_scan && (!is_constant(&s->before) || s->vanished != LAB_VANISHED_RUN ||
                               p->client.retry_ns < s->before.low))
-        return cannot(ret_reason, "postern-sink counts contents that came, not those it looked at");
+        return live_cannot(ret_reason,
+                           "postern-sink counts contents that came, not those it looked at");
     if (s->vanished == LAB_VANISHED_WRITE)
-        return cannot(ret_reason, "postern-sink sees a close as soon as it comes, or never");
+        return live_cannot(ret_reason, "postern-sink sees a close as soon as it comes, or never");
     if (s->vanished == LAB_VANISHED_STOP && s->pacing == LAB_BUFFER && !is_alone(p) &&
         settles_before_last(s->dialect))
-        return cannot(ret_reason, "postern-sink keeps recipients as they are decided, also where "
-                                  "the replies leave together");
+        return live_cannot(ret_reason,
+                           "postern-sink keeps recipients as they are decided, also where "
+                           "the replies leave together");
     return true;
 }
 
@@ -175,20 +180,20 @@ static bool can_fail(const struct lab_point *p, char *ret_reason)
 {
     const struct lab_faults *f = &p->faults;
     if (f->one_way_ns > 0)
-        return cannot(ret_reason, "sockets of this machine have no delay");
+        return live_cannot(ret_reason, "sockets of this machine have no delay");
     switch (f->cut) {
     case LAB_CUT_NONE:
     case LAB_CUT_SLOW:
         return true;
     case LAB_CUT_AFTER_REPLIES:
         if (p->server.dialect == LAB_ADAT)
-            return cannot(ret_reason, "postern-sink counts replies to DRCP");
+            return live_cannot(ret_reason, "postern-sink counts replies to DRCP");
         return true;
     case LAB_CUT_HAZARD:
-        return cannot(ret_reason, "postern-sink cuts at replies, not at random times");
+        return live_cannot(ret_reason, "postern-sink cuts at replies, not at random times");
     case LAB_CUT_BLACK_HOLE:
         if (p->client.limit_ns == CLOCK_NEVER || p->mix.count > 0)
-            return cannot(ret_reason, "a black hole needs one client with a limit");
+            return live_cannot(ret_reason, "a black hole needs one client with a limit");
         return true;
     case LAB_CUT_COUNT:
         break;
@@ -204,16 +209,17 @@ bool live_can_serve(const struct lab_point *p, char ret_reason[LIVE_REASON_BYTES
 static bool can_send_as(const struct lab_client *c, clock_ns time_scale_ns, char *ret_reason)
 {
     if (c->credits_early)
-        return cannot(ret_reason, "postern-load credits nobody before the last reply");
+        return live_cannot(ret_reason, "postern-load credits nobody before the last reply");
     if (c->half_closes)
-        return cannot(ret_reason, "postern-load sends no QUIT before the replies");
+        return live_cannot(ret_reason, "postern-load sends no QUIT before the replies");
     double pause = (double)c->retry_ns;
     for (uint32_t i = 2; i < c->tries_max && c->retry_factor > 1 && i < 100; i++)
         pause *= c->retry_factor;
     if (c->retry_factor > 1 && c->tries_max > 1 && pause > (double)c->retry_max_ns)
-        return cannot(ret_reason, "postern-load knows no longest pause");
+        return live_cannot(ret_reason, "postern-load knows no longest pause");
     if (c->limit_ns != CLOCK_NEVER && live_time(c->limit_ns, time_scale_ns) < LIVE_LIMIT_NS_MIN)
-        return cannot(ret_reason, "the limit is below 20 ms of real time: a larger time_scale");
+        return live_cannot(ret_reason,
+                           "the limit is below 20 ms of real time: a larger time_scale");
     return true;
 }
 
@@ -222,10 +228,10 @@ bool live_can_send(const struct lab_point *p, clock_ns time_scale_ns,
 {
     struct live_sender senders[LAB_MIX_ROWS_MAX];
     if (p->message_count * p->rcpt_count > LIVE_PAIRS_MAX)
-        return cannot(ret_reason, "more than %d messages times recipients", LIVE_PAIRS_MAX);
+        return live_cannot(ret_reason, "more than %d messages times recipients", LIVE_PAIRS_MAX);
     uint32_t count = live_senders(p, senders);
     if (p->server.dialect == LAB_ADAT && senders[0].client->timer == LAB_TIMER_TOTAL)
-        return cannot(ret_reason, "no limit of postern-load is for all of DRCP together");
+        return live_cannot(ret_reason, "no limit of postern-load is for all of DRCP together");
     for (uint32_t i = 0; i < count; i++)
         if (!can_send_as(senders[i].client, time_scale_ns, ret_reason))
             return false;

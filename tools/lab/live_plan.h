@@ -25,6 +25,9 @@ clock_ns live_time(clock_ns model_ns, clock_ns time_scale_ns);
 /* live_model_time() - the other way. */
 clock_ns live_model_time(clock_ns real_ns, clock_ns time_scale_ns);
 
+/* live_cannot() - says why; false. */
+PRINTF_LIKE(2, 3)
+bool live_cannot(char ret_reason[LIVE_REASON_BYTES_MAX], const char *fmt, ...);
 /* live_can_serve() - whether postern-sink can be the server of @p. */
 MUST_CHECK bool live_can_serve(const struct lab_point *p, char ret_reason[LIVE_REASON_BYTES_MAX]);
 /* live_can_send() - whether postern-load can be the client of @p. */

@@ -7,19 +7,9 @@
  */
 #include "lab/live_postern.h"
 #include "base/assert.h"
-#include <stdarg.h>
 
 #define TIME_NS_MAX (3600 * NS_PER_S) /* of its settings */
 #define BUDGET_NS_MIN NS_PER_S
-
-PRINTF_LIKE(2, 3) static bool cannot(char ret_reason[LIVE_REASON_BYTES_MAX], const char *fmt, ...)
-{
-    va_list args;
-    va_start(args, fmt);
-    vsnprintf(ret_reason, LIVE_REASON_BYTES_MAX, fmt, args);
-    va_end(args);
-    return false;
-}
 
 /* As "offer" calls it; NULL: there is no such word. */
 static const char *offer_word(enum lab_dialect d)
@@ -35,10 +25,10 @@ static const char *offer_word(enum lab_dialect d)
 static bool can_delay(const struct dist *d, clock_ns scale, char *ret_reason)
 {
     if (d->kind != DIST_CONSTANT && d->kind != DIST_UNIFORM && d->kind != DIST_EXP)
-        return cannot(ret_reason, "posternd draws delays from uniform and exp only");
+        return live_cannot(ret_reason, "posternd draws delays from uniform and exp only");
     clock_ns longest = d->kind == DIST_EXP ? (clock_ns)d->a : d->high;
     if (live_time(longest, scale) > TIME_NS_MAX)
-        return cannot(ret_reason, "posternd delays nothing for longer than an hour");
+        return live_cannot(ret_reason, "posternd delays nothing for longer than an hour");
     return true;
 }
 
@@ -46,25 +36,27 @@ static bool can_speak(const struct lab_point *p, char *ret_reason)
 {
     const struct lab_server *s = &p->server;
     if (s->dialect == LAB_WRAPPED_B)
-        return cannot(ret_reason, "posternd promises nothing before it is stored (wrapped-b)");
+        return live_cannot(ret_reason, "posternd promises nothing before it is stored (wrapped-b)");
     if (s->dialect == LAB_ADAT)
-        return cannot(ret_reason, "posternd decides on recipients of ADAT when all are named");
+        return live_cannot(ret_reason, "posternd decides on recipients of ADAT when all are named");
     if (s->dialect == LAB_DEFERRALS)
-        return cannot(ret_reason, "posternd keeps the minute of DEFERRALS in real time (DEF-18)");
+        return live_cannot(ret_reason,
+                           "posternd keeps the minute of DEFERRALS in real time (DEF-18)");
     if (s->dialect == LAB_EXDATA && s->refused_count == 0 && s->vanished != LAB_VANISHED_RUN)
-        return cannot(ret_reason,
-                      "posternd stores nobody before it is known whether there is a list");
+        return live_cannot(ret_reason,
+                           "posternd stores nobody before it is known whether there is a list");
     bool has_opener = s->dialect != LAB_SMTP && s->dialect != LAB_LMTP &&
                       s->dialect != LAB_XPRDR1 && s->dialect != LAB_EXDATA &&
                       s->dialect != LAB_ADAT;
     if (has_opener && s->pacing == LAB_BUFFER)
-        return cannot(ret_reason, "posternd sends what opens a block ahead of the rest");
+        return live_cannot(ret_reason, "posternd sends what opens a block ahead of the rest");
     bool stores_each = s->dialect == LAB_LMTP || s->dialect == LAB_EXDATA;
     if (stores_each && s->pacing == LAB_BUFFER && s->vanished != LAB_VANISHED_RUN)
-        return cannot(ret_reason, "posternd stores recipients as they are decided, also where the "
-                                  "replies leave together");
+        return live_cannot(ret_reason,
+                           "posternd stores recipients as they are decided, also where the "
+                           "replies leave together");
     if (s->progress_ns > 0)
-        return cannot(ret_reason, "posternd says by itself when it is alive");
+        return live_cannot(ret_reason, "posternd says by itself when it is alive");
     return true;
 }
 
@@ -76,28 +68,29 @@ bool live_postern_can_serve(const struct lab_point *p, clock_ns time_scale_ns,
         !can_delay(&s->per_rcpt, time_scale_ns, ret_reason))
         return false;
     if (s->commit.kind != DIST_CONSTANT || s->commit.low > 0)
-        return cannot(ret_reason, "how long posternd writes is the disk's to say");
+        return live_cannot(ret_reason, "how long posternd writes is the disk's to say");
     if (s->refused_share > 0 || s->deferred_share > 0)
-        return cannot(ret_reason, "posternd does not draw verdicts");
+        return live_cannot(ret_reason, "posternd does not draw verdicts");
     if (s->refused_count > LIVE_REFUSED_MAX)
-        return cannot(ret_reason, "more than %d recipients that are refused by name",
-                      LIVE_REFUSED_MAX);
+        return live_cannot(ret_reason, "more than %d recipients that are refused by name",
+                           LIVE_REFUSED_MAX);
     if (s->final_ns > 0 || s->capacity > 0 || s->slowdown > 0)
-        return cannot(ret_reason, "posternd has no delay before the last reply, and works on all "
-                                  "messages at once");
+        return live_cannot(ret_reason,
+                           "posternd has no delay before the last reply, and works on all "
+                           "messages at once");
     if (s->vanished == LAB_VANISHED_WRITE)
-        return cannot(ret_reason, "posternd sees a close as soon as it comes, or never");
+        return live_cannot(ret_reason, "posternd sees a close as soon as it comes, or never");
     if (s->remembers_scan || s->suppresses_copies)
-        return cannot(ret_reason, "posternd does not remember tries");
+        return live_cannot(ret_reason, "posternd does not remember tries");
     clock_ns budget = live_time(s->reply_budget_ns, time_scale_ns);
     if (budget != CLOCK_NEVER && (budget < BUDGET_NS_MIN || budget > TIME_NS_MAX))
-        return cannot(ret_reason, "a reply budget of posternd is 1 s to 1 h of real time");
+        return live_cannot(ret_reason, "a reply budget of posternd is 1 s to 1 h of real time");
     if (p->faults.one_way_ns > 0)
-        return cannot(ret_reason, "sockets of this machine have no delay");
+        return live_cannot(ret_reason, "sockets of this machine have no delay");
     if (p->faults.cut == LAB_CUT_HAZARD || p->faults.cut == LAB_CUT_BLACK_HOLE)
-        return cannot(ret_reason, "postern-load leaves behind replies, not at random times");
+        return live_cannot(ret_reason, "postern-load leaves behind replies, not at random times");
     if (p->faults.cut == LAB_CUT_AFTER_REPLIES && p->faults.is_first_try_only)
-        return cannot(ret_reason, "postern-load leaves in each try, or in none");
+        return live_cannot(ret_reason, "postern-load leaves in each try, or in none");
     return true;
 }
 
