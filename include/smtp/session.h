@@ -253,6 +253,9 @@ void session_finish(struct session *s, struct answer whole);
 /* True once every reply of the last message has been formatted by session_output(): entries and
  * texts may be freed. */
 bool session_replies_done(const struct session *s);
+/* Replies that session_output() has not wholly formatted; one may turn out to have no octets
+ * (LMTP-17). */
+uint32_t session_replies_left(const struct session *s);
 
 /* What session_output() may need at once; an empty buffer must not be smaller. */
 #define SESSION_OUTPUT_BYTES_MIN 1200

@@ -271,6 +271,11 @@ bool session_replies_done(const struct session *s)
     return s->stage == DIALECT_IDLE;
 }
 
+uint32_t session_replies_left(const struct session *s)
+{
+    return s->replies.count;
+}
+
 /* ---- output ---- */
 
 enum put_result {

@@ -929,6 +929,16 @@ static void on_content_limit(struct worker *w, struct conn *c)
     }
 }
 
+/* Formats what the session waits for; false when nothing of it can be yet. A whole reply may have
+ * no octets, or what the script leaves of it. */
+static bool format_next(struct worker *w, struct conn *c)
+{
+    uint64_t octets = c->formatted;
+    uint32_t left = session_replies_left(&c->session);
+    (void)conn_format(w, c);
+    return c->formatted > octets || session_replies_left(&c->session) < left;
+}
+
 static bool step_input(struct worker *w, struct conn *c)
 {
     struct session_event ev;
@@ -949,12 +959,9 @@ static bool step_input(struct worker *w, struct conn *c)
     c->input = slice_from(c->input, used);
     if (is_limited)
         c->content_left -= used;
-    uint64_t before = c->formatted;
     if (ev.kind == EV_OUTPUT)
-        (void)conn_format(w, c);
+        return format_next(w, c);
     on_session_event(w, c, &ev);
-    if (ev.kind == EV_OUTPUT)
-        return c->formatted > before;
     if (ev.kind == EV_MORE)
         return is_limited && c->content_left == 0 && c->has_content_limit;
     return ev.kind != EV_BLOCKED && c->state == CONN_OPEN;

@@ -767,6 +767,36 @@ static void lmtp_in_one_burst(void **state)
     world_free(w);
 }
 
+/* What follows in the same segment is read, too, where the reply before it has no octets: LMTP has
+ * none for nobody (LMTP-17), and the script keeps others back. */
+static void input_behind_nothing_to_say(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *rule;
+        bool is_lmtp;
+        const char *said;
+        const char *codes;
+    } rows[] = {
+        {NULL, true, "BDAT 4 LAST\r\nab\r\nNOOP\r\n", "250"},
+        {NULL, true, "BDAT 0 LAST\r\nMAIL FROM:<a@b.c>\r\nBDAT 2\r\n\r\nBDAT 0 LAST\r\nNOOP\r\n",
+         "250 503 250"},
+        {"each index=1 -> missing", true, "RCPT TO:<r1@x>\r\nBDAT 4 LAST\r\nab\r\nNOOP\r\n",
+         "250 250"},
+        {"dot -> missing", false, "RCPT TO:<r1@x>\r\nBDAT 4 LAST\r\nab\r\nNOOP\r\n", "250 250"},
+        {"rcpt -> missing", false, "RCPT TO:<r1@x>\r\nNOOP\r\n", "250"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        struct world *w = greeted(rows[i].is_lmtp, &rows[i].rule, rows[i].rule != NULL);
+        receive(w, "MAIL FROM:<a@b.c>\r\n");
+        expect_codes("250");
+        receive(w, rows[i].said);
+        expect_codes(rows[i].codes);
+        end_of_input(w, 0);
+        world_free(w);
+    }
+}
+
 /* HOL-10: no line for 25 s, and a sign of life; the recipients' replies are still theirs. */
 static void a_list_shows_life(void **state)
 {
@@ -1225,6 +1255,7 @@ int main(void)
         cmocka_unit_test(many_recipients),
         cmocka_unit_test(every_dialect_in_its_time),
         cmocka_unit_test(lmtp_in_one_burst),
+        cmocka_unit_test(input_behind_nothing_to_say),
         cmocka_unit_test(a_list_shows_life),
         cmocka_unit_test(recipients_after_the_content),
         cmocka_unit_test(some_are_decided_later),
