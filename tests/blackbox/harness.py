@@ -5,8 +5,13 @@ what it is told to say, the spool as posternctl shows it, and the running of tes
 A test file defines functions named test_*, each taking one argument, a Case, and ends with
 harness.main(globals()). A function fails by an exception, is skipped by raising Skip, and
 everything that it started is ended behind it. What failed is printed with the transcript of every
-connection and the end of every server's log. Exit status: 0, 1 when something failed, 77 when
-nothing ran.
+connection and the end of every server's log, and its name and reason again at the very end, which
+is what the record of a CI run shows. Exit status: 0, 1 when something failed, 77 when nothing ran.
+
+Tests run on machines that are busy with other things: any process may stand still for seconds. So a
+test waits for what must happen and not for a time, and a time that it measures is a lower bound that
+begins before what starts the clock. Where a program has to be given a time (a client's patience, a
+limit), what must come in time and what must not are seconds apart.
 
 The programs are those that POSTERND and POSTERNCTL name. POSTERN_SANITIZE tells which sanitizers
 they were built with: every server's standard error is then searched for reports, and times are
@@ -414,7 +419,9 @@ class Server:
         else:
             with open(path, encoding="utf-8") as f:
                 text = f.read()
-        lines = [parse_log_line(line) for line in text.split("\n") if line.startswith("time=")]
+        # A line that is being written while it is read has no end yet.
+        whole = text[:text.rfind("\n") + 1]
+        lines = [parse_log_line(line) for line in whole.split("\n") if line.startswith("time=")]
         return [l for l in lines if (event is None or l.get("event") == event) and
                 all(l.get(k) == v for k, v in fields.items())]
 
@@ -635,6 +642,14 @@ def on_alarm(number, frame):
     raise Failure("the test has taken too long")
 
 
+class Ended(BaseException):
+    """SIGTERM: all tests of the file together have taken too long for whoever runs them."""
+
+
+def on_term(number, frame):
+    raise Ended("ended by SIGTERM")
+
+
 def run_test(function, seconds):
     case = Case(tempfile.mkdtemp(prefix="postern-test-"))
     signal.signal(signal.SIGALRM, on_alarm)
@@ -648,7 +663,7 @@ def run_test(function, seconds):
         return "ok", ""
     except Skip as skip:
         return "skipped", str(skip)
-    except Exception as error:  # pylint: disable=broad-except
+    except (Exception, Ended) as error:  # pylint: disable=broad-except
         signal.alarm(0)
         return "FAILED", f"{error!r}\n{traceback.format_exc()}\n{case.tail()}"
     finally:
@@ -660,6 +675,8 @@ def main(names, seconds=120):
     """Runs every test_* of a module, or those whose names stand on the command line."""
     wanted = [a for a in sys.argv[1:] if not a.startswith("-")]
     counts = {"ok": 0, "skipped": 0, "FAILED": 0}
+    reasons = []
+    signal.signal(signal.SIGTERM, on_term)
     for name, function in list(names.items()):
         if not name.startswith("test_") or (wanted and name not in wanted):
             continue
@@ -668,7 +685,14 @@ def main(names, seconds=120):
         counts[result] += 1
         print(f"{name}: {result} ({time.monotonic() - began:.1f} s){': ' if text else ''}{text}",
               flush=True)
+        if result == "FAILED":
+            reason = text.split("\n", 1)[0]
+            reasons.append(f"{name} FAILED: {reason if len(reason) <= 1000 else reason[:1000] + ' ...'}")
+            if reason.startswith("Ended("):
+                break
     print(f"{counts['ok']} ok, {counts['FAILED']} failed, {counts['skipped']} skipped")
+    for reason in reasons:
+        print(reason)
     if counts["FAILED"] > 0:
         sys.exit(1)
     sys.exit(0 if counts["ok"] > 0 else SKIP_STATUS)
