@@ -94,6 +94,12 @@ def only(ledger, **expected):
     check_equal({n: c for n, c in ledger["causes"].items() if c > 0}, causes)
 
 
+def gave_up(attempts):
+    """[(number, try)] of the recipients that the client did not hear of in time. A client that has a
+    second of patience may lose it with others too, on a machine that stands still for a second."""
+    return [(int(r["seq"]), int(r["attempt"])) for r in rows(attempts) if r["cause"] == "timeout"]
+
+
 # --- a sink that takes the message and drops the connection --------------------------------------
 
 
@@ -143,21 +149,28 @@ def test_gave_up_while_committing(case):
          "--retry", "fixed:20ms,5", "--timeout", f"done={SLOW}s", status=0)
     sink.end()
     ledger = lab(case, attempts, "sink:" + sink.ledger)
-    only(ledger, copies_excess=2 * 3 * 2, causes={"gave_up": 12})
+    seen = gave_up(attempts)
+    check_equal([seen.count((seq, n)) for seq in (5, 6) for n in (0, 1)], [3] * 4, seen)
+    only(ledger, copies_excess=len(seen), causes={"gave_up": len(seen)})
     causes = collections.Counter(r["cause"] for r in rows(attempts))
-    check_equal(causes, {"reply": 60, "timeout": 12})
+    check_equal(causes, {"reply": 60, "timeout": len(seen)})
 
 
 def test_per_recipient_work(case):
     """LMTP, Tr = 800 ms each and a patience of 2 s for all replies together: two of four answers
-    come in time, and only the others are tried again, where the same holds."""
+    come in time (or one, or three, on a busy machine), and only the others are tried again."""
     sink = Sink(case, f"each seq=2 attempt=1 -> delay {800 * SLOW}ms", protocol="lmtp")
     attempts = case.dir + "/attempts"
     load(case, sink.target, attempts, "--count", "5", "--connections", "2", "--recipients", "4",
          "--retry", "fixed:20ms,5", "--timeout", f"done={2 * SLOW}s:total", status=0)
     sink.end()
     ledger = lab(case, attempts, "sink:" + sink.ledger)
-    only(ledger, copies_excess=2, causes={"gave_up": 2})
+    seen = gave_up(attempts)
+    late = seen.count((2, 0))
+    check(1 <= late <= 3, seen)
+    check_equal(len([r for r in rows(attempts) if r["seq"] == "2"]),
+                4 + len([s for s, _ in seen if s == 2]), "who was not heard of is tried again")
+    only(ledger, copies_excess=len(seen), causes={"gave_up": len(seen)})
 
 
 def test_both_causes(case):
@@ -168,7 +181,9 @@ def test_both_causes(case):
          "fixed:20ms,3", "--timeout", f"done={SLOW}s", status=0)
     sink.end()
     ledger = lab(case, attempts, "sink:" + sink.ledger)
-    only(ledger, copies_excess=2, causes={"connection_lost": 1, "gave_up": 1})
+    seen = gave_up(attempts)
+    check_equal(seen.count((2, 0)), 1, seen)
+    only(ledger, copies_excess=1 + len(seen), causes={"connection_lost": 1, "gave_up": len(seen)})
 
 
 # --- losses -------------------------------------------------------------------------------------
@@ -267,8 +282,8 @@ def killed(case, protocol, port, *arguments):
     server, attempts = case.server(arguments=["--durability", "disk"]), case.dir + "/attempts"
     target = f"{protocol}://127.0.0.1:{getattr(server, port)[1]}"
     command = load_command(target, attempts, "--connections", "20", "--recipients", "3", "--rate",
-                           "300/s", "--duration", f"{5 * SLOW}s", "--retry", "fixed:150ms,400",
-                           "--drain", "60s", *arguments)
+                           f"{300 // SLOW}/s", "--duration", f"{5 * SLOW}s", "--retry",
+                           "fixed:150ms,400", "--drain", f"{60 * SLOW}s", *arguments)
     killer = Killer(server, 5, 7)
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         case.cleanups.append(lambda: process.poll() is not None or process.kill())
@@ -283,7 +298,7 @@ def killed(case, protocol, port, *arguments):
     doubtful = sum(r["sent"] == "all" for r in broken)
     server.stop()
     ledger = lab(case, attempts, "spool:" + server.spool)
-    planned = 300 * 5 * SLOW
+    planned = 300 * 5
     check_equal((ledger["messages"], ledger["accepted"], ledger["delivered"]),
                 (planned, 3 * planned, 3 * planned))
     excess = ledger["copies_excess"]
