@@ -8,7 +8,8 @@ from harness import check, check_equal, program, run
 
 
 def curl(case, server, path, recipients, status=0):
-    command = [program("curl"), "--silent", "--show-error", "--verbose", "--max-time", "60",
+    command = [program("curl"), "--silent", "--show-error", "--verbose", "--max-time",
+               str(60 * harness.SLOW),
                "--url", f"smtp://127.0.0.1:{server.smtp[1]}/client.example",
                "--mail-from", "sender@client.example", "--upload-file", path]
     for recipient in recipients:

@@ -15,6 +15,7 @@ def source(case, server, *arguments, is_lmtp=False, where=None):
 
 
 def check_counts(server, messages, recipients=1):
+    lines = server.wait_log("transaction", messages)
     counters = server.counters()
     case = f"{messages} messages, {recipients} recipients"
     check_equal(counters["transactions_started_total"], messages, case)
@@ -24,7 +25,6 @@ def check_counts(server, messages, recipients=1):
     for name in ("transactions_refused_total", "transactions_aborted_total", "pool_empty_total",
                  "log_lines_dropped_total", "bad_commands_total", "stale_events_total"):
         check_equal(counters[name], 0, name)
-    lines = server.wait_log("transaction", messages)
     check_equal(len(lines), messages, "log lines")
     check_equal(len({line["qid"] for line in lines}), messages, "queue ids")
     server.wait_counter("connections_open", lambda n: n == 0)

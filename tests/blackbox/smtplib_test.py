@@ -26,7 +26,7 @@ def mail(text="Hello.\n"):
 
 def test_smtp(case):
     server = case.server()
-    with smtplib.SMTP(*server.smtp, local_hostname="client.example", timeout=20) as client:
+    with smtplib.SMTP(*server.smtp, local_hostname="client.example", timeout=harness.STEP_SECONDS) as client:
         client.ehlo_or_helo_if_needed()
         for keyword in ("size", "pipelining", "8bitmime", "chunking", "enhancedstatuscodes", "dsn",
                         "smtputf8", "prdr", "limits"):
@@ -42,7 +42,7 @@ def test_smtp(case):
 
 def test_smtputf8(case):
     server = case.server()
-    with smtplib.SMTP(*server.smtp, local_hostname="client.example", timeout=20) as client:
+    with smtplib.SMTP(*server.smtp, local_hostname="client.example", timeout=harness.STEP_SECONDS) as client:
         client.send_message(mail("\u00e4\u00f6\u00fc\n"), "s\u00e4nder@client.example",
                             ["\u00e4nn@mx.test.example"])
     (stored,) = server.stored().values()
@@ -52,7 +52,7 @@ def test_smtputf8(case):
 
 def test_smtp_refusals(case):
     server = case.server(config=CONFIG)
-    with smtplib.SMTP(*server.smtp, timeout=20) as client:
+    with smtplib.SMTP(*server.smtp, timeout=harness.STEP_SECONDS) as client:
         refused = client.send_message(mail(), None, ["ann@mx.test.example", "who@mx.test.example"])
         check_equal(list(refused), ["who@mx.test.example"])
         check_equal(refused["who@mx.test.example"][0], 550)
@@ -67,7 +67,8 @@ def test_smtp_refusals(case):
 def lmtp(case, where):
     server = case.server(config=CONFIG)
     address = (server.unix, 0) if where == "unix" else server.lmtp
-    with smtplib.LMTP(*address, local_hostname="client.example") as client:
+    with smtplib.LMTP(*address, local_hostname="client.example",
+                      timeout=harness.STEP_SECONDS) as client:
         check_equal(client.send_message(mail()), {})
         check(not client.has_extn("prdr"), "PRDR over LMTP")
         # smtplib reads one reply to the content, so one recipient at a time.
@@ -85,14 +86,14 @@ def test_lmtp_unix(case):
 
 def test_vrfy_noop_help_rset(case):
     server = case.server()
-    with smtplib.SMTP(*server.smtp, timeout=20) as client:
+    with smtplib.SMTP(*server.smtp, timeout=harness.STEP_SECONDS) as client:
         client.ehlo()
         check_equal(client.noop()[0], 250)
         check_equal(client.vrfy("ann@mx.test.example")[0], 252)
         check_equal(client.expn("list")[0], 502)
         check_equal(client.docmd("HELP")[0], 214)
         check_equal(client.rset()[0], 250)
-    with smtplib.SMTP(*server.smtp, timeout=20) as client:
+    with smtplib.SMTP(*server.smtp, timeout=harness.STEP_SECONDS) as client:
         check_equal(client.helo("client.example")[0], 250)
         check_equal(client.sendmail("a@b.example", ["ann@mx.test.example"], "x\r\n"), {})
     (stored,) = server.stored().values()

@@ -22,7 +22,7 @@ domain "mx.test.example" { recipients = ["strict strict", "small small", any]; c
 
 def swaks(case, server, *arguments, status=0):
     command = [program("swaks"), "--from", "sender@client.example", "--helo", "client.example",
-               "--timeout", "20"]
+               "--timeout", str(harness.STEP_SECONDS)]
     if "--socket" not in arguments:
         port = server.lmtp[1] if "LMTP" in arguments else server.smtp[1]
         command += ["--server", "127.0.0.1", "--port", str(port)]
