@@ -52,7 +52,7 @@ def test_three_sources_hold_more_than_one_has_ports(case):
 
 
 def test_one_source_does_not(case):
-    text = hold(case, 1, 1, 3 * harness.SLOW)
+    text = hold(case, 1, 1, 5 * harness.SLOW)
     check("NOT REACHED" in text, text)
     check_equal(counts(text), [PORTS_EACH] * 4)
 
