@@ -72,6 +72,8 @@ class Browser:
         self.number = 0
         self.pending = b""
         self.events = []
+        self.loader = None  # of the page that is shown
+        self.old_loaders = set()
 
         # The browser reads from 3 and writes to 4.
         pipes = (f"import os, sys; os.dup2({to_read}, 3); os.dup2({from_write}, 4); "
@@ -94,6 +96,7 @@ class Browser:
                                  flatten=True)["sessionId"]
         for domain in ("Page", "Network", "Runtime"):
             self.page(f"{domain}.enable")
+        self.page("Page.setLifecycleEventsEnabled", enabled=True)
 
     def receive(self):
         deadline = time.monotonic() + 60 * harness.SLOW
@@ -131,13 +134,20 @@ class Browser:
         self.page("Emulation.setEmulatedMedia",
                   features=[{"name": "prefers-color-scheme", "value": scheme}])
         self.events = []
-        self.page("Page.navigate", url="file://" + path)
-        while not any(e.get("method") == "Page.loadEventFired" for e in self.events):
+        self.old_loaders.add(self.loader)
+        self.loader = self.page("Page.navigate", url="file://" + path)["loaderId"]
+        while not any(self.is_loaded(e) for e in self.events):
             self.events.append(self.receive())
+
+    def is_loaded(self, event):
+        """Of this page: what is told of the one before it may come late."""
+        return (event.get("method") == "Page.lifecycleEvent" and event["params"]["name"] == "load" and
+                event["params"]["loaderId"] == self.loader)
 
     def asked(self):
         return [e["params"]["request"]["url"] for e in self.events
-                if e.get("method") == "Network.requestWillBeSent"]
+                if e.get("method") == "Network.requestWillBeSent" and
+                e["params"]["loaderId"] not in self.old_loaders]
 
     def has_dialog(self):
         return any(e.get("method") == "Page.javascriptDialogOpening" for e in self.events)
@@ -150,7 +160,7 @@ class Browser:
     def close(self):
         try:
             self.call("Browser.close")
-            self.process.wait(30)
+            self.process.wait(30 * harness.SLOW)
         except (harness.Failure, OSError, subprocess.TimeoutExpired):
             self.process.kill()
             self.process.wait()

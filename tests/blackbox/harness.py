@@ -18,6 +18,7 @@ they were built with: every server's standard error is then searched for reports
 longer.
 """
 
+import atexit
 import os
 import re
 import shlex
@@ -636,6 +637,17 @@ class Case:
         for cleanup in reversed(self.cleanups):
             cleanup()
         shutil.rmtree(self.dir, ignore_errors=True)
+
+
+def shared_folder():
+    """A folder of what several tests of a file use, and nobody else; removed at the end."""
+    if not _shared:
+        _shared.append(tempfile.mkdtemp(prefix="postern-test-"))
+        atexit.register(shutil.rmtree, _shared[0], ignore_errors=True)
+    return _shared[0]
+
+
+_shared = []
 
 
 def on_alarm(number, frame):

@@ -99,12 +99,10 @@ CONTRAST = """(() => {
 })()"""
 
 
-def page(case, name, *arguments):
+def page(name, *arguments):
     """The path of a page made once by postern-lab run."""
     if name not in pages:
-        folder = os.path.join(os.path.dirname(case.dir), "lab-pages")
-        os.makedirs(folder, exist_ok=True)
-        path = os.path.join(folder, name)
+        path = os.path.join(harness.shared_folder(), name)
         with open(path + ".conf", "w", encoding="utf-8") as f:
             f.write(FILE)
         source = arguments[0] if arguments and not arguments[0].startswith("-") else path + ".conf"
@@ -148,7 +146,7 @@ def check_map(shape, name):
 
 @with_browser
 def test_pictures_are_drawn(case, browser):
-    browser.show(page(case, "sample") + ".html")
+    browser.show(page("sample") + ".html")
     unfold(browser)
     maps = browser.evaluate(MAPS)
     for shape in maps:
@@ -159,7 +157,7 @@ def test_pictures_are_drawn(case, browser):
     check_equal([m["labels"][0] for m in planes],
                 [f"Copies too many, all tries: dialect = {d}" for d in ("lmtp", "smtp")])
     check_equal([len(m["cells"]) for m in planes], [25, 25])
-    with open(page(case, "sample") + ".json", encoding="utf-8") as f:
+    with open(page("sample") + ".json", encoding="utf-8") as f:
         result = json.load(f)
     # Every cell says what the result says.
     experiment = result["experiments"][0]
@@ -183,7 +181,7 @@ def test_pictures_are_drawn(case, browser):
 
 @with_browser
 def test_curves_have_bands(case, browser):
-    browser.show(page(case, "sample") + ".html")
+    browser.show(page("sample") + ".html")
     unfold(browser)
     plots = browser.evaluate(PLOTS)
     for plot in plots:
@@ -207,7 +205,7 @@ def test_curves_have_bands(case, browser):
 
 @with_browser
 def test_ladder(case, browser):
-    one = page(case, "ladder", os.path.join(ROOT, "bench", "lab", "classic.conf"),
+    one = page("ladder", os.path.join(ROOT, "bench", "lab", "classic.conf"),
                "--only", "classic", "--where", "server.dialect=lmtp", "--where",
                "server.pacing=stream", "--where", "server.vanished=run", "--where",
                "client.timer=total", "--ladder", "0")
@@ -228,7 +226,7 @@ def test_ladder(case, browser):
 
 @with_browser
 def test_markup_is_words_and_nothing_is_fetched(case, browser):
-    path = page(case, "sample") + ".html"
+    path = page("sample") + ".html"
     browser.show(path)
     unfold(browser)
     browser.evaluate("document.body.getBoundingClientRect().height")
@@ -245,7 +243,7 @@ def test_markup_is_words_and_nothing_is_fetched(case, browser):
 
 def test_results_of_strangers(case):
     """A result that was read back may say anything in its words."""
-    with open(page(case, "sample") + ".json", encoding="utf-8") as f:
+    with open(page("sample") + ".json", encoding="utf-8") as f:
         text = f.read()
     hostile = "<script>alert(1)</script>\"'&"
     words = json.loads(text)
@@ -270,7 +268,7 @@ def test_results_of_strangers(case):
 
 @with_browser
 def test_light_dark_wide_narrow(case, browser):
-    path = page(case, "sample") + ".html"
+    path = page("sample") + ".html"
     grounds = set()
     for size in (WIDE, NARROW):
         for scheme in ("light", "dark"):

@@ -15,12 +15,11 @@ KINDS = ("empty", "one", "open", "closed", "long", "huge", "hostile")
 folder = {}
 
 
-def reports(case):
+def reports():
     """The folder with all sample reports, made once."""
     if not folder:
         program = own_program("MAKEREPORT")
-        folder["path"] = os.path.join(os.path.dirname(case.dir), "reports")
-        os.makedirs(folder["path"], exist_ok=True)
+        folder["path"] = harness.shared_folder()
         run([program, folder["path"]])
     return folder["path"]
 
@@ -42,7 +41,7 @@ def check_drawn(plot, *kinds):
 
 def with_browser(test):
     def wrapped(case):
-        path = reports(case)
+        path = reports()
         browser = Browser(case)
         try:
             test(path, browser)
@@ -175,7 +174,7 @@ def test_a_real_run(case):
 
 
 def test_json_and_csv_are_read_by_others(case):
-    path = reports(case)
+    path = reports()
     for kind in KINDS:
         with open(os.path.join(path, kind + ".json"), encoding="utf-8") as f:
             report = json.load(f)
