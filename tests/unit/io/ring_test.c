@@ -863,28 +863,42 @@ static void test_send_after_write(void **state)
     }
 }
 
+/* A commit while the first peer does not read: its results once he is stuck. What was sent may be
+ * on its way to him when his socket is full, and makes room when it has arrived; so he may take
+ * one, which is right, and is filled up again. */
+static void commit_stuck(struct fixture *f, struct pair *p, uint32_t parts, int32_t results[2])
+{
+    static uint8_t bytes[16 * MIB];
+    for (;;) {
+        for (int32_t res = 1; res != -EAGAIN;) {
+            ring_send_quiet(f->ring, p->at[0].file, slice_of(bytes, sizeof(bytes)), p->tokens[0]);
+            res = next(f).res;
+        }
+        commit(f, p, p->fd, 8192, parts, results);
+        if (results[0] != 10)
+            return;
+        assert_int_equal(results[1], 10);
+        client_expect(&p->at[1], "250-a250 b");
+    }
+}
+
 /* The first peer does not read: the second gets his replies all the same, unless the first has
  * several, and then his result says at once that they have to be sent anew. */
 static void test_stuck_peer_behind_write(void **state)
 {
     (void)state;
-    static uint8_t bytes[16 * MIB];
     struct fixture f;
     struct pair p;
     int32_t results[2];
     for (enum mode mode = MODE_TABLE; mode <= MODE_PLAIN; mode++) {
         assert_true(begin_mode(&f, mode));
         pair_open(&f, &p);
-        for (int32_t res = 1; res != -EAGAIN;) {
-            ring_send_quiet(f.ring, p.at[0].file, slice_of(bytes, sizeof(bytes)), p.tokens[0]);
-            res = next(&f).res;
-        }
-        commit(&f, &p, p.fd, 8192, 1, results);
+        commit_stuck(&f, &p, 1, results);
         assert_int_equal(results[0], -EAGAIN);
         assert_int_equal(results[1], 10);
         client_expect(&p.at[1], "250-a250 b");
-        commit(&f, &p, p.fd, 8192, 2, results);
-        assert_int_equal(results[0], -EAGAIN);
+        commit_stuck(&f, &p, 2, results);
+        assert_true(results[0] == -EAGAIN || results[0] == 5); /* the first part was taken */
         assert_int_equal(results[1], -ECANCELED);
         client_expect_nothing(&p.at[1]);
         pair_close(&f, &p);
