@@ -8,6 +8,8 @@
 #include <string.h>
 
 #define INITIAL_SHOWN_MAX 9 /* longer ones are in the manual only */
+#define ROW_BYTES_MAX 160
+#define HALF_LINE 40
 
 /* --- what is wrong ---------------------------------------------------------------------------- */
 
@@ -107,54 +109,144 @@ enum cli_asked cli_asked(int argc, char **argv)
     return CLI_NOTHING;
 }
 
-/* "--name", "--name=value"; *ret_value is NULL without "=". */
-static const struct cli_row *find_row(const struct cli_row *rows, size_t row_count,
-                                      const char *word, const char **ret_value)
+static bool is_letter(const struct cli_row *row)
 {
-    if (strncmp(word, "--", 2) != 0)
-        return NULL;
+    return row->set == NULL;
+}
+
+/* "--name", "--name=value"; *ret_value is NULL without "=". */
+static const struct cli_row *find_name(const struct cli_row *rows, size_t row_count,
+                                       const char *word, const char **ret_value)
+{
     const char *name = word + 2;
     size_t len = strcspn(name, "=");
     *ret_value = name[len] == '=' ? name + len + 1 : NULL;
     for (size_t i = 0; i < row_count; i++)
-        if (strlen(rows[i].name) == len && memcmp(rows[i].name, name, len) == 0)
+        if (!is_letter(&rows[i]) && strlen(rows[i].name) == len &&
+            memcmp(rows[i].name, name, len) == 0)
             return &rows[i];
     return NULL;
 }
 
-enum cli_word cli_next(struct cli *c, const struct cli_row *rows, size_t row_count, int argc,
-                       char **argv, int *at, const char **ret_value)
+static const struct cli_row *find_letter(const struct cli_row *rows, size_t row_count, char letter)
 {
-    const char *word = argv[(*at)++];
-    *ret_value = word;
-    if (word[0] != '-')
-        return CLI_PLAIN;
-    const char *value;
-    const struct cli_row *row = find_row(rows, row_count, word, &value);
-    if (row == NULL)
-        return CLI_UNKNOWN;
-    c->row = row;
-    if (row->arg == NULL && value != NULL)
-        return CLI_VALUE_SURPLUS;
-    if (row->arg == NULL)
+    for (size_t i = 0; i + 1 < row_count; i++)
+        if (is_letter(&rows[i]) && rows[i].name[0] == letter)
+            return &rows[i + 1];
+    return NULL;
+}
+
+/* One line that is being read. */
+struct line {
+    const struct cli_row *rows;
+    size_t row_count;
+    int argc, at; /* the next word */
+    char **argv;
+    cli_take_fn *take;
+};
+
+/* @value is what stood in the option's own word, or NULL. */
+static bool take_option(struct cli *c, struct line *l, const char *value)
+{
+    if (c->row->arg == NULL)
         value = "yes";
-    else if (value == NULL && *at < argc)
-        value = argv[(*at)++];
-    *ret_value = value;
-    return value != NULL ? CLI_OPTION : CLI_VALUE_MISSING;
+    else if (value == NULL && l->at < l->argc)
+        value = l->argv[l->at++];
+    return value != NULL ? l->take(c, value)
+                         : cli_wrong(c, "--%s needs a value: %s", c->row->name, c->row->arg);
+}
+
+/* "-n", "-nVALUE", or switches and perhaps another option behind one dash. */
+static bool read_letters(struct cli *c, struct line *l, const char *word)
+{
+    bool is_good = true;
+    for (const char *letter = word + 1; is_good && *letter != '\0'; letter++) {
+        c->row = find_letter(l->rows, l->row_count, *letter);
+        if (c->row == NULL)
+            return cli_wrong(c, "%s: not an option; see --help", word);
+        if (c->row->arg != NULL)
+            return take_option(c, l, letter[1] != '\0' ? letter + 1 : NULL);
+        is_good = take_option(c, l, NULL);
+    }
+    return is_good;
+}
+
+static bool read_word(struct cli *c, struct line *l)
+{
+    const char *word = l->argv[l->at++], *value;
+    c->row = NULL;
+    if (word[0] != '-')
+        return l->take(c, word);
+    if (word[1] != '\0' && word[1] != '-')
+        return read_letters(c, l, word);
+    c->row = word[1] == '-' ? find_name(l->rows, l->row_count, word, &value) : NULL;
+    if (c->row == NULL)
+        return cli_wrong(c, "%s: not an option; see --help", word);
+    if (c->row->arg == NULL && value != NULL)
+        return cli_wrong(c, "--%s takes no value", c->row->name);
+    return take_option(c, l, value);
+}
+
+bool cli_take_option(struct cli *c, const char *value)
+{
+    return c->row != NULL ? c->row->set(c, value)
+                          : cli_wrong(c, "%s: not an option; see --help", value);
+}
+
+bool cli_read(struct cli *c, const struct cli_row *rows, size_t row_count, int argc, char **argv,
+              cli_take_fn *take)
+{
+    struct line l = {rows, row_count, argc, 1, argv, take};
+    for (c->row = rows; c->row < rows + row_count; c->row++)
+        if (c->row->initial != NULL && !take(c, c->row->initial))
+            return false;
+    while (l.at < argc)
+        if (!read_word(c, &l))
+            return false;
+    return true;
+}
+
+/* --- help ------------------------------------------------------------------------------------- */
+
+/* One row, with the letter that stands before it; empty when it is not printed. */
+static int row_format(const struct cli_row *rows, size_t idx, int width, char *to, size_t cap)
+{
+    const struct cli_row *r = &rows[idx];
+    bool has_letter = idx > 0 && is_letter(r - 1);
+    bool has_initial = r->initial != NULL && strlen(r->initial) <= INITIAL_SHOWN_MAX;
+    char left[64];
+    to[0] = '\0';
+    if (r->help == NULL)
+        return 0;
+    snprintf(left, sizeof(left), "%s%s%s--%s %s", has_letter ? "-" : "",
+             has_letter ? r[-1].name : "", has_letter ? ", " : "", r->name,
+             r->arg != NULL ? r->arg : "");
+    return snprintf(to, cap, "  %-*s %s%s%s%s", width, left, r->help, has_initial ? " [" : "",
+                    has_initial ? r->initial : "", has_initial ? "]" : "");
 }
 
 void cli_print_rows(FILE *out, const struct cli_row *rows, size_t row_count, int width)
 {
+    char text[ROW_BYTES_MAX];
+    for (size_t i = 0; i < row_count; i++)
+        if (row_format(rows, i, width, text, sizeof(text)) > 0)
+            fprintf(out, "%s\n", text);
+}
+
+void cli_print_pairs(FILE *out, const struct cli_row *rows, size_t row_count, int width)
+{
+    char text[ROW_BYTES_MAX];
+    int at = 0; /* where the line has come to; 0: a new one */
     for (size_t i = 0; i < row_count; i++) {
-        const struct cli_row *r = &rows[i];
-        char left[64];
-        if (r->help == NULL)
+        int len = row_format(rows, i, width, text, sizeof(text));
+        bool is_second = at > 0 && at <= HALF_LINE && len <= HALF_LINE;
+        if (len == 0)
             continue;
-        snprintf(left, sizeof(left), "--%s %s", r->name, r->arg != NULL ? r->arg : "");
-        fprintf(out, "  %-*s %s", width, left, r->help);
-        if (r->initial != NULL && strlen(r->initial) <= INITIAL_SHOWN_MAX)
-            fprintf(out, " [%s]", r->initial);
-        fputc('\n', out);
+        if (at > 0 && !is_second)
+            fputc('\n', out);
+        fprintf(out, "%*s%s%s", is_second ? HALF_LINE - at : 0, "", text, is_second ? "\n" : "");
+        at = is_second ? 0 : len;
     }
+    if (at > 0)
+        fputc('\n', out);
 }

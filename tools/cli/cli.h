@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cli.h - command lines that are tables: one row an option, which makes the parser and the help
- * text. Options are long ones, "--name VALUE" or "--name=VALUE"; what else stands there is a plain
- * word. What is wrong is written into the caller's memory.
+ * text. Options are long ones, "--name VALUE" or "--name=VALUE"; where the table gives one a
+ * letter,
+ * "-n VALUE" or "-nVALUE" too. What else stands there is a plain word. What is wrong is written
+ * into the caller's memory.
  */
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
@@ -16,7 +18,7 @@ struct cli_row;
 /* One command line that is being read. */
 struct cli {
     void *options;             /* the caller's struct, which the rows fill */
-    const struct cli_row *row; /* of the option that is being read */
+    const struct cli_row *row; /* of the option that is being read; NULL: a plain word */
     char *text;                /* what is wrong */
     size_t text_cap;
 };
@@ -25,7 +27,7 @@ struct cli_row {
     const char *name;
     const char *arg;     /* NULL: a switch */
     const char *initial; /* in force when it is not given; NULL: what it sets is off, or computed */
-    const char *help;    /* NULL: only in the manual */
+    const char *help;    /* NULL: not among the rows that are printed */
     bool (*set)(struct cli *c, const char *value);
     size_t at; /* of CLI_FLAG and CLI_TEXT: where in the options */
 };
@@ -35,6 +37,12 @@ struct cli_row {
     cli_set_flag, offsetof(type, field) + 0 * sizeof(_Generic(((type *)0)->field, bool : 1))
 #define CLI_TEXT(type, field)                                                                      \
     cli_set_text, offsetof(type, field) + 0 * sizeof(_Generic(((type *)0)->field, const char * : 1))
+
+/* A row that gives the row behind it a letter. */
+#define CLI_LETTER(letter)                                                                         \
+    {                                                                                              \
+        letter, NULL, NULL, NULL, NULL, 0                                                          \
+    }
 
 /* cli_set_flag(), cli_set_text() - for CLI_FLAG and CLI_TEXT; never fail. */
 bool cli_set_flag(struct cli *c, const char *value);
@@ -75,19 +83,21 @@ enum cli_asked { CLI_NOTHING, CLI_HELP, CLI_VERSION };
 /* cli_asked() - --help, -h and --version count wherever they stand. */
 enum cli_asked cli_asked(int argc, char **argv);
 
-enum cli_word {
-    CLI_PLAIN,         /* *ret_value is the word */
-    CLI_OPTION,        /* c->row is to be set to *ret_value, which for a switch is "yes" */
-    CLI_UNKNOWN,       /* no such option */
-    CLI_VALUE_SURPLUS, /* c->row is a switch and has a value */
-    CLI_VALUE_MISSING, /* c->row has none */
-};
+/* What a program does with a word: that of c->row, "yes" for a switch, or a plain one. False, and
+ * what is wrong is told, ends the reading. */
+typedef bool cli_take_fn(struct cli *c, const char *value);
 
-/* cli_next() - the word argv[*at], and its value, if that is the next one; *at is behind them. */
-enum cli_word cli_next(struct cli *c, const struct cli_row *rows, size_t row_count, int argc,
-                       char **argv, int *at, const char **ret_value);
+/* cli_take_option() - as the row says; false for a plain word. */
+bool cli_take_option(struct cli *c, const char *value);
+
+/* cli_read() - @take the initial value of each row, then the whole line. */
+MUST_CHECK bool cli_read(struct cli *c, const struct cli_row *rows, size_t row_count, int argc,
+                         char **argv, cli_take_fn *take);
 
 /* cli_print_rows() - a line of help each, names and arguments in a column of @width. */
 void cli_print_rows(FILE *out, const struct cli_row *rows, size_t row_count, int width);
+
+/* cli_print_pairs() - the same, two in a line of 80 where both are short enough. */
+void cli_print_pairs(FILE *out, const struct cli_row *rows, size_t row_count, int width);
 
 #endif

@@ -561,37 +561,14 @@ static void note(struct load_options *o, size_t row_idx, const char *value)
         snprintf(pair->value, sizeof(pair->value), "%s", value);
 }
 
-static bool apply(struct cli *c, const struct cli_row *row, const char *value)
+/* A plain word is a target. */
+static bool take(struct cli *c, const char *value)
 {
-    c->row = row;
-    if (!row->set(c, value))
+    if (c->row == NULL)
+        c->row = &rows[0];
+    if (!c->row->set(c, value))
         return false;
-    note(of(c), (size_t)(row - rows), value);
-    return true;
-}
-
-static bool parse_words(struct cli *c, int argc, char **argv)
-{
-    for (int at = 1; at < argc;) {
-        const char *word = argv[at], *value;
-        bool is_good = false;
-        switch (cli_next(c, rows, ARRAY_COUNT(rows), argc, argv, &at, &value)) {
-        case CLI_PLAIN:
-            is_good = apply(c, &rows[0], word);
-            break;
-        case CLI_OPTION:
-            is_good = apply(c, c->row, value);
-            break;
-        case CLI_UNKNOWN:
-            return cli_wrong(c, "%s: not an option; see --help", word);
-        case CLI_VALUE_SURPLUS:
-            return cli_wrong(c, "--%s takes no value", c->row->name);
-        case CLI_VALUE_MISSING:
-            return cli_wrong(c, "--%s needs a value: %s", c->row->name, c->row->arg);
-        }
-        if (!is_good)
-            return false;
-    }
+    note(of(c), (size_t)(c->row - rows), value);
     return true;
 }
 
@@ -674,12 +651,9 @@ enum options_result options_parse(struct load_options *o, int argc, char **argv,
         break;
     }
     o->pair_count = ARRAY_COUNT(rows);
-    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
         o->pairs[i].name = rows[i].name;
-        if (rows[i].initial != NULL && !apply(&c, &rows[i], rows[i].initial))
-            return OPTIONS_BAD;
-    }
-    if (!parse_words(&c, argc, argv) || !check(&c))
+    if (!cli_read(&c, rows, ARRAY_COUNT(rows), argc, argv, take) || !check(&c))
         return OPTIONS_BAD;
     return OPTIONS_RUN;
 }

@@ -158,29 +158,9 @@ static bool set_target(struct cli *c, const char *word)
     return target_parse(word, &o->target, c->text, c->text_cap);
 }
 
-static bool parse_words(struct cli *c, int argc, char **argv)
+static bool take(struct cli *c, const char *value)
 {
-    for (int at = 1; at < argc;) {
-        const char *word = argv[at], *value;
-        bool is_good = false;
-        switch (cli_next(c, rows, ARRAY_COUNT(rows), argc, argv, &at, &value)) {
-        case CLI_PLAIN:
-            is_good = set_target(c, word);
-            break;
-        case CLI_OPTION:
-            is_good = c->row->set(c, value);
-            break;
-        case CLI_UNKNOWN:
-            return cli_wrong(c, "%s: not an option; see --help", word);
-        case CLI_VALUE_SURPLUS:
-            return cli_wrong(c, "%s: takes no value", word);
-        case CLI_VALUE_MISSING:
-            return cli_wrong(c, "%s needs a value", word);
-        }
-        if (!is_good)
-            return false;
-    }
-    return true;
+    return c->row != NULL ? c->row->set(c, value) : set_target(c, value);
 }
 
 static bool check(struct cli *c)
@@ -206,8 +186,6 @@ enum probe_options_result probe_options_parse(struct probe_options *o, int argc,
     case CLI_NOTHING:
         break;
     }
-    for (c.row = rows; c.row < rows + ARRAY_COUNT(rows); c.row++)
-        if (c.row->initial != NULL && !c.row->set(&c, c.row->initial))
-            return PROBE_OPTIONS_BAD;
-    return parse_words(&c, argc, argv) && check(&c) ? PROBE_OPTIONS_RUN : PROBE_OPTIONS_BAD;
+    return cli_read(&c, rows, ARRAY_COUNT(rows), argc, argv, take) && check(&c) ? PROBE_OPTIONS_RUN
+                                                                                : PROBE_OPTIONS_BAD;
 }

@@ -10,7 +10,7 @@
 #include <string.h>
 
 struct sample {
-    bool is_on;
+    bool is_on, is_quick;
     const char *path;
     uint32_t count;
 };
@@ -26,6 +26,10 @@ static const struct cli_row rows[] = {
     {"path", "FILE", "123456789", "a string", CLI_TEXT(struct sample, path)},
     {"pat", "FILE", "1234567890", "another", CLI_TEXT(struct sample, path)},
     {"count", "N", NULL, NULL, set_count, 0},
+    CLI_LETTER("q"),
+    {"quick", NULL, NULL, "a letter's", CLI_FLAG(struct sample, is_quick)},
+    CLI_LETTER("f"),
+    {"from", "FILE", NULL, "with a help that is long", CLI_TEXT(struct sample, path)},
 };
 
 static struct sample sample;
@@ -38,45 +42,87 @@ static struct cli begin(void)
     return (struct cli){.options = &sample, .text = why, .text_cap = sizeof(why)};
 }
 
+/* "name value; " for each option, "value; " for a plain word; "stop" is refused. */
+static char taken[128];
+
+static bool take(struct cli *c, const char *value)
+{
+    size_t len = strlen(taken);
+    snprintf(taken + len, sizeof(taken) - len, "%s%s%s; ", c->row != NULL ? c->row->name : "",
+             c->row != NULL ? " " : "", value);
+    return strcmp(value, "stop") != 0 || cli_wrong(c, "stopped");
+}
+
+static bool read_line(const char *const *words, size_t word_count)
+{
+    struct cli c = begin();
+    char *argv[8] = {NULL};
+    taken[0] = '\0';
+    for (size_t i = 0; i < word_count; i++)
+        argv[1 + i] = (char *)(uintptr_t)words[i];
+    return cli_read(&c, rows, ARRAY_COUNT(rows), 1 + (int)word_count, argv, take);
+}
+
 static void words_are_told_apart(void **state)
 {
     (void)state;
+    static const char initial[] = "path 123456789; pat 1234567890; ";
     static const struct {
-        const char *word, *next; /* NULL: the line is over */
-        enum cli_word kind;
-        const char *name, *value; /* NULL: none */
-        int taken;
+        const char *words[4];
+        const char *taken;
+        const char *why; /* NULL: all is well */
     } cases[] = {
-        {"plain", "x", CLI_PLAIN, NULL, "plain", 1},
-        {"", "x", CLI_PLAIN, NULL, "", 1},
-        {"--on", "x", CLI_OPTION, "on", "yes", 1},
-        {"--on=", "x", CLI_VALUE_SURPLUS, "on", NULL, 1},
-        {"--path", "--on", CLI_OPTION, "path", "--on", 2},
-        {"--path=a=b", "x", CLI_OPTION, "path", "a=b", 1},
-        {"--path=", "x", CLI_OPTION, "path", "", 1},
-        {"--pat", "x", CLI_OPTION, "pat", "x", 2},
-        {"--path", NULL, CLI_VALUE_MISSING, "path", NULL, 1},
-        {"--pa", "x", CLI_UNKNOWN, NULL, NULL, 1},
-        {"--paths", "x", CLI_UNKNOWN, NULL, NULL, 1},
-        {"--", "x", CLI_UNKNOWN, NULL, NULL, 1},
-        {"-", "x", CLI_UNKNOWN, NULL, NULL, 1},
-        {"-on", "x", CLI_UNKNOWN, NULL, NULL, 1},
-        {"--=x", "x", CLI_UNKNOWN, NULL, NULL, 1},
+        {{NULL}, "", NULL},
+        {{"plain", "x"}, "plain; x; ", NULL},
+        {{""}, "; ", NULL},
+        {{"--on", "x"}, "on yes; x; ", NULL},
+        {{"--on=", "x"}, "", "--on takes no value"},
+        {{"--path", "--on"}, "path --on; ", NULL},
+        {{"--path=a=b", "x"}, "path a=b; x; ", NULL},
+        {{"--path=", "x"}, "path ; x; ", NULL},
+        {{"--pat", "x"}, "pat x; ", NULL},
+        {{"x", "--path"}, "x; ", "--path needs a value: FILE"},
+        {{"--pa", "x"}, "", "--pa: not an option; see --help"},
+        {{"--paths", "x"}, "", "--paths: not an option; see --help"},
+        {{"--", "x"}, "", "--: not an option; see --help"},
+        {{"-", "x"}, "", "-: not an option; see --help"},
+        {{"--=x", "x"}, "", "--=x: not an option; see --help"},
+        {{"x", "stop", "y"}, "x; stop; ", "stopped"},
+        {{"--on", "--pat", "stop", "y"}, "on yes; pat stop; ", "stopped"},
+        {{"-q", "x"}, "quick yes; x; ", NULL},
+        {{"-qq", "x"}, "quick yes; quick yes; x; ", NULL},
+        {{"-f", "-q"}, "from -q; ", NULL},
+        {{"-fq", "x"}, "from q; x; ", NULL},
+        {{"-qfx", "-qf", "y"}, "quick yes; from x; quick yes; from y; ", NULL},
+        {{"-qf"}, "quick yes; ", "--from needs a value: FILE"},
+        {{"-qx", "-q"}, "quick yes; ", "-qx: not an option; see --help"},
+        {{"-on", "x"}, "", "-on: not an option; see --help"},
+        {{"--q", "x"}, "", "--q: not an option; see --help"},
+        {{"-f=x"}, "from =x; ", NULL},
     };
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
-        struct cli c = begin();
-        char *argv[] = {NULL, (char *)(uintptr_t)cases[i].word, (char *)(uintptr_t)cases[i].next};
-        int at = 1;
-        const char *value;
-        enum cli_word kind =
-            cli_next(&c, rows, ARRAY_COUNT(rows), cases[i].next != NULL ? 3 : 2, argv, &at, &value);
-        if (kind != cases[i].kind || at != 1 + cases[i].taken)
-            fail_msg("%s: %d, %d taken", cases[i].word, (int)kind, at - 1);
-        if (cases[i].name != NULL)
-            assert_string_equal(c.row->name, cases[i].name);
-        if (kind == CLI_PLAIN || kind == CLI_OPTION)
-            assert_string_equal(value, cases[i].value);
+        char want[sizeof(taken)];
+        size_t count = 0;
+        while (count < ARRAY_COUNT(cases[i].words) && cases[i].words[count] != NULL)
+            count++;
+        bool is_good = read_line(cases[i].words, count);
+        snprintf(want, sizeof(want), "%s%s", initial, cases[i].taken);
+        assert_string_equal(taken, want);
+        assert_string_equal(why, cases[i].why != NULL ? cases[i].why : "");
+        assert_int_equal(is_good, cases[i].why == NULL);
     }
+}
+
+static void a_program_may_have_no_plain_words(void **state)
+{
+    (void)state;
+    struct cli c = begin();
+    char *argv[] = {NULL, (char *)(uintptr_t) "-q", (char *)(uintptr_t) "x"};
+    assert_true(cli_read(&c, rows, ARRAY_COUNT(rows), 2, argv, cli_take_option));
+    assert_true(sample.is_quick && !sample.is_on);
+    assert_string_equal(sample.path, "1234567890");
+    assert_false(cli_read(&c, rows, ARRAY_COUNT(rows), 3, argv, cli_take_option));
+    assert_string_equal(why, "x: not an option; see --help");
 }
 
 static void values_are_kept_or_refused(void **state)
@@ -133,7 +179,7 @@ static void help_and_version_count_anywhere(void **state)
     assert_int_equal(cli_asked(4, help), CLI_VERSION);
 }
 
-static void help_is_one_line_a_row(void **state)
+static void help_is_one_line_a_row_or_two(void **state)
 {
     (void)state;
     char *said = NULL;
@@ -144,7 +190,19 @@ static void help_is_one_line_a_row(void **state)
     assert_int_equal(fclose(out), 0);
     assert_string_equal(said, "  --on         a switch\n"
                               "  --path FILE  a string [123456789]\n"
-                              "  --pat FILE   another\n");
+                              "  --pat FILE   another\n"
+                              "  -q, --quick  a letter's\n"
+                              "  -f, --from FILE with a help that is long\n");
+    free(said);
+    said = NULL;
+    out = open_memstream(&said, &len);
+    assert_non_null(out);
+    cli_print_pairs(out, rows, ARRAY_COUNT(rows), 12);
+    assert_int_equal(fclose(out), 0);
+    assert_string_equal(
+        said, "  --on         a switch                   --path FILE  a string [123456789]\n"
+              "  --pat FILE   another                    -q, --quick  a letter's\n"
+              "  -f, --from FILE with a help that is long\n");
     free(said);
 }
 
@@ -152,9 +210,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(words_are_told_apart),
+        cmocka_unit_test(a_program_may_have_no_plain_words),
         cmocka_unit_test(values_are_kept_or_refused),
         cmocka_unit_test(help_and_version_count_anywhere),
-        cmocka_unit_test(help_is_one_line_a_row),
+        cmocka_unit_test(help_is_one_line_a_row_or_two),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
