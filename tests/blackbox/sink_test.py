@@ -234,12 +234,35 @@ def usr1(sink):
 
 def test_wrong_usage(case):
     program = harness.own_program("POSTERN_SINK")
-    for arguments, word in ((["--listen", "smtp://x:1"], "smtp://x:1"), ([], "--listen"),
-                            (["--listen", "smtp://127.0.0.1:0", "--rule", "dot -> jump"], "jump"),
-                            (["--workers", "0"], "0"), (["--offer", "NONSENSE"], "NONSENSE"),
-                            (["--script", "/nonexistent"], "/nonexistent")):
+    url = "smtp://127.0.0.1:0"
+    for arguments, said in (
+            ([], "--listen is missing"),
+            (["-l", "http://127.0.0.1:0"], "--listen http://127.0.0.1:0: expected smtp://"),
+            (["-l", "smtp://127.0.0.1"], "--listen smtp://127.0.0.1: expected "),
+            (["-l", "lmtp+unix:"], "--listen lmtp+unix:: expected "),
+            (["-l", url] * 65, f"--listen {url}: expected at most 64 of them"),
+            (["-l", url, "word"], "word: not an option; see --help"),
+            (["-x"], "-x: not an option; see --help"),
+            (["--quie"], "--quie: not an option; see --help"),
+            (["--once=1"], "--once takes no value"),
+            (["-qw"], "--workers needs a value: N"),
+            (["-w65"], "--workers 65: expected a number from 1 to 64"),
+            (["--size", "0"], "--size 0: expected a size from 1"),
+            (["--rcvbuf", "2G"], "--rcvbuf 2G: expected a size"),
+            (["--idle", "0s"], "--idle 0s: expected a time from 1ms to 24h"),
+            (["--grace", "25h"], "--grace 25h: expected a time up to 24h"),
+            (["--store", "mbox:x"], "--store mbox:x: expected maildir:DIR"),
+            (["--hostname", ""], "--hostname : expected a host name"),
+            (["--banner", "x" * 600], "--banner: the text is too long"),
+            (["--offer", "DSN,X"], "--offer: X is not an EHLO keyword of ours"),
+            (["--rule", "dot -> jump"], "jump"),
+            (["--script", "/nonexistent"], "/nonexistent: "),
+            (["--delay-dot", "1" * 128], "--delay-dot: the value is too long"),
+            (["--delay-dot=1s"] * 17, "too many options for delays and refusals"),
+            (["-l", url, "--refuse-rcpt", "0.5:45"], '"45" is not a code')):
         text = harness.run([program, *arguments], status=2)
-        check(word in text, text)
+        check(text.startswith("postern-sink: ") and said in text, text, said)
+        check_equal(text.count("\n"), 1, text)
     help_text = harness.run([program, "--help"])
     check(len(help_text.split("\n")) <= 50, "help does not fit")
     script = os.path.join(case.dir, "script")

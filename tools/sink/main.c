@@ -293,15 +293,28 @@ static int run(struct program *p)
 int main(int argc, char **argv)
 {
     static struct program p;
+    char why[512];
+    int status = EXIT_SUCCESS;
     p.shared.ledger_fd = -1;
     p.shared.wake_fd = -1;
     p.shared.script = script_new();
     if (p.shared.script == NULL)
         return EXIT_FAILURE;
-    enum options_result result = options_parse(&p.shared, argc, argv);
-    int status = result == OPTIONS_BAD ? EXIT_USAGE : EXIT_SUCCESS;
-    if (result == OPTIONS_RUN)
+    switch (options_parse(&p.shared, argc, argv, why, sizeof(why))) {
+    case OPTIONS_RUN:
         status = run(&p);
+        break;
+    case OPTIONS_HELP:
+        options_print_help(stdout);
+        break;
+    case OPTIONS_VERSION:
+        printf("postern-sink %s\n", POSTERN_VERSION);
+        break;
+    case OPTIONS_BAD:
+        fprintf(stderr, "postern-sink: %s\n", why);
+        status = EXIT_USAGE;
+        break;
+    }
     shared_deinit(&p.shared);
     return status;
 }

@@ -1,155 +1,53 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * options.c - owns the command line of the sink. The simple cases are rules of the script, written
- * for the user, behind those of his own.
+ * options.c - owns the command line of the sink: one row an option. The simple cases are rules of
+ * the script, written for the user, behind those of his own.
  */
 #include "options.h"
 #include "base/err.h"
+#include "cli/cli.h"
 #include <arpa/inet.h>
-#include <getopt.h>
 #include <limits.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#define CONNS_DEFAULT 20000
 #define CONNS_MAX 1000000
-#define IDLE_DEFAULT_NS (300 * NS_PER_S)
-#define GRACE_DEFAULT_NS (5 * NS_PER_S)
-
-static const char usage[] =
-    "usage: postern-sink --listen URL [...] [options]\n"
-    "A mail server (SMTP, LMTP, replies per recipient) that does what it is told: all\n"
-    "is taken and discarded, unless a rule says otherwise.\n"
-    "  -l, --listen URL    smtp://ADDR:PORT lmtp://ADDR:PORT smtp+unix:PATH\n"
-    "                      lmtp+unix:PATH; again for more; port 0: any free one\n"
-    "  -w, --workers N     threads (1)           --conns N  most connections (20000)\n"
-    "  -s, --script FILE   rules, one a line     -r, --rule RULE  one; again for more\n"
-    "  -L, --ledger FILE   write what arrived    --store maildir:DIR  keep messages\n"
-    "      --once, --max-conns N, --max-messages N           end after so many\n"
-    "      --hostname NAME   --banner TEXT   --size BYTES    --rcpt-max N (1000)\n"
-    "      --offer LIST, --no-offer LIST     EHLO keywords: PRDR,ADAT,...; all; none\n"
-    "      --source-conns N  connections,    --source-rate N messages/s of a client\n"
-    "      --rcvbuf BYTES    small receive windows           --idle TIME (300s)\n"
-    "      --seed N          of all draws    --grace TIME    at the end (5s)\n"
-    "  -q, --quiet           no summary      --version       --help\n"
-    "Short for rules (DIST: TIME uniform:A-B exp:M lognormal:M,S normal:M,S file:F):\n"
-    "      --delay-greeting DIST  --delay-dot DIST  --delay-each DIST\n"
-    "      --refuse-rcpt P[:CODE] --refuse-message P[:CODE] --refuse-each P[:CODE]\n"
-    "      --drop-dot P      take the message, then reset instead of a reply\n"
-    "Rules: POINT [CONDITION ...] -> ACTION [; ACTION ...]     postern-sink-script(5)\n"
-    "  points      connect helo mail rcpt data dot each quit\n"
-    "  conditions  [!]NAME=VALUE: from rcpt client via conn txn size seq attempt\n"
-    "              index count every p\n"
-    "  actions     reply CODE [X.Y.Z] [TEXT]; delay DIST; drop [reset]; stop;\n"
-    "              drop-after K [reset]; drop-content N [reset]; rcvbuf N;\n"
-    "              drop-replies N [reset]; pacing stream|buffer; life DIST;\n"
-    "              decide now|later; commit before|after|dot|never|always;\n"
-    "              gone run|stop; stall-read DIST [N]; stall-write DIST; pace DIST;\n"
-    "              garbage [N]; endless [N]; code NNN; surplus [TEXT]; missing;\n"
-    "              early; raw TEXT\n"
-    "  examples    each rcpt=slow* -> delay 30s          dot p=1% -> drop reset\n"
-    "SIGTERM ends it, SIGUSR1 prints counters. Exit status: 0; 1 when it failed or\n"
-    "the ledger or store could not be written; 2 for wrong usage.\n";
-
-enum long_option {
-    OPTION_CONNS = 256,
-    OPTION_STORE,
-    OPTION_ONCE,
-    OPTION_MAX_CONNS,
-    OPTION_MAX_MESSAGES,
-    OPTION_HOSTNAME,
-    OPTION_BANNER,
-    OPTION_OFFER,
-    OPTION_NO_OFFER,
-    OPTION_SIZE,
-    OPTION_RCPT_MAX,
-    OPTION_SOURCE_CONNS,
-    OPTION_SOURCE_RATE,
-    OPTION_RCVBUF,
-    OPTION_IDLE,
-    OPTION_SEED,
-    OPTION_GRACE,
-    OPTION_DELAY_GREETING,
-    OPTION_DELAY_DOT,
-    OPTION_DELAY_EACH,
-    OPTION_REFUSE_RCPT,
-    OPTION_REFUSE_MESSAGE,
-    OPTION_REFUSE_EACH,
-    OPTION_DROP_DOT,
-    OPTION_VERSION,
-    OPTION_HELP,
-};
-
-static const struct option long_options[] = {
-    {"listen", required_argument, NULL, 'l'},
-    {"workers", required_argument, NULL, 'w'},
-    {"script", required_argument, NULL, 's'},
-    {"rule", required_argument, NULL, 'r'},
-    {"ledger", required_argument, NULL, 'L'},
-    {"quiet", no_argument, NULL, 'q'},
-    {"conns", required_argument, NULL, OPTION_CONNS},
-    {"store", required_argument, NULL, OPTION_STORE},
-    {"once", no_argument, NULL, OPTION_ONCE},
-    {"max-conns", required_argument, NULL, OPTION_MAX_CONNS},
-    {"max-messages", required_argument, NULL, OPTION_MAX_MESSAGES},
-    {"hostname", required_argument, NULL, OPTION_HOSTNAME},
-    {"banner", required_argument, NULL, OPTION_BANNER},
-    {"offer", required_argument, NULL, OPTION_OFFER},
-    {"no-offer", required_argument, NULL, OPTION_NO_OFFER},
-    {"size", required_argument, NULL, OPTION_SIZE},
-    {"rcpt-max", required_argument, NULL, OPTION_RCPT_MAX},
-    {"source-conns", required_argument, NULL, OPTION_SOURCE_CONNS},
-    {"source-rate", required_argument, NULL, OPTION_SOURCE_RATE},
-    {"rcvbuf", required_argument, NULL, OPTION_RCVBUF},
-    {"idle", required_argument, NULL, OPTION_IDLE},
-    {"seed", required_argument, NULL, OPTION_SEED},
-    {"grace", required_argument, NULL, OPTION_GRACE},
-    {"delay-greeting", required_argument, NULL, OPTION_DELAY_GREETING},
-    {"delay-dot", required_argument, NULL, OPTION_DELAY_DOT},
-    {"delay-each", required_argument, NULL, OPTION_DELAY_EACH},
-    {"refuse-rcpt", required_argument, NULL, OPTION_REFUSE_RCPT},
-    {"refuse-message", required_argument, NULL, OPTION_REFUSE_MESSAGE},
-    {"refuse-each", required_argument, NULL, OPTION_REFUSE_EACH},
-    {"drop-dot", required_argument, NULL, OPTION_DROP_DOT},
-    {"version", no_argument, NULL, OPTION_VERSION},
-    {"help", no_argument, NULL, OPTION_HELP},
-    {NULL, 0, NULL, 0},
-};
+#define LATE_RULES_MAX 16
+#define LATE_RULE_BYTES_MAX 128
 
 struct parse {
     struct shared *sh;
-    char why[512];
-    char late_rules[16][128]; /* of the simple options */
+    char late_rules[LATE_RULES_MAX][LATE_RULE_BYTES_MAX]; /* of the simple options */
     uint32_t late_count;
 };
 
-static bool bad(struct parse *p, const char *text)
+static struct parse *of(const struct cli *c)
 {
-    snprintf(p->why, sizeof(p->why), "%s", text);
-    return false;
+    return c->options;
 }
 
-static bool number(struct parse *p, const char *text, enum dist_unit unit, uint64_t low,
-                   uint64_t high, uint64_t *ret_value)
+static struct sink_options *options_of(const struct cli *c)
 {
-    uint64_t value;
-    if (dist_number_parse(slice_str(text), unit, &value) && value >= low && value <= high) {
-        *ret_value = value;
-        return true;
-    }
-    snprintf(p->why, sizeof(p->why), "%s: not a number from %llu to %llu", text,
-             (unsigned long long)low, (unsigned long long)high);
-    return false;
+    return &of(c)->sh->options;
 }
 
-static bool number_u32(struct parse *p, const char *text, enum dist_unit unit, uint32_t low,
-                       uint32_t high, uint32_t *ret_value)
+/* --- values ---------------------------------------------------------------------------------- */
+
+static bool read_bytes(struct cli *c, const char *value, uint64_t high, uint64_t *ret_bytes)
 {
-    uint64_t value;
-    if (!number(p, text, unit, low, high, &value))
-        return false;
-    *ret_value = (uint32_t)value;
+    uint64_t bytes;
+    if (!dist_number_parse(slice_str(value), DIST_BYTES, &bytes) || bytes < 1 || bytes > high)
+        return cli_expected(c, value, "a size from 1: 512, 64k, 1M");
+    *ret_bytes = bytes;
+    return true;
+}
+
+static bool read_time(struct cli *c, const char *value, clock_ns low, clock_ns *ret_ns)
+{
+    clock_ns ns;
+    if (!dist_number_parse(slice_str(value), DIST_NS, &ns) || ns < low || ns > 86400 * NS_PER_S)
+        return cli_expected(c, value, low > 0 ? "a time from 1ms to 24h" : "a time up to 24h");
+    *ret_ns = ns;
     return true;
 }
 
@@ -193,9 +91,9 @@ static bool parse_tcp(struct sink_listen *l, const char *text)
     return inet_pton(AF_INET, host, &l->addr.v4.sin_addr) == 1;
 }
 
-static bool parse_listen(struct parse *p, const char *text)
+static bool set_listen(struct cli *c, const char *text)
 {
-    struct sink_options *o = &p->sh->options;
+    struct sink_options *o = options_of(c);
     struct sink_listen l = {.is_lmtp = strncmp(text, "lmtp", 4) == 0};
     bool is_good = strlen(text) < sizeof(l.url) && (l.is_lmtp || strncmp(text, "smtp", 4) == 0);
     if (is_good && strncmp(text + 4, "+unix:", 6) == 0)
@@ -204,14 +102,11 @@ static bool parse_listen(struct parse *p, const char *text)
         is_good = parse_tcp(&l, text + 7);
     else
         is_good = false;
-    if (!is_good) {
-        snprintf(p->why, sizeof(p->why),
-                 "%.200s: not smtp://ADDR:PORT, lmtp://ADDR:PORT, smtp+unix:PATH or lmtp+unix:PATH",
-                 text);
-        return false;
-    }
+    if (!is_good)
+        return cli_expected(c, text,
+                            "smtp://ADDR:PORT, lmtp://ADDR:PORT, smtp+unix:PATH or lmtp+unix:PATH");
     if (o->listen_count == SINK_LISTEN_MAX)
-        return bad(p, "too many --listen");
+        return cli_expected(c, text, "at most 64 of them");
     memcpy(l.url, text, strlen(text) + 1);
     o->listens[o->listen_count++] = l;
     return true;
@@ -219,7 +114,7 @@ static bool parse_listen(struct parse *p, const char *text)
 
 /* --- what to offer --------------------------------------------------------------------------- */
 
-static bool parse_offers(struct parse *p, const char *text, uint32_t *ret_offers)
+static bool read_offers(struct cli *c, const char *text, uint32_t *ret_offers)
 {
     static const struct {
         const char *name;
@@ -253,152 +148,292 @@ static bool parse_offers(struct parse *p, const char *text, uint32_t *ret_offers
         size_t i = 0;
         while (i < ARRAY_COUNT(rows) && !slice_eq_nocase(word, slice_str(rows[i].name)))
             i++;
-        if (i == ARRAY_COUNT(rows)) {
-            snprintf(p->why, sizeof(p->why), "%.*s: not an EHLO keyword of ours", (int)word.len,
-                     (const char *)word.ptr);
-            return false;
-        }
+        if (i == ARRAY_COUNT(rows))
+            return cli_wrong(c, "--%s: %.*s is not an EHLO keyword of ours", c->row->name,
+                             (int)word.len, (const char *)word.ptr);
         offers |= rows[i].offer;
     }
     *ret_offers = offers;
     return true;
 }
 
-/* --- rules for the simple cases -------------------------------------------------------------- */
-
-static bool late_rule(struct parse *p, const char *fmt, const char *value)
+static bool set_offer(struct cli *c, const char *value)
 {
-    if (p->late_count == ARRAY_COUNT(p->late_rules))
-        return bad(p, "too many options for delays and refusals: write a script");
-    char *to = p->late_rules[p->late_count++];
-    int len = snprintf(to, sizeof(p->late_rules[0]), fmt, value);
-    return len < (int)sizeof(p->late_rules[0]) || bad(p, "the value is too long");
+    return read_offers(c, value, &options_of(c)->smtp.offers);
+}
+
+static bool set_no_offer(struct cli *c, const char *value)
+{
+    uint32_t without;
+    if (!read_offers(c, value, &without))
+        return false;
+    options_of(c)->smtp.offers &= ~without;
+    return true;
+}
+
+/* --- rules ----------------------------------------------------------------------------------- */
+
+static bool set_script(struct cli *c, const char *value)
+{
+    return script_read(of(c)->sh->script, value, c->text, c->text_cap);
+}
+
+static bool set_rule(struct cli *c, const char *value)
+{
+    return script_add(of(c)->sh->script, slice_str(value), c->text, c->text_cap);
+}
+
+PRINTF_LIKE(2, 3)
+static bool late_rule(struct cli *c, const char *fmt, ...)
+{
+    struct parse *p = of(c);
+    va_list args;
+    if (p->late_count == LATE_RULES_MAX)
+        return cli_wrong(c, "too many options for delays and refusals: write a script");
+    va_start(args, fmt);
+    int len = vsnprintf(p->late_rules[p->late_count++], LATE_RULE_BYTES_MAX, fmt, args);
+    va_end(args);
+    return len < LATE_RULE_BYTES_MAX || cli_wrong(c, "--%s: the value is too long", c->row->name);
 }
 
 /* "P[:CODE]" */
-static bool late_refusal(struct parse *p, const char *point, const char *value)
+static bool late_refusal(struct cli *c, const char *point, const char *value)
 {
-    char text[128];
-    const char *colon = strchr(value, ':');
-    int share = colon != NULL ? (int)(colon - value) : (int)strlen(value);
-    snprintf(text, sizeof(text), "%s p=%.*s -> reply %.40s", point, share, value,
-             colon != NULL ? colon + 1 : "450");
-    return late_rule(p, "%s", text);
+    int share = (int)strcspn(value, ":");
+    return late_rule(c, "%s p=%.*s -> reply %s", point, share, value,
+                     value[share] == ':' ? value + share + 1 : "450");
 }
 
-static bool parse_simple(struct parse *p, int option, const char *value)
+static bool set_delay_greeting(struct cli *c, const char *value)
 {
-    switch (option) {
-    case OPTION_DELAY_GREETING:
-        return late_rule(p, "connect -> delay %s", value);
-    case OPTION_DELAY_DOT:
-        return late_rule(p, "dot -> delay %s", value);
-    case OPTION_DELAY_EACH:
-        return late_rule(p, "each -> delay %s", value);
-    case OPTION_REFUSE_RCPT:
-        return late_refusal(p, "rcpt", value);
-    case OPTION_REFUSE_MESSAGE:
-        return late_refusal(p, "dot", value);
-    case OPTION_REFUSE_EACH:
-        return late_refusal(p, "each", value);
-    case OPTION_DROP_DOT:
-        return late_rule(p, "dot p=%s -> drop reset", value);
-    default:
+    return late_rule(c, "connect -> delay %s", value);
+}
+
+static bool set_delay_dot(struct cli *c, const char *value)
+{
+    return late_rule(c, "dot -> delay %s", value);
+}
+
+static bool set_delay_each(struct cli *c, const char *value)
+{
+    return late_rule(c, "each -> delay %s", value);
+}
+
+static bool set_refuse_rcpt(struct cli *c, const char *value)
+{
+    return late_refusal(c, "rcpt", value);
+}
+
+static bool set_refuse_message(struct cli *c, const char *value)
+{
+    return late_refusal(c, "dot", value);
+}
+
+static bool set_refuse_each(struct cli *c, const char *value)
+{
+    return late_refusal(c, "each", value);
+}
+
+static bool set_drop_dot(struct cli *c, const char *value)
+{
+    return late_rule(c, "dot p=%s -> drop reset", value);
+}
+
+/* --- all else -------------------------------------------------------------------------------- */
+
+static bool set_workers(struct cli *c, const char *value)
+{
+    return cli_u32(c, value, 1, SINK_WORKERS_MAX, &options_of(c)->worker_count);
+}
+
+static bool set_conns(struct cli *c, const char *value)
+{
+    return cli_u32(c, value, 1, CONNS_MAX, &options_of(c)->conn_count_max);
+}
+
+static bool set_ledger(struct cli *c, const char *value)
+{
+    options_of(c)->ledger_path = value;
+    return true;
+}
+
+static bool set_store(struct cli *c, const char *value)
+{
+    if (strncmp(value, "maildir:", 8) != 0 || value[8] == '\0')
+        return cli_expected(c, value, "maildir:DIR");
+    options_of(c)->store_dir = value + 8;
+    return true;
+}
+
+static bool set_once(struct cli *c, const char *value)
+{
+    (void)value;
+    options_of(c)->conns_count_max = 1;
+    return true;
+}
+
+static bool set_max_conns(struct cli *c, const char *value)
+{
+    return cli_number(c, value, 1, UINT64_MAX, &options_of(c)->conns_count_max);
+}
+
+static bool set_max_messages(struct cli *c, const char *value)
+{
+    return cli_number(c, value, 1, UINT64_MAX, &options_of(c)->message_count_max);
+}
+
+static bool set_hostname(struct cli *c, const char *value)
+{
+    struct sink_options *o = options_of(c);
+    size_t len = strlen(value);
+    if (len == 0 || len > DOMAIN_BYTES_MAX)
+        return cli_expected(c, value, "a host name");
+    memcpy(o->hostname, value, len + 1);
+    return true;
+}
+
+static bool set_banner(struct cli *c, const char *value)
+{
+    struct sink_options *o = options_of(c);
+    int len = snprintf(o->banner, sizeof(o->banner), "220 %s\r\n", value);
+    return len < (int)sizeof(o->banner) || cli_wrong(c, "--banner: the text is too long");
+}
+
+static bool set_size(struct cli *c, const char *value)
+{
+    return read_bytes(c, value, UINT64_MAX, &options_of(c)->smtp.size_max);
+}
+
+static bool set_rcpt_max(struct cli *c, const char *value)
+{
+    return cli_u32(c, value, 1, RCPT_COUNT_HARD_MAX, &options_of(c)->smtp.rcpt_max);
+}
+
+static bool set_source_conns(struct cli *c, const char *value)
+{
+    return cli_u32(c, value, 1, UINT32_MAX, &options_of(c)->source_conns_max);
+}
+
+static bool set_source_rate(struct cli *c, const char *value)
+{
+    return cli_u32(c, value, 1, UINT32_MAX, &options_of(c)->source_rate_max);
+}
+
+static bool set_rcvbuf(struct cli *c, const char *value)
+{
+    uint64_t bytes;
+    if (!read_bytes(c, value, INT_MAX, &bytes))
         return false;
-    }
+    options_of(c)->rcvbuf_bytes = (uint32_t)bytes;
+    return true;
+}
+
+static bool set_idle(struct cli *c, const char *value)
+{
+    return read_time(c, value, NS_PER_MS, &options_of(c)->idle_ns_max);
+}
+
+static bool set_seed(struct cli *c, const char *value)
+{
+    return cli_number(c, value, 0, UINT64_MAX, &options_of(c)->seed);
+}
+
+static bool set_grace(struct cli *c, const char *value)
+{
+    return read_time(c, value, 0, &options_of(c)->grace_ns);
+}
+
+static bool set_quiet(struct cli *c, const char *value)
+{
+    (void)value;
+    options_of(c)->is_quiet = true;
+    return true;
+}
+
+/* --- the table ------------------------------------------------------------------------------- */
+
+static const struct cli_row rows[] = {
+    CLI_LETTER("l"),
+    {"listen", "URL", NULL, "again for more", set_listen, 0},
+    CLI_LETTER("w"),
+    {"workers", "N", "1", "threads", set_workers, 0},
+    CLI_LETTER("s"),
+    {"script", "FILE", NULL, "rules, one a line", set_script, 0},
+    CLI_LETTER("r"),
+    {"rule", "RULE", NULL, "again for more", set_rule, 0},
+    CLI_LETTER("L"),
+    {"ledger", "FILE", NULL, "what arrived", set_ledger, 0},
+    {"store", "maildir:DIR", NULL, "keep messages", set_store, 0},
+    {"conns", "N", "20000", "at once", set_conns, 0},
+    {"once", NULL, NULL, "end after one", set_once, 0},
+    {"max-conns", "N", NULL, "end after so many", set_max_conns, 0},
+    {"max-messages", "N", NULL, "end after so many", set_max_messages, 0},
+    {"hostname", "NAME", "sink.example", "own name", set_hostname, 0},
+    {"banner", "TEXT", NULL, "greeting after 220", set_banner, 0},
+    {"offer", "LIST", NULL, "EHLO keywords", set_offer, 0},
+    {"no-offer", "LIST", NULL, "all but these", set_no_offer, 0},
+    {"size", "SIZE", NULL, "largest message", set_size, 0},
+    {"rcpt-max", "N", "1000", "recipients", set_rcpt_max, 0},
+    {"source-conns", "N", NULL, "of one client", set_source_conns, 0},
+    {"source-rate", "N", NULL, "messages/s of one", set_source_rate, 0},
+    {"rcvbuf", "SIZE", NULL, "receive buffer", set_rcvbuf, 0},
+    {"idle", "TIME", "300s", "for input", set_idle, 0},
+    {"seed", "N", "1", "of all draws", set_seed, 0},
+    {"grace", "TIME", "5s", "at the end", set_grace, 0},
+    CLI_LETTER("q"),
+    {"quiet", NULL, NULL, "no summary", set_quiet, 0},
+    {"delay-greeting", "DIST", NULL, NULL, set_delay_greeting, 0},
+    {"delay-dot", "DIST", NULL, NULL, set_delay_dot, 0},
+    {"delay-each", "DIST", NULL, NULL, set_delay_each, 0},
+    {"refuse-rcpt", "P[:CODE]", NULL, NULL, set_refuse_rcpt, 0},
+    {"refuse-message", "P[:CODE]", NULL, NULL, set_refuse_message, 0},
+    {"refuse-each", "P[:CODE]", NULL, NULL, set_refuse_each, 0},
+    {"drop-dot", "P", NULL, NULL, set_drop_dot, 0},
+};
+
+static const char usage_begin[] =
+    "usage: postern-sink --listen URL [...] [options]\n"
+    "A mail server (SMTP, LMTP, replies per recipient) that does what it is told: all\n"
+    "is taken and discarded, unless a rule says otherwise. URL is smtp://ADDR:PORT,\n"
+    "lmtp://ADDR:PORT, smtp+unix:PATH or lmtp+unix:PATH; port 0: any free one.\n";
+static const char usage_end[] =
+    "  --version, --help\n"
+    "Short for rules (DIST: TIME uniform:A-B exp:M lognormal:M,S normal:M,S file:F):\n"
+    "  --delay-greeting DIST  --delay-dot DIST  --delay-each DIST\n"
+    "  --refuse-rcpt P[:CODE] --refuse-message P[:CODE] --refuse-each P[:CODE]\n"
+    "  --drop-dot P          take the message, then reset instead of a reply\n"
+    "Rules: POINT [CONDITION ...] -> ACTION [; ACTION ...]     postern-sink-script(5)\n"
+    "  points      connect helo mail rcpt data dot each quit\n"
+    "  conditions  [!]NAME=VALUE: from rcpt client via conn txn size seq attempt\n"
+    "              index count every p\n"
+    "  actions     reply CODE [X.Y.Z] [TEXT]; delay DIST; drop [reset]; stop;\n"
+    "              drop-after K [reset]; drop-content N [reset]; rcvbuf N;\n"
+    "              drop-replies N [reset]; pacing stream|buffer; life DIST;\n"
+    "              decide now|later; commit before|after|dot|never|always;\n"
+    "              gone run|stop; stall-read DIST [N]; stall-write DIST; pace DIST;\n"
+    "              garbage [N]; endless [N]; code NNN; surplus [TEXT]; missing;\n"
+    "              early; raw TEXT\n"
+    "  examples    each rcpt=slow* -> delay 30s          dot p=1% -> drop reset\n"
+    "SIGTERM ends it, SIGUSR1 prints counters. Exit status: 0; 1 when it failed or\n"
+    "the ledger or store could not be written; 2 for wrong usage.\n";
+
+void options_print_help(FILE *out)
+{
+    fputs(usage_begin, out);
+    cli_print_pairs(out, rows, ARRAY_COUNT(rows), 19);
+    fputs(usage_end, out);
 }
 
 /* --- all of it ------------------------------------------------------------------------------- */
 
-static bool parse_text(struct parse *p, int option, const char *value)
+static bool finish(struct cli *c)
 {
-    struct sink_options *o = &p->sh->options;
-    size_t len = strlen(value);
-    switch (option) {
-    case OPTION_HOSTNAME:
-        if (len == 0 || len > DOMAIN_BYTES_MAX)
-            return bad(p, "bad host name");
-        memcpy(o->hostname, value, len + 1);
-        return true;
-    case OPTION_BANNER:
-        if (len + sizeof("220 \r\n") > sizeof(o->banner))
-            return bad(p, "the banner is too long");
-        snprintf(o->banner, sizeof(o->banner), "220 %s\r\n", value);
-        return true;
-    case OPTION_STORE:
-        if (strncmp(value, "maildir:", 8) != 0 || value[8] == '\0')
-            return bad(p, "--store: not maildir:DIR");
-        o->store_dir = value + 8;
-        return true;
-    case OPTION_OFFER:
-        return parse_offers(p, value, &o->smtp.offers);
-    case OPTION_NO_OFFER: {
-        uint32_t without;
-        if (!parse_offers(p, value, &without))
-            return false;
-        o->smtp.offers &= ~without;
-        return true;
-    }
-    case 's':
-        return script_read(p->sh->script, value, p->why, sizeof(p->why));
-    case 'r':
-        return script_add(p->sh->script, slice_str(value), p->why, sizeof(p->why));
-    case 'l':
-        return parse_listen(p, value);
-    case 'L':
-        o->ledger_path = value;
-        return true;
-    default:
-        return parse_simple(p, option, value);
-    }
-}
-
-static bool parse_one(struct parse *p, int option, const char *value)
-{
-    struct sink_options *o = &p->sh->options;
-    switch (option) {
-    case 'w':
-        return number_u32(p, value, DIST_NUMBER, 1, SINK_WORKERS_MAX, &o->worker_count);
-    case 'q':
-        o->is_quiet = true;
-        return true;
-    case OPTION_CONNS:
-        return number_u32(p, value, DIST_NUMBER, 1, CONNS_MAX, &o->conn_count_max);
-    case OPTION_ONCE:
-        o->conns_count_max = 1;
-        return true;
-    case OPTION_MAX_CONNS:
-        return number(p, value, DIST_NUMBER, 1, UINT64_MAX, &o->conns_count_max);
-    case OPTION_MAX_MESSAGES:
-        return number(p, value, DIST_NUMBER, 1, UINT64_MAX, &o->message_count_max);
-    case OPTION_SIZE:
-        return number(p, value, DIST_BYTES, 1, UINT64_MAX, &o->smtp.size_max);
-    case OPTION_RCPT_MAX:
-        return number_u32(p, value, DIST_NUMBER, 1, RCPT_COUNT_HARD_MAX, &o->smtp.rcpt_max);
-    case OPTION_SOURCE_CONNS:
-        return number_u32(p, value, DIST_NUMBER, 1, UINT32_MAX, &o->source_conns_max);
-    case OPTION_SOURCE_RATE:
-        return number_u32(p, value, DIST_NUMBER, 1, UINT32_MAX, &o->source_rate_max);
-    case OPTION_RCVBUF:
-        return number_u32(p, value, DIST_BYTES, 1, INT_MAX, &o->rcvbuf_bytes);
-    case OPTION_IDLE:
-        return number(p, value, DIST_NS, NS_PER_MS, 86400 * NS_PER_S, &o->idle_ns_max);
-    case OPTION_GRACE:
-        return number(p, value, DIST_NS, 0, 86400 * NS_PER_S, &o->grace_ns);
-    case OPTION_SEED:
-        return number(p, value, DIST_NUMBER, 0, UINT64_MAX, &o->seed);
-    default:
-        return parse_text(p, option, value);
-    }
-}
-
-static bool finish(struct parse *p)
-{
+    struct parse *p = of(c);
     struct sink_options *o = &p->sh->options;
     if (o->listen_count == 0)
-        return bad(p, "--listen is missing");
+        return cli_wrong(c, "--listen is missing");
     for (uint32_t i = 0; i < p->late_count; i++)
-        if (!script_add(p->sh->script, slice_str(p->late_rules[i]), p->why, sizeof(p->why)))
+        if (!script_add(p->sh->script, slice_str(p->late_rules[i]), c->text, c->text_cap))
             return false;
     o->smtp.hostname = slice_str(o->hostname);
     o->lmtp = o->smtp;
@@ -406,44 +441,23 @@ static bool finish(struct parse *p)
     return true;
 }
 
-enum options_result options_parse(struct shared *sh, int argc, char **argv)
+enum options_result options_parse(struct shared *sh, int argc, char **argv, char *ret_text,
+                                  size_t text_cap)
 {
-    static struct parse p; /* zeros; too large for the stack */
-    p.sh = sh;
-    int option;
+    struct parse p = {.sh = sh};
+    struct cli c = {.options = &p, .text = ret_text, .text_cap = text_cap};
     sh->options = (struct sink_options){
-        .worker_count = 1,
-        .conn_count_max = CONNS_DEFAULT,
-        .seed = 1,
-        .idle_ns_max = IDLE_DEFAULT_NS,
-        .grace_ns = GRACE_DEFAULT_NS,
-        .hostname = "sink.example",
-        .smtp = {.protocol = SESSION_SMTP,
-                 .offers = SESSION_OFFER_STANDARD,
-                 .rcpt_max = RCPT_COUNT_MAX},
+        .smtp = {.protocol = SESSION_SMTP, .offers = SESSION_OFFER_STANDARD},
     };
-    while ((option = getopt_long(argc, argv, "l:w:s:r:L:q", long_options, NULL)) != -1) {
-        if (option == OPTION_HELP) {
-            fputs(usage, stdout);
-            return OPTIONS_DONE;
-        }
-        if (option == OPTION_VERSION) {
-            printf("postern-sink %s\n", POSTERN_VERSION);
-            return OPTIONS_DONE;
-        }
-        if (option == '?') {
-            fputs("\"postern-sink --help\" tells more\n", stderr);
-            return OPTIONS_BAD;
-        }
-        if (!parse_one(&p, option, optarg)) {
-            fprintf(stderr, "postern-sink: %s\n", p.why);
-            return OPTIONS_BAD;
-        }
+    switch (cli_asked(argc, argv)) {
+    case CLI_HELP:
+        return OPTIONS_HELP;
+    case CLI_VERSION:
+        return OPTIONS_VERSION;
+    case CLI_NOTHING:
+        break;
     }
-    if (optind < argc)
-        snprintf(p.why, sizeof(p.why), "%.200s: what is this?", argv[optind]);
-    if (optind == argc && finish(&p))
-        return OPTIONS_RUN;
-    fprintf(stderr, "postern-sink: %s\n", p.why);
-    return OPTIONS_BAD;
+    return cli_read(&c, rows, ARRAY_COUNT(rows), argc, argv, cli_take_option) && finish(&c)
+               ? OPTIONS_RUN
+               : OPTIONS_BAD;
 }

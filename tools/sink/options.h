@@ -4,11 +4,15 @@
 #define SINK_OPTIONS_H
 
 #include "shared.h"
+#include <stdio.h>
 
-enum options_result { OPTIONS_RUN, OPTIONS_DONE, OPTIONS_BAD };
+enum options_result { OPTIONS_RUN, OPTIONS_HELP, OPTIONS_VERSION, OPTIONS_BAD };
 
-/* options_parse() - fills @sh->options and @sh->script. OPTIONS_DONE: help or version was printed;
- * OPTIONS_BAD: an error was. */
-MUST_CHECK enum options_result options_parse(struct shared *sh, int argc, char **argv);
+/* options_parse() - fills @sh->options and @sh->script. BAD comes with @ret_text. */
+MUST_CHECK enum options_result options_parse(struct shared *sh, int argc, char **argv,
+                                             char *ret_text, size_t text_cap);
+
+/* options_print_help() - all options, and the language of rules in short. */
+void options_print_help(FILE *out);
 
 #endif
