@@ -537,15 +537,15 @@ def test_wrong_usage(case):
             (["run", bad, "--check"], r"bad.conf:2: modes: 'dream' is not one of sim"),
             (["run", shipped("classic"), "--mode", "dream"], "--mode dream is not one of sim"),
             (["run", shipped("classic"), "--only", "x"], "names no experiment"),
-            (["run", shipped("classic"), "--where", "x"], "needs NAME=VALUE"),
+            (["run", shipped("classic"), "--where", "x"], "expected NAME=VALUE"),
             (["run", shipped("classic"), "--where", "x=1"], "names no list"),
             (["run", shipped("classic"), "--where", "client.timer=x"], "no such value"),
-            (["run", shipped("classic"), "--seed", "-1"], "is no number"),
+            (["run", shipped("classic"), "--seed", "-1"], "--seed -1: expected a number from 1"),
             (["run", shipped("classic"), "--ladder", "1"], "--ladder 1: the last message is 0"),
             (["run", shipped("classic"), shipped("classic")], "stands in two files"),
             (["run", os.path.join(case.dir, "none.conf")], "none.conf: "),
             (["show"], "FILE is needed"),
-            (["show", "--what"], "is not understood")):
+            (["show", "--what"], "--what: not an option")):
         text = lab(*arguments, status=2)
         check(reason in text, text, reason)
     lab("run", shipped("classic"), "--json", os.path.join(case.dir, "no/r.json"), status=3)

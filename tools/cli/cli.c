@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define INITIAL_SHOWN_MAX 9 /* longer ones are in the manual only */
-#define ROW_BYTES_MAX 160
+#define ROW_BYTES_MAX 512
 #define HALF_LINE 40
 
 /* --- what is wrong ---------------------------------------------------------------------------- */
@@ -228,9 +228,16 @@ static int row_format(const struct cli_row *rows, size_t idx, int width, char *t
 void cli_print_rows(FILE *out, const struct cli_row *rows, size_t row_count, int width)
 {
     char text[ROW_BYTES_MAX];
-    for (size_t i = 0; i < row_count; i++)
-        if (row_format(rows, i, width, text, sizeof(text)) > 0)
-            fprintf(out, "%s\n", text);
+    for (size_t i = 0; i < row_count; i++) {
+        if (row_format(rows, i, width, text, sizeof(text)) == 0)
+            continue;
+        for (const char *at = text; *at != '\0'; at++) {
+            fputc(*at, out);
+            if (*at == '\n')
+                fprintf(out, "%*s", width + 3, "");
+        }
+        fputc('\n', out);
+    }
 }
 
 void cli_print_pairs(FILE *out, const struct cli_row *rows, size_t row_count, int width)

@@ -94,10 +94,12 @@ bool cli_take_option(struct cli *c, const char *value);
 MUST_CHECK bool cli_read(struct cli *c, const struct cli_row *rows, size_t row_count, int argc,
                          char **argv, cli_take_fn *take);
 
-/* cli_print_rows() - a line of help each, names and arguments in a column of @width. */
+/* cli_print_rows() - one below the other, names and arguments in a column of @width; help may have
+ * several lines. */
 void cli_print_rows(FILE *out, const struct cli_row *rows, size_t row_count, int width);
 
-/* cli_print_pairs() - the same, two in a line of 80 where both are short enough. */
+/* cli_print_pairs() - the same with one line of help each, two in a line of 80 where both are short
+ * enough. */
 void cli_print_pairs(FILE *out, const struct cli_row *rows, size_t row_count, int width);
 
 #endif

@@ -16,6 +16,12 @@ static const char usage[] =
     "\n"
     "\"postern-lab VERB --help\" tells more.\n";
 
+int lab_wrong_usage(FILE *err, const char *verb, const char *why)
+{
+    fprintf(err, "postern-lab: %s: %s\n\"postern-lab %s --help\" tells more\n", verb, why, verb);
+    return LAB_USAGE;
+}
+
 int lab_run(int argc, char **argv, FILE *out, FILE *err)
 {
     static const struct {

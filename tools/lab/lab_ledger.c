@@ -2,45 +2,27 @@
 /* lab_ledger.c - owns "postern-lab ledger": its options, its order of work, its exit status. */
 #include "base/assert.h"
 #include "base/err.h"
+#include "cli/cli.h"
 #include "lab/input.h"
 #include "lab/lab.h"
 #include "lab/ledger_print.h"
 #include <stdlib.h>
 #include <unistd.h>
 
-static const char usage[] =
-    "usage: postern-lab ledger --attempts FILE... --arrived KIND:PATH... [OPTION...]\n"
-    "\n"
-    "Joins what clients learned (attempts logs of postern-load) with what arrived.\n"
-    "\n"
-    "  --attempts FILE...      logs, of one run or of several\n"
-    "  --arrived KIND:PATH...  where it went; several are one store together:\n"
-    "      sink:FILE           arrivals of postern-sink\n"
-    "      spool:DIR           a spool of posternd: active and held recipients\n"
-    "      maildir:DIR  mbox:PATH  folder:DIR\n"
-    "  --rcpt-from HEADER      the field that names the recipients of a message\n"
-    "                          (default: X-Original-To or Delivered-To, if it fits)\n"
-    "  --copy-per WHAT         of copies that name no recipient: recipient (each has\n"
-    "                          its own), message (one is for all), auto (default)\n"
-    "  --list WHAT             print each lost, duplicated or ghost; repeatable\n"
-    "  --json FILE             write everything to FILE; \"-\": print it, and no table\n"
-    "\n"
-    "Exit status: 0 nothing is lost and nothing refused is there; 1 something is;\n"
-    "2 wrong usage; 3 an input cannot be read, or is damaged and nothing is lost.\n";
-
 struct call {
     FILE *out, *err;
-    char **attempts, **arrived; /* into argv */
+    const char **attempts, **arrived;
     int attempts_count, arrived_count;
+    const char **list; /* where the next plain word belongs; NULL: nowhere */
+    int *list_count;
     const char *rcpt_from, *json;
     enum ledger_copy_per copy_per;
     unsigned lists;
 };
 
-static int wrong(const struct call *c, const char *what, const char *why)
+static struct call *of(const struct cli *c)
 {
-    fprintf(c->err, "postern-lab: ledger: %s %s\n", what, why);
-    return LAB_USAGE;
+    return c->options;
 }
 
 static const struct {
@@ -52,7 +34,7 @@ static const struct {
 };
 
 /* Index in kinds, or -1; *ret_path is what follows. */
-static int kind_of(char *text, const char **ret_path)
+static int kind_of(const char *text, const char **ret_path)
 {
     for (size_t i = 0; i < ARRAY_COUNT(kinds); i++) {
         size_t len = strlen(kinds[i].name);
@@ -64,89 +46,116 @@ static int kind_of(char *text, const char **ret_path)
     return -1;
 }
 
-static int list_parse(struct call *c, const char *word)
+static bool add_word(struct cli *c, const char *word)
 {
-    static const char *const names[] = {"lost", "duplicated", "ghost"};
-    for (unsigned i = 0; i < ARRAY_COUNT(names); i++) {
-        if (strcmp(word, names[i]) == 0) {
-            c->lists |= 1u << i;
-            return 0;
-        }
-    }
-    return wrong(c, word, "is no list: lost, duplicated or ghost");
+    struct call *call = of(c);
+    if (call->list == NULL)
+        return cli_wrong(c, "%s belongs to no option", word);
+    call->list[(*call->list_count)++] = word;
+    return true;
 }
 
-static int copy_per_parse(struct call *c, const char *word)
+static bool begin_list(struct cli *c, const char *value, const char **list, int *count)
+{
+    of(c)->list = list;
+    of(c)->list_count = count;
+    if (strncmp(value, "--", 2) == 0)
+        return cli_wrong(c, "--%s needs a value: %s", c->row->name, c->row->arg);
+    return add_word(c, value);
+}
+
+static bool set_attempts(struct cli *c, const char *value)
+{
+    return begin_list(c, value, of(c)->attempts, &of(c)->attempts_count);
+}
+
+static bool set_arrived(struct cli *c, const char *value)
+{
+    return begin_list(c, value, of(c)->arrived, &of(c)->arrived_count);
+}
+
+static bool set_copy_per(struct cli *c, const char *value)
 {
     static const char *const names[] = {"auto", "recipient", "message"};
-    for (unsigned i = 0; i < ARRAY_COUNT(names); i++) {
-        if (strcmp(word, names[i]) == 0) {
-            c->copy_per = (enum ledger_copy_per)i;
-            return 0;
-        }
-    }
-    return wrong(c, word, "is nothing to count copies by: auto, recipient or message");
+    uint32_t idx;
+    if (!cli_one_of(c, value, names, ARRAY_COUNT(names), "recipient, message or auto", &idx))
+        return false;
+    of(c)->copy_per = (enum ledger_copy_per)idx;
+    return true;
 }
 
-/* One option that takes one value. */
-static int option_parse(struct call *c, const char *name, const char *value)
+static bool set_list(struct cli *c, const char *value)
 {
-    if (strcmp(name, "--rcpt-from") == 0)
-        c->rcpt_from = value;
-    else if (strcmp(name, "--json") == 0)
-        c->json = value;
-    else if (strcmp(name, "--list") == 0)
-        return list_parse(c, value);
-    else if (strcmp(name, "--copy-per") == 0)
-        return copy_per_parse(c, value);
-    else
-        return wrong(c, name, "is not understood");
-    return 0;
+    static const char *const names[] = {"lost", "duplicated", "ghost"};
+    uint32_t idx;
+    if (!cli_one_of(c, value, names, ARRAY_COUNT(names), "lost, duplicated or ghost", &idx))
+        return false;
+    of(c)->lists |= 1u << idx;
+    return true;
 }
 
-/* Words up to the next option, moved behind those that are in @list already. */
-static int words_take(char **list, int *count, int argc, char **argv, int at)
+static const struct cli_row rows[] = {
+    {"attempts", "FILE...", NULL, "logs, of one run or of several", set_attempts, 0},
+    {"arrived", "KIND:PATH...", NULL,
+     "where it went; several are one store together:\n"
+     "sink:FILE  arrivals of postern-sink\n"
+     "spool:DIR  of posternd: active and held recipients\n"
+     "maildir:DIR  mbox:PATH  folder:DIR",
+     set_arrived, 0},
+    {"rcpt-from", "HEADER", NULL,
+     "the field that names the recipients of a message\n"
+     "(default: X-Original-To or Delivered-To, if it fits)",
+     CLI_TEXT(struct call, rcpt_from)},
+    {"copy-per", "WHAT", NULL,
+     "of copies that name no recipient: recipient (each has\n"
+     "its own), message (one is for all), auto (default)",
+     set_copy_per, 0},
+    {"list", "WHAT", NULL, "print each lost, duplicated or ghost; repeatable", set_list, 0},
+    {"json", "FILE", NULL, "write everything to FILE; \"-\": print it, and no table",
+     CLI_TEXT(struct call, json)},
+};
+
+static void print_help(FILE *out)
 {
-    int taken = 0;
-    while (at + taken < argc && strncmp(argv[at + taken], "--", 2) != 0)
-        list[(*count)++] = argv[at + taken++];
-    return taken;
+    fputs("usage: postern-lab ledger --attempts FILE... --arrived KIND:PATH... [OPTION...]\n"
+          "\n"
+          "Joins what clients learned (attempts logs of postern-load) with what arrived.\n"
+          "\n",
+          out);
+    cli_print_rows(out, rows, ARRAY_COUNT(rows), 23);
+    fputs("\n"
+          "Exit status: 0 nothing is lost and nothing refused is there; 1 something is;\n"
+          "2 wrong usage; 3 an input cannot be read, or is damaged and nothing is lost.\n",
+          out);
 }
 
-static int call_parse(struct call *c, int argc, char **argv)
+/* Plain words are more of what --attempts and --arrived began. */
+static bool take(struct cli *c, const char *value)
 {
+    if (c->row == NULL)
+        return add_word(c, value);
+    of(c)->list = NULL;
+    return c->row->set(c, value);
+}
+
+static bool check(struct cli *c)
+{
+    const struct call *call = of(c);
     const char *path;
-    int at = 1;
-    while (at < argc) {
-        const char *name = argv[at++];
-        int taken = 1, status = 0;
-        if (strcmp(name, "--attempts") == 0)
-            taken = words_take(c->attempts, &c->attempts_count, argc, argv, at);
-        else if (strcmp(name, "--arrived") == 0)
-            taken = words_take(c->arrived, &c->arrived_count, argc, argv, at);
-        else if (at < argc || strncmp(name, "--", 2) != 0)
-            status = option_parse(c, name, at < argc ? argv[at] : "");
-        else
-            taken = 0;
-        if (status != 0)
-            return status;
-        if (taken == 0)
-            return wrong(c, name, "needs a value, or is not understood");
-        at += taken;
-    }
-    if (c->attempts_count == 0 || c->arrived_count == 0)
-        return wrong(c, "--attempts and --arrived", "are needed");
-    for (int i = 0; i < c->arrived_count; i++)
-        if (kind_of(c->arrived[i], &path) < 0)
-            return wrong(c, c->arrived[i], "is not sink:, spool:, maildir:, mbox: or folder: PATH");
-    return 0;
+    if (call->attempts_count == 0 || call->arrived_count == 0)
+        return cli_wrong(c, "--attempts and --arrived are needed");
+    for (int i = 0; i < call->arrived_count; i++)
+        if (kind_of(call->arrived[i], &path) < 0)
+            return cli_wrong(c, "%s is not sink:, spool:, maildir:, mbox: or folder: PATH",
+                             call->arrived[i]);
+    return true;
 }
 
-static int read_arrived(struct input *in, char *text)
+static int read_arrived(struct input *in, const char *text)
 {
     const char *path = NULL;
     int kind = kind_of(text, &path);
-    ASSERT(kind >= 0); /* call_parse() looked */
+    ASSERT(kind >= 0); /* check() looked */
     if (kinds[kind].mail != CORPUS_ANY)
         return arrivals_read_mail(in, path, kinds[kind].mail);
     return kind == 0 ? arrivals_read_sink(in, path) : arrivals_read_spool(in, path);
@@ -219,22 +228,19 @@ static int join(const struct call *c)
 
 int lab_ledger(int argc, char **argv, FILE *out, FILE *err)
 {
-    struct call c = {.out = out, .err = err};
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
-            fputs(usage, out);
-            return LAB_OK;
-        }
+    char why[LAB_WHY_BYTES_MAX];
+    struct call call = {.out = out, .err = err};
+    struct cli c = {.options = &call, .text = why, .text_cap = sizeof(why)};
+    if (cli_asked(argc, argv) == CLI_HELP) {
+        print_help(out);
+        return LAB_OK;
     }
-    c.attempts = calloc((size_t)argc * 2, sizeof(*c.attempts));
-    if (c.attempts == NULL)
+    call.attempts = calloc((size_t)argc * 2, sizeof(*call.attempts));
+    if (call.attempts == NULL)
         return LAB_UNREADABLE;
-    c.arrived = c.attempts + argc;
-    int status = call_parse(&c, argc, argv);
-    if (status == 0)
-        status = join(&c);
-    else
-        fputs("\"postern-lab ledger --help\" tells more\n", err);
-    free(c.attempts);
+    call.arrived = call.attempts + argc;
+    bool is_good = cli_read(&c, rows, ARRAY_COUNT(rows), argc, argv, take) && check(&c);
+    int status = is_good ? join(&call) : lab_wrong_usage(err, "ledger", why);
+    free(call.attempts);
     return status;
 }

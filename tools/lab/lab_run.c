@@ -9,35 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char usage[] =
-    "usage: postern-lab run FILE... [OPTION...]\n"
-    "\n"
-    "Runs the experiments of files (postern-lab-experiment(5)): under which dialect,\n"
-    "pacing and client is mail duplicated or lost, by theory and by measurement.\n"
-    "\n"
-    "  --mode LIST         how: ";
-static const char usage_rest[] =
-    "\n"
-    "                      (default: what the file says, else the first one)\n"
-    "  --only NAME         this experiment; repeatable\n"
-    "  --where NAME=VALUE  only points with this value of a list; repeatable\n"
-    "  --seed N            the first seed; others follow (default: the file's)\n"
-    "  --messages N        of each run (default: the file's)\n"
-    "  --jobs N            runs at a time, where the mode allows it (one a core)\n"
-    "  --ladder SEQ        tell what happened to this message (from 0), first seed\n"
-    "  --bin DIR           where postern-load and postern-sink are, for live runs\n"
-    "                      (default: where postern-lab is)\n"
-    "  --ledger DIR        attempts and arrivals of each run, for postern-lab ledger\n"
-    "  --tolerate          what contradicts the theory is no failure\n"
-    "  --check             read the files, say how many points there are, run nothing\n"
-    "  --settings          print what may stand in a file\n";
-static const char usage_end[] =
-    "\n"
-    "Exit status: 0 nothing contradicts the theory; 1 something does; 2 wrong usage,\n"
-    "or an error in an experiment; 3 a run or an output failed.\n";
-
 #define ONLY_MAX LAB_EXPERIMENTS_MAX
 #define JOBS_MAX 64
+#define MESSAGES_MAX 1000000000
 #define WHERE_MAX 64
 
 struct call {
@@ -54,88 +28,121 @@ struct call {
     const char *mode_list, *ledger_dir, *bin_dir;
     bool has_ladder;
     uint64_t ladder_seq;
-    uint64_t seed, messages, jobs;
+    uint64_t seed, messages;
+    uint32_t jobs;
     const char *messages_text; /* NULL: what the file says */
-    bool tolerates, checks;
+    bool tolerates, checks, prints_settings;
 };
+
+/* --- options ------------------------------------------------------------------------------- */
+
+static struct call *of(const struct cli *c)
+{
+    return c->options;
+}
+
+static bool set_only(struct cli *c, const char *value)
+{
+    struct call *call = of(c);
+    if (call->only_count == ONLY_MAX)
+        return cli_expected(c, value, "at most 64 of them");
+    call->only[call->only_count++] = value;
+    return true;
+}
+
+static bool set_where(struct cli *c, const char *value)
+{
+    struct call *call = of(c);
+    if (call->where_count == WHERE_MAX || strchr(value, '=') == NULL)
+        return cli_expected(c, value, "NAME=VALUE, at most 64 of them");
+    call->where[call->where_count++] = value;
+    return true;
+}
+
+static bool set_seed(struct cli *c, const char *value)
+{
+    return cli_number(c, value, 1, INT64_MAX - LAB_SEEDS_MAX, &of(c)->seed);
+}
+
+static bool set_messages(struct cli *c, const char *value)
+{
+    of(c)->messages_text = value;
+    return cli_number(c, value, 1, MESSAGES_MAX, &of(c)->messages);
+}
+
+static bool set_jobs(struct cli *c, const char *value)
+{
+    return cli_u32(c, value, 1, JOBS_MAX, &of(c)->jobs);
+}
+
+static bool set_ladder(struct cli *c, const char *value)
+{
+    of(c)->has_ladder = true;
+    return cli_number(c, value, 0, MESSAGES_MAX, &of(c)->ladder_seq);
+}
+
+static const struct cli_row rows[] = {
+    {"mode", "LIST", NULL,
+     "how (default: what the file says, else the first one):", CLI_TEXT(struct call, mode_list)},
+    {"only", "NAME", NULL, "this experiment; repeatable", set_only, 0},
+    {"where", "NAME=VALUE", NULL, "only points with this value of a list; repeatable", set_where,
+     0},
+    {"seed", "N", NULL, "the first seed; others follow (default: the file's)", set_seed, 0},
+    {"messages", "N", NULL, "of each run (default: the file's)", set_messages, 0},
+    {"jobs", "N", NULL, "runs at a time, where the mode allows it (one a core)", set_jobs, 0},
+    {"ladder", "SEQ", NULL, "tell what happened to this message (from 0), first seed", set_ladder,
+     0},
+    {"bin", "DIR", NULL,
+     "where postern-load and postern-sink are, for live runs\n"
+     "(default: where postern-lab is)",
+     CLI_TEXT(struct call, bin_dir)},
+    {"ledger", "DIR", NULL, "attempts and arrivals of each run, for postern-lab ledger",
+     CLI_TEXT(struct call, ledger_dir)},
+    {"tolerate", NULL, NULL, "what contradicts the theory is no failure",
+     CLI_FLAG(struct call, tolerates)},
+    {"check", NULL, NULL, "read the files, say how many points there are, run nothing",
+     CLI_FLAG(struct call, checks)},
+    {"settings", NULL, NULL, "print what may stand in a file",
+     CLI_FLAG(struct call, prints_settings)},
+    LAB_OUTPUT_ROWS(struct call, output),
+};
+
+static void print_help(FILE *out)
+{
+    fputs("usage: postern-lab run FILE... [OPTION...]\n"
+          "\n"
+          "Runs the experiments of files (postern-lab-experiment(5)): under which dialect,\n"
+          "pacing and client is mail duplicated or lost, by theory and by measurement.\n"
+          "\n",
+          out);
+    cli_print_rows(out, rows, 1, LAB_HELP_WIDTH);
+    fputs("                      ", out);
+    lab_modes_print(out);
+    fputc('\n', out);
+    cli_print_rows(out, rows + 1, ARRAY_COUNT(rows) - 1, LAB_HELP_WIDTH);
+    fputs("\n"
+          "Exit status: 0 nothing contradicts the theory; 1 something does; 2 wrong usage,\n"
+          "or an error in an experiment; 3 a run or an output failed.\n",
+          out);
+}
+
+static bool take(struct cli *c, const char *value)
+{
+    struct call *call = of(c);
+    if (c->row != NULL)
+        return c->row->set(c, value);
+    if (call->file_count == ARRAY_COUNT(call->files))
+        return cli_wrong(c, "%s is one file too many", value);
+    call->files[call->file_count++] = value;
+    return true;
+}
+
+/* --- experiments ---------------------------------------------------------------------------- */
 
 static int wrong(const struct call *c, const char *what, const char *why)
 {
     fprintf(c->err, "postern-lab: run: %s %s\n", what, why);
     return LAB_USAGE;
-}
-
-/* --- options ------------------------------------------------------------------------------- */
-
-static int number_parse(const struct call *c, const char *name, const char *value, uint64_t min,
-                        uint64_t max, uint64_t *ret_number)
-{
-    uint64_t number;
-    if (!dist_number_parse(slice_str(value), DIST_NUMBER, &number) || number < min ||
-        number > max) {
-        fprintf(c->err, "postern-lab: run: %s %s is no number from %llu to %llu\n", name, value,
-                (unsigned long long)min, (unsigned long long)max);
-        return LAB_USAGE;
-    }
-    *ret_number = number;
-    return 0;
-}
-
-static int option_parse(struct call *c, const char *name, const char *value)
-{
-    if (lab_output_parse(&c->output, name, value))
-        return 0;
-    if (strcmp(name, "--mode") == 0) {
-        c->mode_list = value;
-    } else if (strcmp(name, "--ledger") == 0) {
-        c->ledger_dir = value;
-    } else if (strcmp(name, "--bin") == 0) {
-        c->bin_dir = value;
-    } else if (strcmp(name, "--only") == 0) {
-        if (c->only_count == ONLY_MAX)
-            return wrong(c, name, "is given too often");
-        c->only[c->only_count++] = value;
-    } else if (strcmp(name, "--where") == 0) {
-        if (c->where_count == WHERE_MAX || strchr(value, '=') == NULL)
-            return wrong(c, name, "needs NAME=VALUE, and not too often");
-        c->where[c->where_count++] = value;
-    } else if (strcmp(name, "--ladder") == 0) {
-        c->has_ladder = true;
-        return number_parse(c, name, value, 0, 1000000000, &c->ladder_seq);
-    } else if (strcmp(name, "--seed") == 0) {
-        return number_parse(c, name, value, 1, INT64_MAX - LAB_SEEDS_MAX, &c->seed);
-    } else if (strcmp(name, "--messages") == 0) {
-        c->messages_text = value;
-        return number_parse(c, name, value, 1, 1000000000, &c->messages);
-    } else if (strcmp(name, "--jobs") == 0) {
-        return number_parse(c, name, value, 1, JOBS_MAX, &c->jobs);
-    } else {
-        return wrong(c, name, "is not understood");
-    }
-    return 0;
-}
-
-static int call_parse(struct call *c)
-{
-    for (int at = 1; at < c->argc; at++) {
-        const char *word = c->argv[at];
-        if (strcmp(word, "--tolerate") == 0) {
-            c->tolerates = true;
-        } else if (strcmp(word, "--check") == 0) {
-            c->checks = true;
-        } else if (strncmp(word, "--", 2) == 0) {
-            if (at + 1 == c->argc)
-                return wrong(c, word, "needs a value, or is not understood");
-            int status = option_parse(c, word, c->argv[++at]);
-            if (status != 0)
-                return status;
-        } else {
-            if (c->file_count == ARRAY_COUNT(c->files))
-                return wrong(c, word, "is one file too many");
-            c->files[c->file_count++] = word;
-        }
-    }
-    return c->file_count > 0 ? 0 : wrong(c, "FILE", "is needed");
 }
 
 static bool is_wanted(const struct call *c, const char *name)
@@ -402,7 +409,7 @@ static int run(const struct call *c, const struct lab_file *files, uint32_t coun
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     struct lab_runner r = {
         .result = &result,
-        .jobs = c->jobs > 0 ? (uint32_t)c->jobs : (uint32_t)(cores > 0 ? cores : 1),
+        .jobs = c->jobs > 0 ? c->jobs : (uint32_t)(cores > 0 ? cores : 1),
         .ledger_dir = c->ledger_dir,
         .bin_dir = c->bin_dir,
         .err = c->err,
@@ -452,24 +459,18 @@ static int files_run(const struct call *c)
 
 int lab_run_experiments(int argc, char **argv, FILE *out, FILE *err)
 {
-    struct call c = {.out = out, .err = err, .argc = argc, .argv = argv};
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
-            fputs(usage, out);
-            lab_modes_print(out);
-            fputs(usage_rest, out);
-            fputs(lab_output_usage, out);
-            fputs(usage_end, out);
-            return LAB_OK;
-        }
-        if (strcmp(argv[i], "--settings") == 0) {
-            lab_settings_print(out);
-            return LAB_OK;
-        }
+    char why[LAB_WHY_BYTES_MAX];
+    struct call call = {.out = out, .err = err, .argc = argc, .argv = argv};
+    struct cli c = {.options = &call, .text = why, .text_cap = sizeof(why)};
+    if (cli_asked(argc, argv) == CLI_HELP) {
+        print_help(out);
+        return LAB_OK;
     }
-    int status = call_parse(&c);
-    if (status == 0)
-        return files_run(&c);
-    fputs("\"postern-lab run --help\" tells more\n", err);
-    return status;
+    if (!cli_read(&c, rows, ARRAY_COUNT(rows), argc, argv, take))
+        return lab_wrong_usage(err, "run", why);
+    if (call.prints_settings) {
+        lab_settings_print(out);
+        return LAB_OK;
+    }
+    return call.file_count > 0 ? files_run(&call) : lab_wrong_usage(err, "run", "FILE is needed");
 }

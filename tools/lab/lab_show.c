@@ -3,47 +3,39 @@
 #include "base/err.h"
 #include "lab/lab.h"
 #include "lab/output.h"
-#include <string.h>
-
-static const char usage[] =
-    "usage: postern-lab show FILE... [OPTION...]\n"
-    "\n"
-    "Shows results that \"postern-lab run --json FILE\" wrote. Several of the same\n"
-    "experiments, run apart in other modes or with other seeds, become one.\n"
-    "\n";
-static const char usage_end[] =
-    "\n"
-    "Exit status: 0 nothing contradicts the theory; 1 something does; 2 wrong usage;\n"
-    "3 a file cannot be read or written, or does not belong to the others.\n";
+#include <stdlib.h>
 
 struct call {
     FILE *out, *err;
     struct lab_output output;
-    char **files; /* into argv */
+    const char **files;
     int file_count;
 };
 
-static int call_parse(struct call *c, int argc, char **argv)
+static const struct cli_row rows[] = {LAB_OUTPUT_ROWS(struct call, output)};
+
+static void print_help(FILE *out)
 {
-    int count = 0;
-    for (int at = 1; at < argc; at++) {
-        const char *word = argv[at];
-        if (strncmp(word, "--", 2) != 0) {
-            argv[1 + count++] = argv[at];
-            continue;
-        }
-        if (at + 1 < argc && lab_output_parse(&c->output, word, argv[at + 1])) {
-            at++;
-            continue;
-        }
-        fprintf(c->err, "postern-lab: show: %s needs a value, or is not understood\n", word);
-        return LAB_USAGE;
-    }
-    if (count == 0)
-        fputs("postern-lab: show: FILE is needed\n", c->err);
-    c->files = argv + 1;
-    c->file_count = count;
-    return count > 0 ? 0 : LAB_USAGE;
+    fputs("usage: postern-lab show FILE... [OPTION...]\n"
+          "\n"
+          "Shows results that \"postern-lab run --json FILE\" wrote. Several of the same\n"
+          "experiments, run apart in other modes or with other seeds, become one.\n"
+          "\n",
+          out);
+    cli_print_rows(out, rows, ARRAY_COUNT(rows), LAB_HELP_WIDTH);
+    fputs("\n"
+          "Exit status: 0 nothing contradicts the theory; 1 something does; 2 wrong usage;\n"
+          "3 a file cannot be read or written, or does not belong to the others.\n",
+          out);
+}
+
+static bool take(struct cli *c, const char *value)
+{
+    struct call *call = c->options;
+    if (c->row != NULL)
+        return c->row->set(c, value);
+    call->files[call->file_count++] = value;
+    return true;
 }
 
 static int read_one(const struct call *c, const char *path, struct lab_result *to, bool is_first)
@@ -77,18 +69,19 @@ static int show(const struct call *c)
 
 int lab_show(int argc, char **argv, FILE *out, FILE *err)
 {
-    struct call c = {.out = out, .err = err};
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
-            fputs(usage, out);
-            fputs(lab_output_usage, out);
-            fputs(usage_end, out);
-            return LAB_OK;
-        }
+    char why[LAB_WHY_BYTES_MAX];
+    struct call call = {.out = out, .err = err};
+    struct cli c = {.options = &call, .text = why, .text_cap = sizeof(why)};
+    if (cli_asked(argc, argv) == CLI_HELP) {
+        print_help(out);
+        return LAB_OK;
     }
-    int status = call_parse(&c, argc, argv);
-    if (status == 0)
-        return show(&c);
-    fputs("\"postern-lab show --help\" tells more\n", err);
+    call.files = calloc((size_t)argc, sizeof(*call.files));
+    if (call.files == NULL)
+        return LAB_UNREADABLE;
+    bool is_good = cli_read(&c, rows, ARRAY_COUNT(rows), argc, argv, take) &&
+                   (call.file_count > 0 || cli_wrong(&c, "FILE is needed"));
+    int status = is_good ? show(&call) : lab_wrong_usage(err, "show", why);
+    free(call.files);
     return status;
 }

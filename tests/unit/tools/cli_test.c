@@ -182,6 +182,7 @@ static void help_and_version_count_anywhere(void **state)
 static void help_is_one_line_a_row_or_two(void **state)
 {
     (void)state;
+    static const struct cli_row long_row = {"a", "B", "c", "one,\ntwo,\nthree", set_count, 0};
     char *said = NULL;
     size_t len = 0;
     FILE *out = open_memstream(&said, &len);
@@ -193,6 +194,13 @@ static void help_is_one_line_a_row_or_two(void **state)
                               "  --pat FILE   another\n"
                               "  -q, --quick  a letter's\n"
                               "  -f, --from FILE with a help that is long\n");
+    free(said);
+    said = NULL;
+    out = open_memstream(&said, &len);
+    assert_non_null(out);
+    cli_print_rows(out, &long_row, 1, 6);
+    assert_int_equal(fclose(out), 0);
+    assert_string_equal(said, "  --a B  one,\n         two,\n         three [c]\n");
     free(said);
     said = NULL;
     out = open_memstream(&said, &len);
