@@ -5,86 +5,66 @@
 #include "base/err.h"
 #include <stdlib.h>
 
+const char *const lab_program_names[LAB_PROGRAM_COUNT + 1] = {"postern-sink", "posternd", "exim",
+                                                              "dovecot", "cyrus"};
+
+const char *const lab_dialect_names[LAB_DIALECT_COUNT + 1] = {
+    [LAB_SMTP] = "smtp",
+    [LAB_LMTP] = "lmtp",
+    [LAB_PRDR] = "prdr",
+    [LAB_DEFERRALS] = "deferrals",
+    [LAB_INLINE_DSN] = "inline-dsn",
+    [LAB_XPRDR1] = "xprdr1",
+    [LAB_EXDATA] = "exdata",
+    [LAB_WRAPPED_A] = "wrapped-a",
+    [LAB_WRAPPED_B] = "wrapped-b",
+    [LAB_ADAT] = "adat",
+};
+
+const char *const lab_pacing_names[LAB_PACING_COUNT + 1] = {"stream", "buffer"};
+const char *const lab_order_names[LAB_ORDER_COUNT + 1] = {"sequential", "concurrent"};
+const char *const lab_vanished_names[LAB_VANISHED_COUNT + 1] = {"run", "stop", "write"};
+const char *const lab_timer_names[LAB_TIMER_COUNT + 1] = {"reset", "total", "line"};
+const char *const lab_cut_names[LAB_CUT_COUNT + 1] = {"none", "after-replies", "hazard",
+                                                      "black-hole", "slow"};
+
+const char *const lab_like_names[LAB_LIKE_COUNT + 1] = {
+    [LAB_LIKE_NONE] = "none",
+    [LAB_LIKE_RFC5321] = "rfc5321",
+    [LAB_LIKE_POSTFIX] = "postfix",
+    [LAB_LIKE_POSTFIX_DEADLINE] = "postfix-deadline",
+    [LAB_LIKE_EXIM] = "exim",
+    [LAB_LIKE_SENDMAIL] = "sendmail",
+    [LAB_LIKE_QMAIL] = "qmail",
+    [LAB_LIKE_EXCHANGE] = "exchange",
+    [LAB_LIKE_OPENSMTPD] = "opensmtpd",
+    [LAB_LIKE_GO_SMTP] = "go-smtp",
+    [LAB_LIKE_MOX] = "mox",
+    [LAB_LIKE_K9] = "k9",
+};
+
 const char *lab_program_name(enum lab_program p)
 {
-    static const char *const names[LAB_PROGRAM_COUNT] = {"postern-sink", "posternd", "exim",
-                                                         "dovecot", "cyrus"};
     ASSERT(p < LAB_PROGRAM_COUNT);
-    return names[p];
+    return lab_program_names[p];
 }
 
 const char *lab_dialect_name(enum lab_dialect d)
 {
-    static const char *const names[LAB_DIALECT_COUNT] = {
-        [LAB_SMTP] = "smtp",
-        [LAB_LMTP] = "lmtp",
-        [LAB_PRDR] = "prdr",
-        [LAB_DEFERRALS] = "deferrals",
-        [LAB_INLINE_DSN] = "inline-dsn",
-        [LAB_XPRDR1] = "xprdr1",
-        [LAB_EXDATA] = "exdata",
-        [LAB_WRAPPED_A] = "wrapped-a",
-        [LAB_WRAPPED_B] = "wrapped-b",
-        [LAB_ADAT] = "adat",
-    };
     ASSERT(d < LAB_DIALECT_COUNT);
-    return names[d];
-}
-
-const char *lab_pacing_name(enum lab_pacing p)
-{
-    static const char *const names[LAB_PACING_COUNT] = {"stream", "buffer"};
-    ASSERT(p < LAB_PACING_COUNT);
-    return names[p];
-}
-
-const char *lab_order_name(enum lab_order o)
-{
-    static const char *const names[LAB_ORDER_COUNT] = {"sequential", "concurrent"};
-    ASSERT(o < LAB_ORDER_COUNT);
-    return names[o];
-}
-
-const char *lab_vanished_name(enum lab_vanished v)
-{
-    static const char *const names[LAB_VANISHED_COUNT] = {"run", "stop", "write"};
-    ASSERT(v < LAB_VANISHED_COUNT);
-    return names[v];
+    return lab_dialect_names[d];
 }
 
 const char *lab_timer_name(enum lab_timer t)
 {
-    static const char *const names[LAB_TIMER_COUNT] = {"reset", "total", "line"};
     ASSERT(t < LAB_TIMER_COUNT);
-    return names[t];
-}
-
-const char *lab_cut_name(enum lab_cut c)
-{
-    static const char *const names[LAB_CUT_COUNT] = {"none", "after-replies", "hazard",
-                                                     "black-hole", "slow"};
-    ASSERT(c < LAB_CUT_COUNT);
-    return names[c];
+    return lab_timer_names[t];
 }
 
 const char *lab_like_name(enum lab_like l)
 {
-    static const char *const names[LAB_LIKE_COUNT] = {
-        [LAB_LIKE_NONE] = "none",
-        [LAB_LIKE_RFC5321] = "rfc5321",
-        [LAB_LIKE_POSTFIX] = "postfix",
-        [LAB_LIKE_POSTFIX_DEADLINE] = "postfix-deadline",
-        [LAB_LIKE_EXIM] = "exim",
-        [LAB_LIKE_SENDMAIL] = "sendmail",
-        [LAB_LIKE_QMAIL] = "qmail",
-        [LAB_LIKE_EXCHANGE] = "exchange",
-        [LAB_LIKE_OPENSMTPD] = "opensmtpd",
-        [LAB_LIKE_GO_SMTP] = "go-smtp",
-        [LAB_LIKE_MOX] = "mox",
-        [LAB_LIKE_K9] = "k9",
-    };
     ASSERT(l < LAB_LIKE_COUNT);
-    return names[l];
+    return lab_like_names[l];
 }
 
 int lab_measure_init(struct lab_measure *m)

@@ -224,11 +224,17 @@ void lab_measure_deinit(struct lab_measure *m);
 /* Words of experiment files and results: "wrapped-a", "stream", "stop", "reset". */
 const char *lab_program_name(enum lab_program p);
 const char *lab_dialect_name(enum lab_dialect d);
-const char *lab_pacing_name(enum lab_pacing p);
-const char *lab_order_name(enum lab_order o);
-const char *lab_vanished_name(enum lab_vanished v);
 const char *lab_timer_name(enum lab_timer t);
-const char *lab_cut_name(enum lab_cut c);
 const char *lab_like_name(enum lab_like l);
+
+/* All of a choice's words, by value; NULL is behind the last. */
+extern const char *const lab_program_names[LAB_PROGRAM_COUNT + 1];
+extern const char *const lab_dialect_names[LAB_DIALECT_COUNT + 1];
+extern const char *const lab_pacing_names[LAB_PACING_COUNT + 1];
+extern const char *const lab_order_names[LAB_ORDER_COUNT + 1];
+extern const char *const lab_vanished_names[LAB_VANISHED_COUNT + 1];
+extern const char *const lab_timer_names[LAB_TIMER_COUNT + 1];
+extern const char *const lab_cut_names[LAB_CUT_COUNT + 1];
+extern const char *const lab_like_names[LAB_LIKE_COUNT + 1];
 
 #endif

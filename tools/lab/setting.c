@@ -17,48 +17,6 @@
 #define TIME_NS_MAX (3650 * NS_PER_DAY)
 #define WORK_NS_MAX (30 * NS_PER_DAY)
 
-/* --- names of choices ------------------------------------------------------------------------- */
-
-static const char *program_word(uint32_t i)
-{
-    return i < LAB_PROGRAM_COUNT ? lab_program_name((enum lab_program)i) : NULL;
-}
-
-static const char *dialect_word(uint32_t i)
-{
-    return i < LAB_DIALECT_COUNT ? lab_dialect_name((enum lab_dialect)i) : NULL;
-}
-
-static const char *pacing_word(uint32_t i)
-{
-    return i < LAB_PACING_COUNT ? lab_pacing_name((enum lab_pacing)i) : NULL;
-}
-
-static const char *order_word(uint32_t i)
-{
-    return i < LAB_ORDER_COUNT ? lab_order_name((enum lab_order)i) : NULL;
-}
-
-static const char *vanished_word(uint32_t i)
-{
-    return i < LAB_VANISHED_COUNT ? lab_vanished_name((enum lab_vanished)i) : NULL;
-}
-
-static const char *timer_word(uint32_t i)
-{
-    return i < LAB_TIMER_COUNT ? lab_timer_name((enum lab_timer)i) : NULL;
-}
-
-static const char *cut_word(uint32_t i)
-{
-    return i < LAB_CUT_COUNT ? lab_cut_name((enum lab_cut)i) : NULL;
-}
-
-static const char *like_word(uint32_t i)
-{
-    return i < LAB_LIKE_COUNT ? lab_like_name((enum lab_like)i) : NULL;
-}
-
 /* --- the table -------------------------------------------------------------------------------- */
 
 #define TOP(field) LAB_SECTION_TOP, .offset = offsetof(struct lab_point, field)
@@ -86,16 +44,16 @@ const struct lab_setting lab_settings[] = {
      .doc = "the run ends then; unlimited: when everything is settled"},
 
     {SERVER(program), .type = LAB_CHOICE, .name = "program", .otherwise = "postern-sink",
-     .choice_name = program_word,
+     .choices = lab_program_names,
      .doc =
          "which one is the server where programs are run: postern-sink or posternd in live runs, "
          "one of the others in real-server"},
     {SERVER(dialect), .type = LAB_CHOICE, .name = "dialect", .otherwise = "smtp",
-     .choice_name = dialect_word,
+     .choices = lab_dialect_names,
      .doc = "how recipients are answered after the content; wrapped-a and wrapped-b are XRCPT250 "
             "in its two readings"},
     {SERVER(pacing), .type = LAB_CHOICE, .name = "pacing", .otherwise = "stream",
-     .choice_name = pacing_word,
+     .choices = lab_pacing_names,
      .doc = "stream: each reply leaves when it is due; buffer: all of them with the last one, an "
             "opening line too"},
     {SERVER(before), .type = LAB_DIST, .name = "before", .otherwise = "0s", .max = WORK_NS_MAX,
@@ -105,10 +63,10 @@ const struct lab_setting lab_settings[] = {
     {SERVER(commit), .type = LAB_DIST, .name = "commit", .otherwise = "0s", .max = WORK_NS_MAX,
      .doc = "a durable write, added to each commit"},
     {SERVER(order), .type = LAB_CHOICE, .name = "order", .otherwise = "sequential",
-     .choice_name = order_word,
+     .choices = lab_order_names,
      .doc = "the work for recipients is done one after another, or for all at once"},
     {SERVER(vanished), .type = LAB_CHOICE, .name = "vanished", .otherwise = "run",
-     .choice_name = vanished_word,
+     .choices = lab_vanished_names,
      .doc = "run: the server never notices that the client has left; stop: it looks before each "
             "commit; write: it notices when the write of a reply fails"},
     {SERVER(opener_ns), .type = LAB_TIME, .name = "opener", .otherwise = "0s", .max = WORK_NS_MAX,
@@ -144,14 +102,14 @@ const struct lab_setting lab_settings[] = {
             "and not kept again"},
 
     {CLIENT(like), .type = LAB_CHOICE, .name = "like", .otherwise = "none",
-     .choice_name = like_word,
+     .choices = lab_like_names,
      .doc = "limit, timer and credits_early of this program; what else is given in the section "
             "comes on top"},
     {CLIENT(limit_ns), .type = LAB_TIME, .name = "limit", .otherwise = "10min", .min = NS_PER_MS,
      .max = WORK_NS_MAX, .word = "never", .word_value = CLOCK_NEVER,
      .doc = "C: how long the client waits after the end of the content"},
     {CLIENT(timer), .type = LAB_CHOICE, .name = "timer", .otherwise = "reset",
-     .choice_name = timer_word,
+     .choices = lab_timer_names,
      .doc = "what starts the limit anew: reset, each complete reply; total, nothing; line, each "
             "line, also inside of one reply"},
     {CLIENT(retry_ns), .type = LAB_TIME, .name = "retry", .otherwise = "30min", .max = TIME_NS_MAX,
@@ -168,7 +126,7 @@ const struct lab_setting lab_settings[] = {
     {CLIENT(half_closes), .type = LAB_YESNO, .name = "half_closes", .otherwise = "no",
      .doc = "the client sends QUIT behind the content and closes its side, but reads on"},
 
-    {FAULTS(cut), .type = LAB_CHOICE, .name = "cut", .otherwise = "none", .choice_name = cut_word,
+    {FAULTS(cut), .type = LAB_CHOICE, .name = "cut", .otherwise = "none", .choices = lab_cut_names,
      .doc = "what happens to connections after the end of the content"},
     {FAULTS(cut_replies), .type = LAB_COUNT, .name = "cut_replies", .otherwise = "0",
      .max = RCPT_COUNT_MAX, .doc = "cut = after-replies: the connection breaks after so many"},
@@ -243,7 +201,7 @@ static int choice_read(const struct lab_setting *s, struct slice text, uint32_t 
     size_t len = 0;
     const char *name, *near = NULL;
     unsigned near_distance = 3;
-    for (uint32_t i = 0; (name = s->choice_name(i)) != NULL; i++) {
+    for (uint32_t i = 0; (name = s->choices[i]) != NULL; i++) {
         if (slice_eq_nocase(text, slice_str(name))) {
             *ret_value = i;
             return 0;
@@ -479,7 +437,7 @@ static void print_type(const struct lab_setting *s, FILE *out)
     }
     if (s->type == LAB_CHOICE) {
         const char *name;
-        for (uint32_t i = 0; (name = s->choice_name(i)) != NULL; i++)
+        for (uint32_t i = 0; (name = s->choices[i]) != NULL; i++)
             fprintf(out, "%s%s", i > 0 ? " | " : "", name);
     } else {
         fputs(types[s->type], out);

@@ -41,7 +41,7 @@ struct lab_setting {
     uint64_t min, max;
     const char *word; /* stands for word_value; NULL: there is none */
     uint64_t word_value;
-    const char *(*choice_name)(uint32_t value); /* LAB_CHOICE; NULL behind the last */
+    const char *const *choices; /* of LAB_CHOICE: the words by value; NULL is behind the last */
     const char *doc;
 };
 

@@ -53,7 +53,7 @@ static void expect(const struct lab_point *p, double first, double total, bool i
     assert_float_equal(t.copies_first_sd, 0, 0);
     if (t.copies_first != first || t.copies_total != total || t.is_livelock != is_livelock)
         fail_msg("%s %s %s: %g copies first, %g in all, livelock %d; not %g, %g, %d",
-                 lab_dialect_name(p->server.dialect), lab_pacing_name(p->server.pacing),
+                 lab_dialect_name(p->server.dialect), lab_pacing_names[p->server.pacing],
                  lab_timer_name(p->client.timer), t.copies_first, t.copies_total, t.is_livelock,
                  first, total, is_livelock);
 }
