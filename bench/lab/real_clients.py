@@ -574,7 +574,7 @@ that all is well.
 
 def main(arguments):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--build", default=str(TOP / "build"))
+    parser.add_argument("--build", default=str(TOP / "build-peers"))
     parser.add_argument("--only")
     parser.add_argument("--limit", type=float, default=6, help="C in seconds, where it can be set")
     parser.add_argument("--json")

@@ -276,7 +276,7 @@ def main(arguments):
         at = arguments.index("--")
         arguments, options = arguments[:at], arguments[at + 1:]
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--build", default=str(TOP / "build"))
+    parser.add_argument("--build", default=str(TOP / "build-peers"))
     parser.add_argument("--markdown")
     parser.add_argument("--json")
     parser.add_argument("names", nargs="*", metavar="PEER", help=", ".join(TARGETS))
