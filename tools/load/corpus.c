@@ -148,10 +148,21 @@ static int read_mbox(struct reader *r, struct slice all, const char *path)
     return is_inside ? give(r, slice_of(all.ptr + start, end - start), true, path, from) : 0;
 }
 
+/* RFC 4155 appendix A: the first line begins with "From ". "From :" is a header field's old form
+ * (RFC 5322 4.5.2). */
+static bool is_mbox_start(struct slice all)
+{
+    size_t at = sizeof("From ") - 1;
+    if (all.len < at || memcmp(all.ptr, "From ", at) != 0)
+        return false;
+    while (at < all.len && (all.ptr[at] == ' ' || all.ptr[at] == '\t'))
+        at++;
+    return at == all.len || all.ptr[at] != ':';
+}
+
 static int read_bytes(struct reader *r, struct slice all, enum corpus_kind kind, const char *path)
 {
-    bool is_mbox = all.len >= 5 && memcmp(all.ptr, "From ", 5) == 0;
-    if (kind == CORPUS_MBOX || (kind == CORPUS_ANY && is_mbox))
+    if (kind == CORPUS_MBOX || (kind == CORPUS_ANY && is_mbox_start(all)))
         return read_mbox(r, all, path);
     return give(r, all, false, path, 0);
 }
@@ -230,7 +241,9 @@ static int read_entry(struct reader *r, const char *folder, const char *name, un
         return 0;
     }
     r->mbox_count += kind == CORPUS_MBOX;
-    return read_file(r, kind == CORPUS_MBOX ? CORPUS_MBOX : CORPUS_FILE, path);
+    if (kind == CORPUS_FOLDER)
+        kind = CORPUS_ANY;
+    return read_file(r, kind == CORPUS_MAILDIR ? CORPUS_FILE : kind, path);
 }
 
 static int read_folder(struct reader *r, const char *path, unsigned depth, enum corpus_kind kind)

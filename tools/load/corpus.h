@@ -2,8 +2,8 @@
 /*
  * corpus.h - messages from files, one by one, as they would be sent.
  *
- *   folder   every file in it and in its subfolders is a message, in the order of their names;
- *            names that begin with a dot are passed over
+ *   folder   every file in it and in its subfolders is a message or an mbox, in the order of their
+ *            names; names that begin with a dot are passed over
  *   Maildir  a folder with cur/ and new/: the files in both
  *   mbox     a file that begins with "From ": a message begins behind a line "From ... hh:mm ..."
  *            at the start of the file or after an empty line (which belongs to the mbox and not to

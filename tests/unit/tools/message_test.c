@@ -477,24 +477,39 @@ static void folders(void **state)
     put_file("folder/.x", SLICE_LIT("hidden"));
     put_file("folder/b", SLICE_LIT("b"));
     put_file("folder/a", SLICE_LIT("a"));
-    put_file("folder/sub/c", SLICE_LIT("From a@b Thu Jan  1 00:00:00 1970\n"));
-    struct gathered g = gather_all("folder", CORPUS_ANY, 0);
-    assert_int_equal(g.count, 3);
-    assert_string_equal(g.contents[0], "a\r\n");
-    assert_string_equal(g.contents[1], "b\r\n");
-    assert_string_equal(g.contents[2], "From a@b Thu Jan  1 00:00:00 1970\r\n");
+    put_file("folder/sub/c", SLICE_LIT("From a@b Thu Jan  1 00:00:00 1970\none\n\n"
+                                       "From a@b Thu Jan  1 00:00:01 1970\n>From\n>From two\n"));
+    put_file("folder/sub/d", SLICE_LIT("From \t: a@b\n\nFrom a@b Thu Jan  1 00:00:00 1970\n"));
+    put_file("folder/sub/e", SLICE_LIT("Subject: x\n\nFrom a@b Thu Jan  1 00:00:00 1970\n"));
+    static const enum corpus_kind kinds[] = {CORPUS_ANY, CORPUS_FOLDER};
+    struct gathered g;
+    for (size_t i = 0; i < ARRAY_COUNT(kinds); i++) {
+        g = gather_all("folder", kinds[i], 0);
+        assert_int_equal(g.count, 6);
+        assert_string_equal(g.contents[0], "a\r\n");
+        assert_string_equal(g.contents[1], "b\r\n");
+        assert_string_equal(g.contents[2], "one\r\n");
+        assert_string_equal(g.contents[3], ">From\r\nFrom two\r\n");
+        assert_string_equal(g.contents[4],
+                            "From \t: a@b\r\n\r\nFrom a@b Thu Jan  1 00:00:00 1970\r\n");
+        assert_string_equal(g.contents[5],
+                            "Subject: x\r\n\r\nFrom a@b Thu Jan  1 00:00:00 1970\r\n");
+    }
+    put_file("folder/z", SLICE_LIT("From nobody, at no time\n"));
+    gather_all("folder", CORPUS_ANY, -EBADMSG);
+    put_file("folder/z", SLICE_EMPTY);
     put_folder("md");
     put_folder("md/cur");
     put_folder("md/new");
     put_folder("md/tmp");
     put_file("md/cur/1:2,S", SLICE_LIT("seen"));
-    put_file("md/new/2", SLICE_LIT("new"));
+    put_file("md/new/2", SLICE_LIT("From a@b Thu Jan  1 00:00:00 1970\n"));
     put_file("md/tmp/3", SLICE_LIT("half"));
     put_file("md/dovecot.index", SLICE_LIT("index"));
     g = gather_all("md", CORPUS_ANY, 0);
     assert_int_equal(g.count, 2);
     assert_string_equal(g.contents[0], "seen\r\n");
-    assert_string_equal(g.contents[1], "new\r\n");
+    assert_string_equal(g.contents[1], "From a@b Thu Jan  1 00:00:00 1970\r\n");
     gather_all("folder", CORPUS_MAILDIR, -ENOENT);
     gather_all("folder", CORPUS_FILE, -EISDIR);
     gather_all("folder", CORPUS_MBOX, -EBADMSG); /* files, and none of them an mbox */
