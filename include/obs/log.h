@@ -34,14 +34,44 @@ struct log_line {
  */
 void log_line_begin(struct log_line *l, void *memory, size_t cap, wall_us at, const char *level,
                     const char *event);
-void log_line_slice(struct log_line *l, const char *key, struct slice value);
-void log_line_str(struct log_line *l, const char *key, const char *value);
-void log_line_u64(struct log_line *l, const char *key, uint64_t value);
-void log_line_i64(struct log_line *l, const char *key, int64_t value);
+/* log_line_put_slice(), log_line_put_u64(), log_line_put_i64() - one pair; a number is divided by
+ * 10^@decimals, at most 3. The functions below them measure a key when they are compiled. */
+void log_line_put_slice(struct log_line *l, struct slice key, struct slice value);
+void log_line_put_u64(struct log_line *l, struct slice key, uint64_t value, unsigned decimals);
+void log_line_put_i64(struct log_line *l, struct slice key, int64_t value, unsigned decimals);
+
+static inline void log_line_slice(struct log_line *l, const char *key, struct slice value)
+{
+    log_line_put_slice(l, slice_str(key), value);
+}
+
+static inline void log_line_str(struct log_line *l, const char *key, const char *value)
+{
+    log_line_put_slice(l, slice_str(key), slice_str(value));
+}
+
+static inline void log_line_u64(struct log_line *l, const char *key, uint64_t value)
+{
+    log_line_put_u64(l, slice_str(key), value, 0);
+}
+
+static inline void log_line_i64(struct log_line *l, const char *key, int64_t value)
+{
+    log_line_put_i64(l, slice_str(key), value, 0);
+}
+
 /* log_line_hundredths() - as "12.50" or "-0.05". */
-void log_line_hundredths(struct log_line *l, const char *key, int32_t value);
+static inline void log_line_hundredths(struct log_line *l, const char *key, int32_t value)
+{
+    log_line_put_i64(l, slice_str(key), value, 2);
+}
+
 /* log_line_ms() - nanoseconds as milliseconds with three decimals, cut off and not rounded. */
-void log_line_ms(struct log_line *l, const char *key, uint64_t ns);
+static inline void log_line_ms(struct log_line *l, const char *key, uint64_t ns)
+{
+    log_line_put_u64(l, slice_str(key), ns / NS_PER_US, 3);
+}
+
 /* log_line_end() - newline added; the bytes live in the memory given to begin. */
 struct slice log_line_end(struct log_line *l);
 

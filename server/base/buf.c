@@ -7,6 +7,10 @@ void buf_put_u64(struct buf *b, uint64_t value)
 {
     uint8_t digits[20];
     size_t at = sizeof(digits);
+    if (value < 10) { /* most numbers are */
+        buf_put_byte(b, (uint8_t)('0' + value));
+        return;
+    }
     do {
         digits[--at] = (uint8_t)('0' + value % 10);
         value /= 10;

@@ -35,11 +35,38 @@
 
 #define LOG_TAIL SLICE_LIT(" cut=true\n")
 
-/* Bytes that stand in a value as they are. */
-static inline bool is_plain(uint8_t c)
-{
-    return c > 0x20 && c < 0x7F && c != '"' && c != '=' && c != '\\';
-}
+/* What a byte of a value asks for; most ask for nothing. */
+enum byte_class {
+    BYTE_QUOTED = 1,  /* quotes around the value */
+    BYTE_ESCAPED = 2, /* the same, and a backslash */
+};
+
+#define OK 0
+#define QU BYTE_QUOTED
+#define ES BYTE_ESCAPED
+/* clang-format off */
+static const uint8_t classes[256] = { /* sixteen a row, from NUL on */
+    ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES,
+    ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES,
+    QU, OK, ES, OK, OK, OK, OK, OK, OK, OK, OK, OK, OK, OK, OK, OK,
+    OK, OK, OK, OK, OK, OK, OK, OK, OK, OK, OK, OK, OK, QU, OK, OK,
+    OK, OK, OK, OK, OK, OK, OK, OK, OK, OK, OK, OK, OK, OK, OK, OK,
+    OK, OK, OK, OK, OK, OK, OK, OK, OK, OK, OK, OK, ES, OK, OK, OK,
+    OK, OK, OK, OK, OK, OK, OK, OK, OK, OK, OK, OK, OK, OK, OK, OK,
+    OK, OK, OK, OK, OK, OK, OK, OK, OK, OK, OK, OK, OK, OK, OK, ES,
+    ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES,
+    ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES,
+    ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES,
+    ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES,
+    ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES,
+    ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES,
+    ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES,
+    ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES, ES,
+};
+/* clang-format on */
+#undef OK
+#undef QU
+#undef ES
 
 static void put_time(struct buf *b, wall_us at)
 {
@@ -93,42 +120,49 @@ static void put_escaped_byte(struct buf *b, uint8_t c)
     }
 }
 
-static void put_quoted(struct buf *b, struct slice value)
+static void put_escaped(struct buf *b, struct slice value)
 {
-    buf_put_byte(b, '"');
     size_t done = 0;
     for (size_t i = 0; i < value.len && !b->is_full; i++) {
-        uint8_t c = value.ptr[i];
-        if (is_plain(c) || c == ' ' || c == '=')
+        if (classes[value.ptr[i]] != BYTE_ESCAPED)
             continue;
         buf_put(b, slice_of(value.ptr + done, i - done));
-        put_escaped_byte(b, c);
+        put_escaped_byte(b, value.ptr[i]);
         done = i + 1;
     }
     buf_put(b, slice_from(value, done));
-    buf_put_byte(b, '"');
 }
 
 static void put_value(struct buf *b, struct slice value)
 {
-    size_t plain = 0;
-    while (plain < value.len && is_plain(value.ptr[plain]))
-        plain++;
-    if (plain == value.len && plain > 0)
+    uint8_t asked = value.len == 0 ? BYTE_QUOTED : 0;
+    for (size_t i = 0; i < value.len; i++)
+        asked |= classes[value.ptr[i]];
+    if (asked == 0) {
         buf_put(b, value);
+        return;
+    }
+    buf_put_byte(b, '"');
+    if ((asked & BYTE_ESCAPED) != 0)
+        put_escaped(b, value);
     else
-        put_quoted(b, value);
+        buf_put(b, value);
+    buf_put_byte(b, '"');
 }
 
-/* Opens a pair; false when the line was cut before. */
-static bool pair_begin(struct log_line *l, const char *key, size_t *ret_mark)
+/* Opens a pair; false when the line is cut, before or here. */
+static bool pair_begin(struct log_line *l, struct slice key, size_t *ret_mark)
 {
+    struct buf *b = &l->buf;
+    l->is_cut |= key.len + 2 > buf_room(b);
     if (l->is_cut)
         return false;
-    *ret_mark = l->buf.len;
-    buf_put_byte(&l->buf, ' ');
-    buf_put(&l->buf, slice_str(key));
-    buf_put_byte(&l->buf, '=');
+    uint8_t *at = b->ptr + b->len;
+    at[0] = ' ';
+    memcpy(at + 1, key.ptr, key.len);
+    at[1 + key.len] = '=';
+    *ret_mark = b->len;
+    b->len += key.len + 2;
     return true;
 }
 
@@ -156,7 +190,7 @@ void log_line_begin(struct log_line *l, void *memory, size_t cap, wall_us at, co
     ASSERT(!l->buf.is_full); /* level and event are words of the program */
 }
 
-void log_line_slice(struct log_line *l, const char *key, struct slice value)
+void log_line_put_slice(struct log_line *l, struct slice key, struct slice value)
 {
     size_t mark;
     if (!pair_begin(l, key, &mark))
@@ -165,64 +199,36 @@ void log_line_slice(struct log_line *l, const char *key, struct slice value)
     pair_end(l, mark);
 }
 
-void log_line_str(struct log_line *l, const char *key, const char *value)
+/* @value / 10^@decimals with so many decimals. */
+static void put_number(struct log_line *l, struct slice key, bool is_negative, uint64_t value,
+                       unsigned decimals)
 {
-    log_line_slice(l, key, slice_str(value));
-}
-
-void log_line_u64(struct log_line *l, const char *key, uint64_t value)
-{
+    uint8_t text[24];
+    size_t at = sizeof(text);
     size_t mark;
+    ASSERT(decimals <= 3);
     if (!pair_begin(l, key, &mark))
         return;
-    buf_put_u64(&l->buf, value);
-    pair_end(l, mark);
-}
-
-void log_line_i64(struct log_line *l, const char *key, int64_t value)
-{
-    size_t mark;
-    if (!pair_begin(l, key, &mark))
-        return;
-    if (value < 0)
-        buf_put_byte(&l->buf, '-');
-    buf_put_u64(&l->buf, value < 0 ? -(uint64_t)value : (uint64_t)value);
-    pair_end(l, mark);
-}
-
-/* @value / 10^@digits with @digits (at most 3) decimals. */
-static void put_decimal(struct buf *b, uint64_t value, unsigned digits)
-{
-    static const uint32_t powers[] = {1, 10, 100, 1000};
-    ASSERT(digits < ARRAY_COUNT(powers));
-    uint32_t fraction = (uint32_t)(value % powers[digits]);
-    uint8_t text[4] = ".";
-    for (unsigned i = digits; i > 0; i--) {
-        text[i] = (uint8_t)('0' + fraction % 10);
-        fraction /= 10;
+    for (unsigned i = 0; i <= decimals || value > 0; i++) {
+        if (i == decimals && i > 0)
+            text[--at] = '.';
+        text[--at] = (uint8_t)('0' + value % 10);
+        value /= 10;
     }
-    buf_put_u64(b, value / powers[digits]);
-    buf_put(b, slice_of(text, digits + 1));
-}
-
-void log_line_hundredths(struct log_line *l, const char *key, int32_t value)
-{
-    size_t mark;
-    if (!pair_begin(l, key, &mark))
-        return;
-    if (value < 0)
-        buf_put_byte(&l->buf, '-');
-    put_decimal(&l->buf, value < 0 ? -(uint64_t)value : (uint64_t)value, 2);
+    if (is_negative)
+        text[--at] = '-';
+    buf_put(&l->buf, slice_of(text + at, sizeof(text) - at));
     pair_end(l, mark);
 }
 
-void log_line_ms(struct log_line *l, const char *key, uint64_t ns)
+void log_line_put_i64(struct log_line *l, struct slice key, int64_t value, unsigned decimals)
 {
-    size_t mark;
-    if (!pair_begin(l, key, &mark))
-        return;
-    put_decimal(&l->buf, ns / NS_PER_US, 3);
-    pair_end(l, mark);
+    put_number(l, key, value < 0, value < 0 ? -(uint64_t)value : (uint64_t)value, decimals);
+}
+
+void log_line_put_u64(struct log_line *l, struct slice key, uint64_t value, unsigned decimals)
+{
+    put_number(l, key, false, value, decimals);
 }
 
 struct slice log_line_end(struct log_line *l)
