@@ -495,7 +495,7 @@ static void verdicts_fail(struct txn *t, struct answer failure)
     for (uint32_t i = 0; i < t->rcpt_count; i++)
         if (txn_verdict_is_stored(&t->verdicts[i]))
             txn_defer_rcpt(t, i, failure);
-    if (t->has_one_reply)
+    if (t->has_one_reply || t->is_naming) /* OTH-7: ERCP is one reply, too */
         t->is_mixed |= policy_mix(t->verdicts, t->rcpt_count, POLICY_REFUSAL_QUARANTINE);
 }
 

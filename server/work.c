@@ -326,6 +326,14 @@ static void work_end(struct shard *sh, struct txn *t)
         txn_commit_decided(sh, t); /* nobody to be stored: it answers at once */
 }
 
+/* Where replies are held back until all are ready, a block that was opened shows nothing more, and
+ * the dialect's time between replies would run all the same: it opens with the outcome (DEF-20). */
+static bool opens_with_outcome(const struct txn *t)
+{
+    return t->listener->pacing == PACING_BATCH && t->conn != NULL &&
+           session_reply_gap(&t->conn->session) != CLOCK_NEVER;
+}
+
 static void work_step(struct shard *sh, struct txn *t)
 {
     clock_ns now = ring_now(sh->ring);
@@ -333,7 +341,8 @@ static void work_step(struct shard *sh, struct txn *t)
     bool is_all_decided = next == CLOCK_NEVER;
     if (now < t->work_at)
         next = t->work_at;
-    else if (!is_all_decided && (t->takes_each ? has_refusal(t) : t->is_long))
+    else if (!is_all_decided && !opens_with_outcome(t) &&
+             (t->takes_each ? has_refusal(t) : t->is_long))
         open_block(sh, t); /* EXD-10, DEF-19 */
     if (is_all_decided && t->phases.decided == 0)
         t->phases.decided = now;

@@ -191,7 +191,7 @@ struct session_entry {
     struct answer answer; /* STATUS_NONE: undecided */
     uint16_t rcpt_code;   /* what RCPT was answered: 250, 251 (PRDR-20) or 352; 0: 250 */
     uint8_t fate;         /* private, enum session_fate */
-    bool was_promised;    /* private */
+    bool is_promise_said; /* private: his line has left, before the store had spoken */
 };
 uint32_t session_rcpt_count(const struct session *s); /* |L| */
 enum dialect session_dialect(const struct session *s);

@@ -253,7 +253,7 @@ struct answer dialect_final(const struct session_entry *entries, uint32_t count)
 {
     bool has_temporary = false;
     for (uint32_t i = 0; i < count; i++) /* his own line said something else (PRDR-25) */
-        if (entries[i].was_promised && entries[i].fate == SESSION_FATE_REFUSED)
+        if (entries[i].is_promise_said && entries[i].fate == SESSION_FATE_REFUSED)
             return entries[i].answer;
     for (uint32_t i = 0; i < count; i++) {
         if (entries[i].fate == SESSION_FATE_ACCEPTED) {

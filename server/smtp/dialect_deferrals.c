@@ -5,7 +5,7 @@
  *
  * One accepted by RCPT has no line any more, so only the last reply can tell that he is lost after
  * all (a store that failed): then it is negative, whatever the lines before it said (DEF-15). The
- * same holds for one whose line was a promise (DEF-12).
+ * same holds for one whose line has said a promise (DEF-12).
  */
 #include "dialect.h"
 
@@ -29,7 +29,7 @@ struct answer deferrals_final(const struct session_entry *entries, uint32_t coun
     const struct session_entry *lost = NULL;
     for (uint32_t i = 0; i < count; i++) {
         const struct session_entry *e = &entries[i];
-        if (e->fate != SESSION_FATE_REFUSED || (is_later(e) && !e->was_promised))
+        if (e->fate != SESSION_FATE_REFUSED || (is_later(e) && !e->is_promise_said))
             continue;
         if (lost == NULL || status_is_temporary(e->answer.status))
             lost = e;

@@ -13,7 +13,7 @@ static bool has_reliant(const struct session_entry *entries, uint32_t count)
 {
     const struct dialect_row *row = dialect_row(DIALECT_INLINE_DSN);
     for (uint32_t i = 0; i < count; i++)
-        if (!dialect_is_listed(row, &entries[i]) || entries[i].was_promised ||
+        if (!dialect_is_listed(row, &entries[i]) || entries[i].is_promise_said ||
             entries[i].fate == SESSION_FATE_ACCEPTED)
             return true;
     return false;

@@ -59,7 +59,7 @@ void session_set_entries(struct session *s, struct session_entry *entries)
     for (uint32_t i = 0; i < s->rcpt_count; i++) {
         entries[i].answer = ANSWER(STATUS_NONE);
         entries[i].fate = SESSION_FATE_OPEN;
-        entries[i].was_promised = false;
+        entries[i].is_promise_said = false;
     }
     s->entries = entries;
     if (dialect_of(s)->opens == DIALECT_OPENS_AT_ONCE)
@@ -112,8 +112,7 @@ void session_promise_rcpt(struct session *s, uint32_t entry_idx, struct answer a
         return;
     struct session_entry *entry = open_entry(s, entry_idx);
     ASSERT(session_may_promise(s));
-    ASSERT(!entry->was_promised);
-    entry->was_promised = true;
+    ASSERT(entry->fate == SESSION_FATE_OPEN);
     entry_set(s, entry, answer, SESSION_FATE_PROMISED);
 }
 
@@ -357,7 +356,7 @@ static enum put_result put_individual(struct session *s, const struct replyq_slo
     if (pace == SESSION_PACE_WHOLE && !slot->is_ready)
         return put_life(s, out);
     for (; s->entry_idx < s->rcpt_count; s->entry_idx++) {
-        const struct session_entry *entry = s->entries != NULL ? &s->entries[s->entry_idx] : NULL;
+        struct session_entry *entry = s->entries != NULL ? &s->entries[s->entry_idx] : NULL;
         struct answer a;
         if (entry != NULL && !dialect_is_listed(dialect_of(s), entry))
             continue;
@@ -366,6 +365,8 @@ static enum put_result put_individual(struct session *s, const struct replyq_slo
         a = entry != NULL ? entry->answer : replyq_slot_answer(slot);
         if (!put_entry(s, out, &a, flags))
             return PUT_FULL;
+        if (entry != NULL)
+            entry->is_promise_said = entry->fate == SESSION_FATE_PROMISED;
         s->is_life_due = false;
         if (pace == SESSION_PACE_ONE) {
             s->entry_idx++;

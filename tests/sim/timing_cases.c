@@ -261,6 +261,34 @@ static void deferrals_keep_pace(struct simworld *w)
     finish(w, 3);
 }
 
+/* DEF-18, DEF-20, EXD-16: where replies are held back until all are ready, no time runs between
+ * them that nobody sees, and nobody is deferred for its sake. */
+static void batch_holds_openings(struct simworld *w)
+{
+    struct simworld_setup setup = setup_of(SECONDS(100), false);
+    setup.listener.pacing = PACING_BATCH;
+    simworld_begin(w, &setup);
+    struct simpeer *p = dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example> DEFERRALS\r\n",
+                             SLOWSTRICT SLOW SLOWER SLOWSTRICT PLAIN);
+    struct simpeer *exdata = dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example> EXDATA\r\n",
+                                  SLOWSTRICT SLOWER SLOWER SLOWER SLOWER EVIL);
+    simworld_run(w, SECONDS(279));
+    check_codes(w, p, "");
+    simworld_run(w, SECONDS(2));
+    check_codes(w, p, "250");
+    say(p, "QUIT\r\n");
+    simworld_run(w, SECONDS(208));
+    check_codes(w, exdata, "");
+    simworld_run(w, SECONDS(2));
+    check_codes(w, exdata, "558+ 558+ 558+ 558+ 558");
+    struct slice all = simpeer_received(exdata);
+    CHECK_PEER(w, exdata, memmem(all.ptr, all.len, "558-451", 7) == NULL);
+    say(exdata, "QUIT\r\n");
+    end(w);
+    CHECK_WORLD(w, store_count(w->store) == 2);
+    simworld_remove(w);
+}
+
 /* EXD-10, HOL-9, INL-2: when each opens, and that its recipients are stored before their lines. */
 static void other_blocks(struct simworld *w)
 {
@@ -304,6 +332,24 @@ static void other_blocks(struct simworld *w)
 
 /* --- the reply budget ---------------------------------------------------------------------------
  */
+
+/* OTH-6, OTH-7: ERCP takes all or none, also beside somebody for whom nothing has to be stored. */
+static void adat_commit_ends(struct simworld *w)
+{
+    struct simworld_setup setup = setup_of(0, false);
+    setup.listener.reply_ns_max = SECONDS(20);
+    simworld_begin(w, &setup);
+    sim_hang_disk(w->ring, ring_now(w->ring) + SECONDS(30), false);
+    struct simpeer *p = dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example>\r\n",
+                             "ADAT\r\nSubject: timing\r\n\r\nhello\r\n.\r\n"
+                             "DRCP TO:<discard@mx.example>\r\nDRCP TO:<any@mx.example>\r\n"
+                             "ERCP\r\nQUIT\r\n");
+    simworld_run(w, SECONDS(19));
+    check_codes(w, p, "355 250 250");
+    simworld_run(w, SECONDS(2));
+    check_codes(w, p, "355 250 250 451 221");
+    finish(w, 0);
+}
 
 /* DUP-15: who is not decided when it ends is told 451 4.4.7 in place; nothing of him is stored. */
 static void budget_ends(struct simworld *w)
@@ -1032,7 +1078,9 @@ static const struct {
     {"prdr_promises", prdr_promises},
     {"prdr_breaks_promise", prdr_breaks_promise},
     {"deferrals_keep_pace", deferrals_keep_pace},
+    {"batch_holds_openings", batch_holds_openings},
     {"other_blocks", other_blocks},
+    {"adat_commit_ends", adat_commit_ends},
     {"budget_ends", budget_ends},
     {"impatient_clients", impatient_clients},
     {"budget_ends_in_store", budget_ends_in_store},
