@@ -10,6 +10,8 @@
  * seed and from what it is drawn for (message, try), so it does not even depend on the order of
  * events.
  */
+#include "lab/chance.h"
+#include "lab/machines.h"
 #include "lab/sim_account.h"
 #include "lab/sim_client.h"
 #include "lab/sim_ladder.h"
@@ -17,7 +19,6 @@
 #include "lab/sim_wire.h"
 #include <errno.h>
 #include <math.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -61,13 +62,6 @@ static void push_message(struct sim *sim, const struct sim_message *m, clock_ns 
                           .generation = m->generation,
                           .kind = SIM_DUE};
     sim_queue_push(&sim->queue, SIM_RANK_WORK, e);
-}
-
-static uint64_t mixed(uint64_t a, uint64_t b)
-{
-    struct rng rng;
-    rng_init(&rng, a ^ b * 0x9E3779B97F4A7C15u);
-    return rng_next(&rng);
 }
 
 /* ---- connections ---- */
@@ -147,7 +141,7 @@ static void begin_try(struct sim *sim, struct sim_message *m)
     c->cut_at = CLOCK_NEVER;
     if (sim->options->ladder != NULL && sim->options->ladder_seq == m->seq)
         c->ladder = sim->options->ladder;
-    rng_init(&c->rng, mixed(mixed(sim->seed, m->seq), c->attempt));
+    chance_begin(&c->rng, sim->seed, m->seq, c->attempt);
     list_init(&c->live);
     list_push(&sim->conns_live, &c->live);
     m->conn_count++;
@@ -416,32 +410,11 @@ static void stop(struct sim *sim)
 
 /* ---- begin and end ---- */
 
-static pthread_once_t scan_once = PTHREAD_ONCE_INIT;
-
-static void choose_scan(void)
-{
-    int result = scan_init("auto");
-    ASSERT(result == 0);
-}
-
-static const enum dialect dialects[LAB_DIALECT_COUNT] = {
-    [LAB_SMTP] = DIALECT_SMTP,
-    [LAB_LMTP] = DIALECT_LMTP,
-    [LAB_PRDR] = DIALECT_PRDR,
-    [LAB_DEFERRALS] = DIALECT_DEFERRALS,
-    [LAB_INLINE_DSN] = DIALECT_INLINE_DSN,
-    [LAB_XPRDR1] = DIALECT_XPRDR1,
-    [LAB_EXDATA] = DIALECT_EXDATA,
-    [LAB_WRAPPED_A] = DIALECT_XRCPT250,
-    [LAB_WRAPPED_B] = DIALECT_XRCPT250B,
-    [LAB_ADAT] = DIALECT_ADAT,
-};
-
 static void configure(struct sim *sim)
 {
     const struct lab_point *p = sim->point;
     bool is_lmtp = p->server.dialect == LAB_LMTP;
-    uint32_t offer = dialect_offer(dialects[p->server.dialect]);
+    uint32_t offer = dialect_offer(machines_dialect(p->server.dialect));
     sim->session_config = (struct session_config){
         .protocol = is_lmtp ? SESSION_LMTP : SESSION_SMTP,
         .offers = SESSION_OFFER_PIPELINING | SESSION_OFFER_8BITMIME | SESSION_OFFER_ENHANCED |
@@ -557,9 +530,9 @@ static int begin(struct sim *sim)
     list_init(&sim->conns_live);
     list_init(&sim->messages_live);
     list_init(&sim->waiting);
-    sim->run = mixed(sim->seed, 0x706F7374u);
+    sim->run = chance_mix(sim->seed, 0x706F7374u);
     sim->run += sim->run == 0;
-    rng_init(&sim->plan_rng, mixed(sim->seed, 0x706C616Eu));
+    rng_init(&sim->plan_rng, chance_mix(sim->seed, 0x706C616Eu));
     configure(sim);
     int result = make_rcpts(sim);
     if (result == 0)
@@ -614,7 +587,7 @@ int lab_sim(const struct lab_point *p, uint64_t seed, const struct lab_sim_optio
     struct sim *sim = calloc(1, sizeof(*sim));
     if (sim == NULL)
         return -ENOMEM;
-    (void)pthread_once(&scan_once, choose_scan);
+    machines_begin();
     sim->point = p;
     sim->options = o;
     sim->measure = ret_measure;

@@ -17,12 +17,12 @@
  * written at that moment is finished.
  */
 #include "lab/sim_server.h"
+#include "lab/chance.h"
 #include "lab/sim_account.h"
 #include "lab/sim_ladder.h"
 #include "lab/sim_wire.h"
 #include "trace/identity.h"
 #include <errno.h>
-#include <math.h>
 
 #define NO_REPLY UINT64_MAX
 #define SUPPRESS_NS ((clock_ns)5 * 24 * 3600 * NS_PER_S) /* DUP-22: W */
@@ -581,20 +581,15 @@ static void init_rcpt(struct sim *sim, struct sim_conn *c, uint32_t pos)
 
 static void arm_faults(struct sim *sim, struct sim_conn *c)
 {
-    const struct lab_faults *faults = &sim->point->faults;
-    if (faults->is_first_try_only && c->attempt > 0)
-        return;
-    if (faults->cut == LAB_CUT_AFTER_REPLIES && faults->cut_replies == 0) {
-        c->is_cut = true;
-        sim_push(sim, c, SIM_CUT, 0, SIM_RANK_WIRE, 0);
-    } else if (faults->cut == LAB_CUT_HAZARD && faults->hazard_per_s > 0) {
-        double s = -log1p(-rng_unit(&c->rng)) / faults->hazard_per_s;
-        c->cut_at = s < 1e9 ? sim->now + (clock_ns)(s * (double)NS_PER_S) : CLOCK_NEVER;
-        sim_push(sim, c, SIM_CUT, 0, SIM_RANK_WIRE, 0);
-    } else if (faults->cut == LAB_CUT_BLACK_HOLE && rng_unit(&c->rng) < faults->black_hole_share) {
+    const struct chance chance = chance_draw(&sim->point->faults, c->attempt, &c->rng);
+    if (chance.is_silent) {
         c->is_silent = true;
         sim_ladder_cut(sim, c);
         sim_push(sim, c, SIM_IDLE, 0, SIM_RANK_LIMIT, session_phase_timeout(SESSION_PHASE_COMMAND));
+    } else if (chance.cut_after_ns != CLOCK_NEVER) {
+        c->is_cut = chance.cut_after_ns == 0; /* whatever comes in this moment is lost already */
+        c->cut_at = sim->now + chance.cut_after_ns;
+        sim_push(sim, c, SIM_CUT, 0, SIM_RANK_WIRE, 0);
     }
 }
 
