@@ -2,18 +2,22 @@
 /*
  * live.c - owns the order of a live run:
  *
- *   folder -> sink listens -> senders -> all have ended -> sink finishes what it has -> join
+ *   folder -> sink listens -> wire -> senders -> all have ended -> sink finishes what it has ->
+ * join
  *
  * The sink gets the time that it needs for those whose clients have left: a server that never
  * notices keeps their mail all the same, and that is what is counted.
  */
 #include "lab/live.h"
 #include "base/err.h"
+#include "lab/live_fault.h"
 #include "lab/live_join.h"
 #include "lab/live_peer.h"
 #include "lab/live_plan.h"
 #include "lab/live_postern.h"
+#include "lab/live_wire.h"
 #include "lab/process.h"
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +47,7 @@ struct run {
     char arrivals[PROCESS_PATH_BYTES_MAX + 32], url[PROCESS_PATH_BYTES_MAX + 32];
     uint32_t port; /* 0: a unix socket */
     struct process server;
+    struct live_wire *wire; /* NULL: clients are connected to the server */
     struct args args;
     uint32_t sender_count;
     struct live_sender plans[LAB_MIX_ROWS_MAX];
@@ -218,6 +223,46 @@ static int peer_start(struct run *r)
     return result;
 }
 
+/* Where the point's network is more than a socket, clients get the wire instead of the server. */
+static int wire_start(struct run *r)
+{
+    struct live_wire_options o = {.point = r->job->point,
+                                  .time_scale_ns = r->job->time_scale_ns,
+                                  .seed = r->job->seed,
+                                  .source_count = r->sender_count};
+    char path[PROCESS_PATH_BYTES_MAX + 8];
+    struct sockaddr_un *local = (struct sockaddr_un *)&o.server;
+    struct sockaddr_in *any = (struct sockaddr_in *)&o.server;
+    if (!live_fault_needs_wire(r->job->point))
+        return 0;
+    for (uint32_t i = 0; i < r->sender_count; i++)
+        o.sources[i] = (struct live_wire_source){run_id(r, i), r->plans[i].messages};
+    if (r->port == 0) {
+        int len = snprintf(local->sun_path, sizeof(local->sun_path), "%s/s", r->folder);
+        if (len < 0 || (size_t)len >= sizeof(local->sun_path))
+            return -ENAMETOOLONG;
+        local->sun_family = AF_UNIX;
+        snprintf(path, sizeof(path), "%s/w", r->folder);
+        o.server_len = sizeof(*local);
+        o.path = path;
+    } else {
+        any->sin_family = AF_INET;
+        any->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        any->sin_port = htons((uint16_t)r->port);
+        o.server_len = sizeof(*any);
+    }
+    int result = live_wire_start(&o, &r->wire);
+    if (result < 0)
+        return result;
+    r->port = live_wire_port(r->wire);
+    const char *scheme = live_scheme(r->job->point);
+    if (r->port == 0)
+        snprintf(r->url, sizeof(r->url), "%s+unix:%s", scheme, path);
+    else
+        snprintf(r->url, sizeof(r->url), "%s://127.0.0.1:%u", scheme, r->port);
+    return 0;
+}
+
 /* The words that are the same for all clients, then the program's own. */
 static int sender_start(struct run *r, uint32_t idx)
 {
@@ -295,11 +340,21 @@ static int run_all(struct run *r)
     if (r->ends != LIVE_OWN_ENDS)
         deadline += PEER_SLACK_NS + p->client.tries_max * PEER_TRY_NS;
     r->sender_count = live_senders(p, r->plans);
+    if (result == 0)
+        result = wire_start(r);
     for (uint32_t i = 0; i < r->sender_count && result == 0; i++)
         result = sender_start(r, i);
     for (uint32_t i = 0; i < r->sender_count && result == 0; i++)
         result = sender_wait(r, &r->senders[i], end, deadline);
-    return result == 0 ? finish_server(r, deadline) : result;
+    if (result == 0)
+        result = finish_server(r, deadline);
+    if (r->wire == NULL)
+        return result;
+    /* Whatever went wrong at the ends, it may have come from there. */
+    int wire_result = live_wire_stop(r->wire, &r->lag_ns);
+    if (wire_result < 0 && result != -EINTR)
+        fprintf(r->job->err, "postern-lab: the wire: %s\n", err_text(wire_result));
+    return result == 0 ? wire_result : result;
 }
 
 static int join(struct run *r, struct lab_measure *m)
@@ -318,6 +373,8 @@ static int join(struct run *r, struct lab_measure *m)
             .run = run_id(r, i),
             .messages = r->plans[i].messages,
         };
+    if (r->wire != NULL)
+        files.notes = live_wire_notes(r->wire, &files.note_count);
     m->late_ns = live_model_time(r->lag_ns, r->job->time_scale_ns);
     return live_join(&files, r->job, m, r->job->err);
 }
@@ -340,6 +397,7 @@ static int run_with(enum live_ends ends, const struct lab_job *job, struct lab_m
         process_end(&r->server);
         if (result == 0)
             result = join(r, ret_measure);
+        live_wire_free(r->wire);
         folder_remove(r->folder);
     }
     ret_measure->seed = job->seed;

@@ -345,6 +345,22 @@ static void count_tries(struct join *j)
     }
 }
 
+static void tell_faults(const struct join *j)
+{
+    for (uint32_t i = 0; i < j->files->note_count; i++) {
+        const struct live_wire_note *n = &j->files->notes[i];
+        char text[LADDER_TEXT_BYTES_MAX];
+        if (!wants_rungs(j, n->message))
+            continue;
+        if (n->is_silent)
+            snprintf(text, sizeof(text), "black hole: nothing passes any more");
+        else
+            snprintf(text, sizeof(text), "connection cut, behind %u answer%s", n->answers,
+                     n->answers == 1 ? "" : "s");
+        add_rung(j, n->attempt, n->at, LADDER_WIRE, text);
+    }
+}
+
 /* Where nobody knows when copies came, one that no reply stands for is the first try's. */
 static bool costs_first_try(const struct join *j, const struct pair *p)
 {
@@ -404,6 +420,7 @@ static int read_all(struct join *j)
     if (result < 0)
         return result;
     count_tries(j);
+    tell_faults(j);
     for (uint32_t i = 0; i < j->message_count; i++)
         count_message(j, i);
     struct ladder *l = j->job->ladder;

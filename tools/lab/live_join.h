@@ -9,6 +9,7 @@
 #define LAB_LIVE_JOIN_H
 
 #include "lab/ladder.h"
+#include "lab/live_wire.h"
 #include "lab/mode.h"
 
 struct live_source {
@@ -23,8 +24,10 @@ struct live_files {
     uint32_t source_count;
     const char *arrivals; /* a file as of postern-sink; or a spool */
     bool is_spool;
-    bool is_arrival_timed;     /* else nobody knows of which try a copy is */
-    bool has_try_a_connection; /* and only one */
+    bool is_arrival_timed;              /* else nobody knows of which try a copy is */
+    bool has_try_a_connection;          /* and only one */
+    const struct live_wire_note *notes; /* of faults; messages of all sources counted through */
+    uint32_t note_count;
 };
 
 /*

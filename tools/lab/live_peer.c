@@ -5,6 +5,7 @@
  */
 #include "lab/live_peer.h"
 #include "base/err.h"
+#include "lab/live_fault.h"
 #include "lab/setting.h"
 #include <string.h>
 #include <unistd.h>
@@ -76,8 +77,6 @@ bool live_peer_can_send(const struct lab_point *p, clock_ns time_scale_ns,
                            "%s sends QUIT behind the content, so nobody sees it leave "
                            "(PRDR-33): half_closes = yes",
                            lab_like_name(c->like));
-    if (p->faults.cut == LAB_CUT_SLOW)
-        return live_cannot(ret_reason, "the programs write as fast as they can");
     if (p->rcpt_count > RCPT_COUNT_PEER_MAX || p->message_count > MESSAGES_PEER_MAX)
         return live_cannot(ret_reason, "more than %d recipients or %d messages",
                            RCPT_COUNT_PEER_MAX, MESSAGES_PEER_MAX);
@@ -100,15 +99,9 @@ bool live_peer_can_serve(const struct lab_point *p, char ret_reason[LIVE_REASON_
         return live_cannot(ret_reason, "whom %s refuses cannot be set", name);
     if (s->suppresses_copies || s->remembers_scan)
         return live_cannot(ret_reason, "%s does not remember tries", name);
-    if (p->faults.cut == LAB_CUT_HAZARD || p->faults.cut == LAB_CUT_BLACK_HOLE)
-        return live_cannot(ret_reason, "postern-load leaves behind replies, not at random times");
-    if (p->faults.cut == LAB_CUT_AFTER_REPLIES && p->faults.is_first_try_only)
-        return live_cannot(ret_reason, "postern-load leaves in each try, or in none");
-    if (p->faults.one_way_ns > 0)
-        return live_cannot(ret_reason, "sockets of this machine have no delay");
     if (p->rcpt_count > RCPT_COUNT_PEER_MAX)
         return live_cannot(ret_reason, "more than %d recipients", RCPT_COUNT_PEER_MAX);
-    return true;
+    return live_fault_can(p, ret_reason);
 }
 
 /* --- the program that starts them ------------------------------------------------------------- */

@@ -5,6 +5,7 @@
  */
 #include "lab/live_plan.h"
 #include "base/assert.h"
+#include "lab/live_fault.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +13,8 @@
 #define DEFERRALS_GAP_NS (60 * NS_PER_S) /* DEF-18 */
 #define EXDATA_GAP_NS (300 * NS_PER_S)   /* EXD-16 */
 #define TRIES_MAX 1000000
+#define NETWORK_TRIPS 20.0                 /* of a try, one way, generously */
+#define ENVELOPE_BYTES 400.0               /* of one recipient, with replies and all */
 #define TIME_NS_MAX (24 * 3600 * NS_PER_S) /* that the programs take */
 
 /* --- time ------------------------------------------------------------------------------------- */
@@ -176,34 +179,9 @@ static bool can_judge(const struct lab_point *p, char *ret_reason)
     return true;
 }
 
-static bool can_fail(const struct lab_point *p, char *ret_reason)
-{
-    const struct lab_faults *f = &p->faults;
-    if (f->one_way_ns > 0)
-        return live_cannot(ret_reason, "sockets of this machine have no delay");
-    switch (f->cut) {
-    case LAB_CUT_NONE:
-    case LAB_CUT_SLOW:
-        return true;
-    case LAB_CUT_AFTER_REPLIES:
-        if (p->server.dialect == LAB_ADAT)
-            return live_cannot(ret_reason, "postern-sink counts replies to DRCP");
-        return true;
-    case LAB_CUT_HAZARD:
-        return live_cannot(ret_reason, "postern-sink cuts at replies, not at random times");
-    case LAB_CUT_BLACK_HOLE:
-        if (p->client.limit_ns == CLOCK_NEVER || p->mix.count > 0)
-            return live_cannot(ret_reason, "a black hole needs one client with a limit");
-        return true;
-    case LAB_CUT_COUNT:
-        break;
-    }
-    UNREACHABLE();
-}
-
 bool live_can_serve(const struct lab_point *p, char ret_reason[LIVE_REASON_BYTES_MAX])
 {
-    return can_time(p, ret_reason) && can_judge(p, ret_reason) && can_fail(p, ret_reason);
+    return can_time(p, ret_reason) && can_judge(p, ret_reason) && live_fault_can(p, ret_reason);
 }
 
 static bool can_send_as(const struct lab_client *c, clock_ns time_scale_ns, char *ret_reason)
@@ -268,17 +246,12 @@ static void put_delay(char *to, size_t cap, const struct dist *d, clock_ns scale
     UNREACHABLE();
 }
 
-static void put_fault_rules(struct args *a, const struct lab_point *p, clock_ns scale)
+static void put_fault_rules(struct args *a, const struct lab_point *p)
 {
     const struct lab_faults *f = &p->faults;
     const char *when = f->is_first_try_only ? " attempt=1" : "";
-    if (f->cut == LAB_CUT_AFTER_REPLIES)
+    if (f->cut == LAB_CUT_AFTER_REPLIES && !live_fault_needs_wire(p))
         args_put(a, "--rule=dot%s -> drop-after %u close", when, f->cut_replies);
-    /* Nobody is told, so the server goes on; it may write again long after the client has left. */
-    if (f->cut == LAB_CUT_BLACK_HOLE)
-        args_put(a, "--rule=dot%s p=%.9f -> stall-write %lluns; gone run", when,
-                 f->black_hole_share,
-                 (unsigned long long)(2 * live_time(p->client.limit_ns, scale) + NS_PER_S));
 }
 
 static void put_dot_rules(struct args *a, const struct lab_point *p, clock_ns scale)
@@ -327,7 +300,7 @@ void live_put_server(struct args *a, const struct lab_point *p, clock_ns time_sc
              offer != NULL ? "," : "", offer != NULL ? offer : "");
     args_put(a, "--rcpt-max=%u", p->rcpt_count > 1000 ? p->rcpt_count : 1000);
     args_put(a, "--idle=24h");
-    put_fault_rules(a, p, time_scale_ns);
+    put_fault_rules(a, p);
     put_dot_rules(a, p, time_scale_ns);
     put_each_rules(a, p, time_scale_ns);
     args_put(a, "--rule=rcpt -> decide later");
@@ -404,17 +377,14 @@ void live_put_sender(struct args *a, const struct lab_point *p, const struct liv
         args_put(a, "--shape=poisson");
         args_put(a, "--lag-limit=1h"); /* how late it was is told with the result */
     }
-    /* A server that has a script breaks connections itself; of any other the client leaves. */
-    bool has_script = p->server.program == LAB_PROGRAM_SINK;
-    if (p->faults.cut == LAB_CUT_AFTER_REPLIES && !has_script && p->faults.cut_replies == 0)
+    /* A server that has a script breaks connections itself, or the wire does; else the client
+     * leaves. */
+    bool leaves = p->faults.cut == LAB_CUT_AFTER_REPLIES && p->server.program != LAB_PROGRAM_SINK &&
+                  !live_fault_needs_wire(p);
+    if (leaves && p->faults.cut_replies == 0)
         args_put(a, "--vanish=dot");
-    else if (p->faults.cut == LAB_CUT_AFTER_REPLIES && !has_script)
+    else if (leaves)
         args_put(a, "--vanish=%u", p->faults.cut_replies);
-    if (p->faults.cut == LAB_CUT_SLOW) {
-        double rate = (double)p->faults.bytes_per_s * (double)NS_PER_S / (double)time_scale_ns;
-        args_put(a, "--slow-write=%.0f", rate < 1e9 ? rate : 1e9);
-        args_put(a, "--slow-read=%.0f", rate < 1e9 ? rate : 1e9);
-    }
 }
 
 const char *live_scheme(const struct lab_point *p)
@@ -429,6 +399,12 @@ static double longest_of(const struct lab_point *p, const struct lab_client *c)
 {
     const struct lab_server *s = &p->server;
     double work = dist_mean(&s->before) + dist_mean(&s->per_rcpt) * p->rcpt_count;
+    work += NETWORK_TRIPS * (double)p->faults.one_way_ns;
+    if (p->faults.cut == LAB_CUT_SLOW)
+        work += 1e9 * ((double)p->message_bytes + ENVELOPE_BYTES * p->rcpt_count) /
+                (double)p->faults.bytes_per_s;
+    if (p->faults.cut == LAB_CUT_BLACK_HOLE)
+        work += (double)c->limit_ns;
     double retry = (double)c->retry_ns, sum = 0;
     for (uint32_t i = 0; i < c->tries_max; i++) {
         sum += 3 * work + retry; /* a mean may be exceeded */
@@ -456,8 +432,9 @@ clock_ns live_longest(const struct lab_point *p)
 clock_ns live_reply_due(const struct lab_point *p, uint64_t k)
 {
     const struct lab_server *s = &p->server;
+    bool is_timely = p->faults.cut != LAB_CUT_SLOW && p->faults.cut != LAB_CUT_AFTER_REPLIES;
     bool is_fixed = is_constant(&s->before) && is_constant(&s->per_rcpt) && !s->remembers_scan &&
-                    p->faults.cut == LAB_CUT_NONE && p->server.dialect != LAB_ADAT;
+                    is_timely && p->server.dialect != LAB_ADAT;
     if (!is_fixed ||
         (k != CLOCK_NEVER && (s->pacing == LAB_BUFFER || !settles_before_last(s->dialect))))
         return CLOCK_NEVER;
@@ -466,7 +443,8 @@ clock_ns live_reply_due(const struct lab_point *p, uint64_t k)
     uint64_t works = k == CLOCK_NEVER ? p->rcpt_count : k + 1;
     if (s->order == LAB_CONCURRENT)
         works = 1;
+    clock_ns round_trip = 2 * p->faults.one_way_ns;
     if (is_first_late(p))
-        return DEFERRALS_GAP_NS + s->per_rcpt.low * (works - 1);
-    return s->before.low + s->per_rcpt.low * works;
+        return DEFERRALS_GAP_NS + s->per_rcpt.low * (works - 1) + round_trip;
+    return s->before.low + s->per_rcpt.low * works + round_trip;
 }

@@ -56,7 +56,7 @@ const char *live_scheme(const struct lab_point *p);
 clock_ns live_longest(const struct lab_point *p);
 
 /*
- * live_reply_due() - when reply @k (from 0) of a message's first try leaves by the point, model
+ * live_reply_due() - when reply @k (from 0) of a message's first try is read by the point, model
  * time from the end of the content
  * @k: CLOCK_NEVER asks for the last one
  * Return: CLOCK_NEVER: it is not fixed

@@ -7,6 +7,7 @@
  */
 #include "lab/live_postern.h"
 #include "base/assert.h"
+#include "lab/live_fault.h"
 
 #define TIME_NS_MAX (3600 * NS_PER_S) /* of its settings */
 #define BUDGET_NS_MIN NS_PER_S
@@ -85,13 +86,7 @@ bool live_postern_can_serve(const struct lab_point *p, clock_ns time_scale_ns,
     clock_ns budget = live_time(s->reply_budget_ns, time_scale_ns);
     if (budget != CLOCK_NEVER && (budget < BUDGET_NS_MIN || budget > TIME_NS_MAX))
         return live_cannot(ret_reason, "a reply budget of posternd is 1 s to 1 h of real time");
-    if (p->faults.one_way_ns > 0)
-        return live_cannot(ret_reason, "sockets of this machine have no delay");
-    if (p->faults.cut == LAB_CUT_HAZARD || p->faults.cut == LAB_CUT_BLACK_HOLE)
-        return live_cannot(ret_reason, "postern-load leaves behind replies, not at random times");
-    if (p->faults.cut == LAB_CUT_AFTER_REPLIES && p->faults.is_first_try_only)
-        return live_cannot(ret_reason, "postern-load leaves in each try, or in none");
-    return true;
+    return live_fault_can(p, ret_reason);
 }
 
 /* Whole milliseconds, as times are written there. */

@@ -200,25 +200,37 @@ static void widen(double *low, double *high, double value)
     *high = value > *high ? value : *high;
 }
 
-/* What the theory says of limits a little shorter and a little longer than they are: a mode that
- * keeps times with some precision only may find itself on either side. */
+static void widen_by(struct lab_expectation *e, const struct lab_point *near)
+{
+    struct lab_theory t;
+    lab_theory(near, &t);
+    if (t.why_none != NULL)
+        return;
+    widen(&e->first_low, &e->first_high, t.copies_first);
+    widen(&e->total_low, &e->total_high, t.copies_total);
+}
+
+/* What the theory says of limits a little shorter and a little longer than they are, and of news
+ * that come a little later: a mode that keeps times with some precision only may find itself on
+ * either side. */
 static struct lab_expectation expect(const struct lab_point *p, const struct lab_theory *t,
                                      clock_ns precision_ns)
 {
     struct lab_expectation e = {t->copies_first, t->copies_first, t->copies_total, t->copies_total};
     clock_ns limit = p->client.limit_ns;
-    if (precision_ns == 0 || limit == CLOCK_NEVER)
+    const struct lab_faults *f = &p->faults;
+    if (precision_ns == 0)
         return e;
-    for (int side = 0; side < 2; side++) {
+    for (int side = 0; side < 2 && limit != CLOCK_NEVER; side++) {
         struct lab_point near = *p;
-        struct lab_theory other;
         near.client.limit_ns =
             side == 0 ? limit - u64_min(precision_ns, limit - 1) : limit + precision_ns;
-        lab_theory(&near, &other);
-        if (other.why_none != NULL)
-            continue;
-        widen(&e.first_low, &e.first_high, other.copies_first);
-        widen(&e.total_low, &e.total_high, other.copies_total);
+        widen_by(&e, &near);
+    }
+    if (f->cut == LAB_CUT_HAZARD || f->cut == LAB_CUT_AFTER_REPLIES || f->one_way_ns > 0) {
+        struct lab_point near = *p;
+        near.faults.one_way_ns += precision_ns;
+        widen_by(&e, &near);
     }
     return e;
 }
