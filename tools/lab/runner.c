@@ -211,8 +211,8 @@ static void widen_by(struct lab_expectation *e, const struct lab_point *near)
 }
 
 /* What the theory says of limits a little shorter and a little longer than they are, and of news
- * that come a little later: a mode that keeps times with some precision only may find itself on
- * either side. */
+ * and breaks that come a little later: a mode that keeps times with some precision only may find
+ * itself on either side. */
 static struct lab_expectation expect(const struct lab_point *p, const struct lab_theory *t,
                                      clock_ns precision_ns)
 {
@@ -230,6 +230,11 @@ static struct lab_expectation expect(const struct lab_point *p, const struct lab
     if (f->cut == LAB_CUT_HAZARD || f->cut == LAB_CUT_AFTER_REPLIES || f->one_way_ns > 0) {
         struct lab_point near = *p;
         near.faults.one_way_ns += precision_ns;
+        widen_by(&e, &near);
+    }
+    if (f->cut == LAB_CUT_HAZARD) { /* a break that comes late finds more done */
+        struct lab_point near = *p;
+        near.server.before.low -= u64_min(precision_ns, near.server.before.low);
         widen_by(&e, &near);
     }
     return e;
