@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* live_fault.c - owns the choice between the programs and the wire. */
 #include "lab/live_fault.h"
-#include "base/assert.h"
 
 /* Systems of real programs take ahead of a slow or long link what they like; the model's 64 KB hold
  * a content that is not larger, with its envelope, on either. */
@@ -11,21 +10,11 @@ bool live_fault_needs_wire(const struct lab_point *p)
 {
     const struct lab_faults *f = &p->faults;
     bool has_script = p->server.program == LAB_PROGRAM_SINK;
-    if (f->one_way_ns > 0)
+    if (f->one_way_ns > 0 || lab_faults_have(f, LAB_CUT_HAZARD) ||
+        lab_faults_have(f, LAB_CUT_BLACK_HOLE) || lab_faults_have(f, LAB_CUT_SLOW))
         return true;
-    switch (f->cut) {
-    case LAB_CUT_NONE:
-        return false;
-    case LAB_CUT_AFTER_REPLIES: /* postern-load leaves in each try, or in none */
-        return !has_script && f->is_first_try_only;
-    case LAB_CUT_HAZARD:
-    case LAB_CUT_BLACK_HOLE:
-    case LAB_CUT_SLOW:
-        return true;
-    case LAB_CUT_COUNT:
-        break;
-    }
-    UNREACHABLE();
+    /* postern-load leaves in each try, or in none. */
+    return lab_faults_have(f, LAB_CUT_AFTER_REPLIES) && !has_script && f->is_first_try_only;
 }
 
 static bool waits_for_ever(const struct lab_point *p)
@@ -39,16 +28,16 @@ static bool waits_for_ever(const struct lab_point *p)
 bool live_fault_can(const struct lab_point *p, char ret_reason[LIVE_REASON_BYTES_MAX])
 {
     const struct lab_faults *f = &p->faults;
-    if (f->cut == LAB_CUT_AFTER_REPLIES && p->server.dialect == LAB_ADAT)
+    if (lab_faults_have(f, LAB_CUT_AFTER_REPLIES) && p->server.dialect == LAB_ADAT)
         return live_cannot(ret_reason, "replies to DRCP are not counted");
-    if (f->cut == LAB_CUT_BLACK_HOLE && waits_for_ever(p))
+    if (lab_faults_have(f, LAB_CUT_BLACK_HOLE) && waits_for_ever(p))
         return live_cannot(ret_reason, "a client without a limit never leaves a black hole");
     /* Where the sink has read the end it reads no more. */
-    bool breaks = f->cut == LAB_CUT_HAZARD || f->cut == LAB_CUT_AFTER_REPLIES;
+    bool breaks = lab_faults_have(f, LAB_CUT_HAZARD) || lab_faults_have(f, LAB_CUT_AFTER_REPLIES);
     if (breaks && live_fault_needs_wire(p) && p->client.half_closes &&
         p->server.vanished != LAB_VANISHED_RUN)
         return live_cannot(ret_reason, "who has half closed is not seen to break off");
-    bool is_far = f->one_way_ns > 0 || f->cut == LAB_CUT_SLOW;
+    bool is_far = f->one_way_ns > 0 || lab_faults_have(f, LAB_CUT_SLOW);
     if (is_far && p->message_bytes > CONTENT_BYTES_MAX)
         return live_cannot(ret_reason,
                            "how much of more than 48 KB a system takes ahead of a slow or long "

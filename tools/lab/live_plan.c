@@ -250,7 +250,7 @@ static void put_fault_rules(struct args *a, const struct lab_point *p)
 {
     const struct lab_faults *f = &p->faults;
     const char *when = f->is_first_try_only ? " attempt=1" : "";
-    if (f->cut == LAB_CUT_AFTER_REPLIES && !live_fault_needs_wire(p))
+    if (lab_faults_have(f, LAB_CUT_AFTER_REPLIES) && !live_fault_needs_wire(p))
         args_put(a, "--rule=dot%s -> drop-after %u close", when, f->cut_replies);
 }
 
@@ -379,8 +379,8 @@ void live_put_sender(struct args *a, const struct lab_point *p, const struct liv
     }
     /* A server that has a script breaks connections itself, or the wire does; else the client
      * leaves. */
-    bool leaves = p->faults.cut == LAB_CUT_AFTER_REPLIES && p->server.program != LAB_PROGRAM_SINK &&
-                  !live_fault_needs_wire(p);
+    bool leaves = lab_faults_have(&p->faults, LAB_CUT_AFTER_REPLIES) &&
+                  p->server.program != LAB_PROGRAM_SINK && !live_fault_needs_wire(p);
     if (leaves && p->faults.cut_replies == 0)
         args_put(a, "--vanish=dot");
     else if (leaves)
@@ -400,10 +400,10 @@ static double longest_of(const struct lab_point *p, const struct lab_client *c)
     const struct lab_server *s = &p->server;
     double work = dist_mean(&s->before) + dist_mean(&s->per_rcpt) * p->rcpt_count;
     work += NETWORK_TRIPS * (double)p->faults.one_way_ns;
-    if (p->faults.cut == LAB_CUT_SLOW)
+    if (lab_faults_have(&p->faults, LAB_CUT_SLOW))
         work += 1e9 * ((double)p->message_bytes + ENVELOPE_BYTES * p->rcpt_count) /
                 (double)p->faults.bytes_per_s;
-    if (p->faults.cut == LAB_CUT_BLACK_HOLE)
+    if (lab_faults_have(&p->faults, LAB_CUT_BLACK_HOLE))
         work += (double)c->limit_ns;
     double retry = (double)c->retry_ns, sum = 0;
     for (uint32_t i = 0; i < c->tries_max; i++) {
@@ -432,7 +432,8 @@ clock_ns live_longest(const struct lab_point *p)
 clock_ns live_reply_due(const struct lab_point *p, uint64_t k)
 {
     const struct lab_server *s = &p->server;
-    bool is_timely = p->faults.cut != LAB_CUT_SLOW && p->faults.cut != LAB_CUT_AFTER_REPLIES;
+    bool is_timely = !lab_faults_have(&p->faults, LAB_CUT_SLOW) &&
+                     !lab_faults_have(&p->faults, LAB_CUT_AFTER_REPLIES);
     bool is_fixed = is_constant(&s->before) && is_constant(&s->per_rcpt) && !s->remembers_scan &&
                     is_timely && p->server.dialect != LAB_ADAT;
     if (!is_fixed ||

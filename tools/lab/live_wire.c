@@ -585,7 +585,7 @@ static void set_link(struct live_wire *w)
     const struct lab_faults *f = &w->options.point->faults;
     clock_ns scale = w->options.time_scale_ns;
     w->link.delay_ns = live_time(f->one_way_ns, scale);
-    if (f->cut == LAB_CUT_SLOW)
+    if (lab_faults_have(f, LAB_CUT_SLOW))
         w->link.bytes_per_s = (double)f->bytes_per_s * (double)NS_PER_S / (double)scale;
 }
 

@@ -216,6 +216,11 @@ struct lab_measure {
     struct lab_series series; /* count 0: none */
 };
 
+static inline bool lab_faults_have(const struct lab_faults *f, enum lab_cut kind)
+{
+    return f->cut == kind;
+}
+
 /* lab_measure_init() - empty, histograms with memory; 0 or -ENOMEM. */
 MUST_CHECK int lab_measure_init(struct lab_measure *m);
 /* lab_measure_deinit() - histograms and series; may be called twice. */

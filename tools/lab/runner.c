@@ -227,12 +227,13 @@ static struct lab_expectation expect(const struct lab_point *p, const struct lab
             side == 0 ? limit - u64_min(precision_ns, limit - 1) : limit + precision_ns;
         widen_by(&e, &near);
     }
-    if (f->cut == LAB_CUT_HAZARD || f->cut == LAB_CUT_AFTER_REPLIES || f->one_way_ns > 0) {
+    if (lab_faults_have(f, LAB_CUT_HAZARD) || lab_faults_have(f, LAB_CUT_AFTER_REPLIES) ||
+        f->one_way_ns > 0) {
         struct lab_point near = *p;
         near.faults.one_way_ns += precision_ns;
         widen_by(&e, &near);
     }
-    if (f->cut == LAB_CUT_HAZARD) { /* a break that comes late finds more done */
+    if (lab_faults_have(f, LAB_CUT_HAZARD)) { /* a break that comes late finds more done */
         struct lab_point near = *p;
         near.server.before.low -= u64_min(precision_ns, near.server.before.low);
         widen_by(&e, &near);
