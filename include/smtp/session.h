@@ -334,6 +334,7 @@ struct session { /* private to session.c and session_reply.c */
     uint32_t mail_count;
     uint32_t error_count;
     uint32_t content_seq; /* slot of DATA or BDAT, then of the replies after the content */
+    uint32_t offers;      /* hello_offers() of @config */
     uint8_t state;
     uint8_t state_after_drop;
     uint8_t dialect;

@@ -100,6 +100,7 @@ void session_init(struct session *s, const struct session_config *config, clock_
     ASSERT(config->note.len <= SESSION_NOTE_BYTES_MAX);
     *s = (struct session){.config = config, .state = STATE_START, .stage = DIALECT_IDLE};
     s->dialect = config->protocol == SESSION_LMTP ? DIALECT_LMTP : DIALECT_SMTP;
+    s->offers = hello_offers(config);
     replyq_init(&s->replies);
     uint32_t seq = replyq_reserve(&s->replies, REPLY_KIND_GREETING);
     replyq_fill(&s->replies, seq, &ANSWER(STATUS_GREETING));
@@ -220,7 +221,7 @@ static bool abort_first(struct session *s, struct session_event *ev)
 
 static uint32_t offers(const struct session *s)
 {
-    return s->is_esmtp ? hello_offers(s->config) : 0;
+    return s->is_esmtp ? s->offers : 0;
 }
 
 /* ---- commands ---- */

@@ -287,7 +287,7 @@ enum put_result {
 static uint32_t reply_flags(const struct session *s)
 {
     uint32_t flags = s->is_utf8 ? REPLY_UTF8 : 0;
-    if ((hello_offers(s->config) & SESSION_OFFER_ENHANCED) != 0)
+    if ((s->offers & SESSION_OFFER_ENHANCED) != 0)
         flags |= REPLY_ENHANCED;
     return flags;
 }
