@@ -56,7 +56,8 @@ static clock_ns gap_due(const struct conn *c)
 /* A decision is under way in a dialect that can show a sign of life before it is there. */
 static bool may_open_replies(const struct txn *t)
 {
-    return t->state == TXN_COMMITTING && !t->conn->is_linked && txn_may_open_replies(t);
+    return t->state == TXN_COMMITTING && t->conn->output != CONN_OUTPUT_LINKED &&
+           txn_may_open_replies(t);
 }
 
 clock_ns budget_due(const struct conn *c)
@@ -67,17 +68,19 @@ clock_ns budget_due(const struct conn *c)
     clock_ns due = u64_min(t->budget_at, gap_due(c));
     if (may_open_replies(t))
         return u64_min(due, t->phases.end + OPEN_REPLIES_NS);
-    return t->is_opened && !c->is_linked ? u64_min(due, t->life_at + LIFE_NS) : due;
+    return t->is_opened && c->output != CONN_OUTPUT_LINKED ? u64_min(due, t->life_at + LIFE_NS)
+                                                           : due;
 }
 
 static void expire(struct shard *sh, struct conn *c)
 {
     struct txn *t = c->txn;
-    if (c->is_ahead) /* he has his answer: it left with the commit */
+    if (c->output == CONN_OUTPUT_AHEAD) /* he has his answer: it left with the commit */
         return;
     metrics_add(&sh->metrics, METRIC_BUDGETS_ENDED, 1);
     txnlog_budget_ended(sh, t);
-    if (c->is_linked) { /* his answer waits in the ring for the write: no other could be true */
+    if (c->output == CONN_OUTPUT_LINKED) { /* his answer waits in the ring for the write: no other
+                                              could be true */
         conn_drop(sh, c, "reply budget ended");
         return;
     }
@@ -98,7 +101,7 @@ void budget_act(struct shard *sh, struct conn *c, clock_ns now)
     }
     if (may_open_replies(t) && now >= t->phases.end + OPEN_REPLIES_NS)
         txn_open_replies(t);
-    if (t->is_opened && !c->is_linked && now >= t->life_at + LIFE_NS) {
+    if (t->is_opened && c->output != CONN_OUTPUT_LINKED && now >= t->life_at + LIFE_NS) {
         t->life_at = now;
         session_show_life(&c->session);
     }

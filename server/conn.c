@@ -203,11 +203,12 @@ static void conn_release(struct shard *sh, struct conn *c)
         ring_cancel(sh->ring, conn_token(sh, c, RING_POLL), conn_token(sh, c, RING_CANCEL));
         c->ops_count++;
     }
-    if (c->is_sending) {
+    if (c->output == CONN_OUTPUT_SENT) {
         ring_cancel(sh->ring, conn_token(sh, c, RING_SEND), conn_token(sh, c, RING_CANCEL));
         c->ops_count++;
     }
-    if (c->is_linked) { /* the file must stay until it has left or not: the peer hears it now */
+    if (c->output == CONN_OUTPUT_LINKED) { /* the file must stay until it has left or not: the peer
+                                              hears it now */
         ring_shutdown_write(sh->ring, c->file, conn_token(sh, c, RING_SHUTDOWN));
         c->ops_count++;
     }
@@ -240,8 +241,7 @@ void conn_close(struct shard *sh, struct conn *c)
     ring_close(sh->ring, c->file);
     list_remove(&c->dirty);
     if (c->out != NULL)
-        chunk_unref(&sh->chunks, c->out);
-    c->out = NULL;
+        conn_out_give(sh, c);
     sh->conn_generations[pool_index(&sh->conns, c)]++; /* what comes for it now is stale */
     c->listener->conn_count--;
     sh->conn_count--;
@@ -279,6 +279,14 @@ static void conn_finish(struct shard *sh, struct conn *c)
 
 /* --- output --------------------------------------------------------------------------------- */
 
+void conn_out_give(struct shard *sh, struct conn *c)
+{
+    chunk_unref(&sh->chunks, c->out);
+    c->out = NULL;
+    c->out_sent = 0;
+    c->out_parts = 0;
+}
+
 enum send_mode {
     SEND_PROMPT, /* something has to happen when the replies have left */
     SEND_QUIET,  /* nothing has: the result may come late */
@@ -295,33 +303,29 @@ static void send_next(struct shard *sh, struct conn *c, enum send_mode mode)
         ring_send_quiet(sh->ring, c->file, rest, token);
     else
         ring_send(sh->ring, c->file, rest, token);
-    c->is_sending = true;
+    c->output = CONN_OUTPUT_SENT;
     c->ops_count++;
 }
 
 /* Formats what is ready into c->out, as far as it fits; true when all of it is there. */
 static bool format(struct shard *sh, struct conn *c)
 {
-    if (c->is_sending || c->is_linked)
+    bool is_ahead = c->output == CONN_OUTPUT_AHEAD;
+    if (c->output >= CONN_OUTPUT_SENT ||
+        (is_ahead && c->txn != NULL && c->txn->state == TXN_COMMITTING))
         return false;
-    if (c->is_ahead && c->txn != NULL && c->txn->state == TXN_COMMITTING)
-        return false;
-    struct chunk *out = c->out != NULL && !c->is_ahead ? c->out : chunk_take(&sh->chunks);
+    struct chunk *out = c->out != NULL && !is_ahead ? c->out : chunk_take(&sh->chunks);
     if (out == NULL) { /* replies wait, nothing is lost */
         metrics_add(&sh->metrics, METRIC_POOL_EMPTY, 1);
         list_remove(&c->dirty);
         list_push(&sh->speechless, &c->dirty);
         return false;
     }
-    if (c->out == NULL)
-        c->out_sent = 0;
-    if (out != c->out)
-        c->out_parts = 0;
     uint32_t len_before = out->len;
     bool is_complete = pace_output(c->listener->options->pacing, &c->session, out, &c->out_parts);
     if (c->txn != NULL && out->len > len_before)
         c->txn->said_at = ring_now(sh->ring);
-    if (c->is_ahead)
+    if (is_ahead)
         pace_reconcile(sh, c, out);
     c->out = out;
     if (c->txn != NULL && c->txn->state == TXN_REPLYING && session_replies_done(&c->session))
@@ -353,16 +357,16 @@ static void send_first(struct shard *sh, struct conn *c, bool is_complete)
 
 void conn_flush(struct shard *sh, struct conn *c)
 {
-    if (c->is_sending || c->is_linked || c->state > CONN_FLUSHING)
+    if (c->output >= CONN_OUTPUT_SENT || c->state > CONN_FLUSHING)
         return;
     bool is_complete = format(sh, c);
     if (c->is_blocked && (c->txn == NULL || !txn_is_deciding(c->txn))) {
         conn_process(sh, c); /* room was made: go on with the input that waited for it */
-        if (c->is_sending || c->state > CONN_FLUSHING)
+        if (c->output >= CONN_OUTPUT_SENT || c->state > CONN_FLUSHING)
             return;
         is_complete = format(sh, c);
     }
-    if (c->out == NULL || c->is_ahead)
+    if (c->out == NULL || c->output == CONN_OUTPUT_AHEAD)
         return;
     if (c->out->len > c->out_sent) {
         send_first(sh, c, is_complete);
@@ -370,8 +374,7 @@ void conn_flush(struct shard *sh, struct conn *c)
     }
     if (c->out->len > 0) /* all of it has left with the commit */
         doubt_on_sent(c);
-    chunk_unref(&sh->chunks, c->out);
-    c->out = NULL;
+    conn_out_give(sh, c);
     if (!is_complete)
         mark_dirty(sh, c);
     else if (is_over(c))
@@ -382,7 +385,7 @@ void conn_flush(struct shard *sh, struct conn *c)
 
 static void on_send(struct shard *sh, struct conn *c, int32_t res)
 {
-    c->is_sending = false;
+    c->output = CONN_OUTPUT_FREE;
     if (c->state >= CONN_DRAINING)
         return;
     if (res < 0 && res != -EAGAIN) {
@@ -400,8 +403,7 @@ static void on_send(struct shard *sh, struct conn *c, int32_t res)
             set_deadline(sh, c, c->send_since + c->listener->options->send_ns_max);
         return;
     }
-    chunk_unref(&sh->chunks, c->out);
-    c->out = NULL;
+    conn_out_give(sh, c);
     mark_dirty(sh, c); /* more may have become ready meanwhile, or it was the last */
 }
 
@@ -439,7 +441,7 @@ static void deadline_after_progress(struct shard *sh, struct conn *c)
         due = u64_min(due, c->content_since + o->content_ns_max);
     }
     due = u64_min(due, budget_due(c));
-    if (c->is_sending)
+    if (c->output == CONN_OUTPUT_SENT)
         due = u64_min(due, c->send_since + o->send_ns_max);
     set_deadline(sh, c, u64_min(due, c->opened_at + sh->options.limits.session_ns_max));
 }
@@ -540,7 +542,7 @@ static bool make_room(struct shard *sh, struct conn *c)
     (void)format(sh, c);
     if (c->txn != NULL && c->txn->state == TXN_REPLYING)
         return false;
-    return !c->is_sending && c->out != NULL && c->out->len > before;
+    return c->output < CONN_OUTPUT_SENT && c->out != NULL && c->out->len > before;
 }
 
 /* Feeds @w until the session wants more, an answer, or the end. Returns the last event's kind;
@@ -712,7 +714,7 @@ static bool held_move(struct shard *sh, struct conn *c, struct held_window *h)
 static const char *reason_to_drop(struct shard *sh, const struct conn *c)
 {
     clock_ns now = ring_now(sh->ring);
-    if (c->is_sending && now - c->send_since >= STUCK_NS_SCARCE) {
+    if (c->output == CONN_OUTPUT_SENT && now - c->send_since >= STUCK_NS_SCARCE) {
         metrics_add(&sh->metrics, METRIC_CONNS_STUCK, 1);
         return "replies not read";
     }
@@ -927,7 +929,7 @@ void conn_on_event(struct shard *sh, const struct ring_event *ev)
         on_recv(sh, c, ev);
         break;
     case RING_SEND:
-        if (c->is_linked)
+        if (c->output == CONN_OUTPUT_LINKED)
             on_linked_send(sh, c, ev->res);
         else
             on_send(sh, c, ev->res);
@@ -992,7 +994,7 @@ static bool is_too_slow(struct conn *c, clock_ns now)
 static bool waits_for_us(const struct conn *c)
 {
     return session_phase(&c->session) == SESSION_PHASE_DECISION || !list_is_empty(&c->waiting) ||
-           c->is_linked;
+           c->output == CONN_OUTPUT_LINKED;
 }
 
 static void on_deadline_ours(struct shard *sh, struct conn *c, clock_ns now)
@@ -1019,7 +1021,7 @@ static void on_deadline(struct shard *sh, struct conn *c, clock_ns now)
         conn_release(sh, c); /* the peer had his time to read the last reply */
         return;
     }
-    if (c->is_sending && now - c->send_since >= o->send_ns_max) {
+    if (c->output == CONN_OUTPUT_SENT && now - c->send_since >= o->send_ns_max) {
         metrics_add(&sh->metrics, METRIC_CONNS_STUCK, 1);
         c->end_reason = "replies not read";
         conn_release(sh, c);

@@ -27,6 +27,13 @@ enum conn_state {
     CONN_DRAINING,  /* everything is cancelled; waiting for operations in flight */
 };
 
+enum conn_output {
+    CONN_OUTPUT_FREE,   /* nothing is on its way */
+    CONN_OUTPUT_AHEAD,  /* some of c->out has left with the commit, and the session will say it */
+    CONN_OUTPUT_SENT,   /* c->out is being sent */
+    CONN_OUTPUT_LINKED, /* c->out waits in the ring for the commit (pace.h) */
+};
+
 struct conn {
     struct session session;
     struct list dirty;   /* on shard->dirty: has output to send at the end of the turn */
@@ -52,14 +59,12 @@ struct conn {
     uint16_t generation;
     uint16_t ops_count; /* operations in flight */
     uint16_t held_count;
-    uint8_t state; /* enum conn_state */
+    uint8_t state;  /* enum conn_state */
+    uint8_t output; /* enum conn_output; up to AHEAD the session is asked for more */
     uint8_t helo_len;
     uint8_t out_parts; /* the sends that c->out is to leave in; 0: one */
     bool is_recv_armed : 1;
     bool is_recv_cancelled : 1;
-    bool is_sending : 1;
-    bool is_linked : 1;  /* c->out waits in the ring for the commit (pace.h) */
-    bool is_ahead : 1;   /* some of c->out has left with the commit, and the session will say it */
     bool is_watched : 1; /* no receive is armed, and his leaving would matter */
     bool is_eof : 1;
     bool is_lost : 1;
@@ -96,6 +101,9 @@ void conn_flush(struct shard *sh, struct conn *c);
 void conn_close(struct shard *sh, struct conn *c);
 /* conn_drain() - the server stops: end it now when idle, else after its transaction. */
 void conn_drain(struct shard *sh, struct conn *c, bool is_forced);
+
+/* conn_out_give() - c->out has left, or never will. */
+void conn_out_give(struct shard *sh, struct conn *c);
 
 /* conn_token() - of an operation of this connection. */
 struct ring_token conn_token(struct shard *sh, const struct conn *c, enum ring_kind kind);

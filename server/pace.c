@@ -14,8 +14,8 @@
  * asserts that.
  *
  * Between the two nothing may be added to what the session will say first, so no block is opened
- * and no sign of life given meanwhile (conn.c asks c->is_linked). What is ready before the commit
- * does not wait for it: such a message is answered as with split.
+ * and no sign of life given meanwhile (budget.c looks at c->output). What is ready before the
+ * commit does not wait for it: such a message is answered as with split.
  */
 #include "pace.h"
 #include "conn.h"
@@ -110,8 +110,8 @@ static void link_reply(struct shard *sh, struct txn *t)
 {
     struct conn *c = t->conn;
     uint8_t part_count = 0;
-    if (c == NULL || t->state != TXN_COMMITTING || c->state != CONN_OPEN || c->is_sending ||
-        c->is_linked || c->out != NULL)
+    if (c == NULL || t->state != TXN_COMMITTING || c->state != CONN_OPEN ||
+        c->output != CONN_OUTPUT_FREE || c->out != NULL)
         return;
     struct chunk *out = chunk_take_spare(&sh->chunks);
     if (out == NULL)
@@ -129,8 +129,7 @@ static void link_reply(struct shard *sh, struct txn *t)
         return;
     }
     c->out = out;
-    c->out_sent = 0;
-    c->is_linked = true;
+    c->output = CONN_OUTPUT_LINKED;
     c->ops_count++;
     t->message.is_promised = true;
 }
@@ -144,18 +143,17 @@ void pace_link_replies(struct shard *sh)
 
 void pace_landed(struct shard *sh, struct conn *c, int32_t res)
 {
-    ASSERT(c->is_linked && c->out != NULL && c->out_sent == 0);
-    c->is_linked = false;
+    ASSERT(c->output == CONN_OUTPUT_LINKED && c->out != NULL && c->out_sent == 0);
     if (res > 0) {
         ASSERT((uint32_t)res <= c->out->len);
         c->out_sent = (uint32_t)res;
-        c->is_ahead = true;
+        c->output = CONN_OUTPUT_AHEAD;
         metrics_add(&sh->metrics, METRIC_BYTES_SENT, (uint64_t)res);
         return;
     }
     /* Not written in full, not synced, or not taken: what is true is said when it is known. */
-    chunk_unref(&sh->chunks, c->out);
-    c->out = NULL;
+    c->output = CONN_OUTPUT_FREE;
+    conn_out_give(sh, c);
     if (c->txn != NULL)
         c->txn->message.is_promised = false;
 }
@@ -167,5 +165,5 @@ void pace_reconcile(struct shard *sh, struct conn *c, struct chunk *fresh)
     ASSERT(is_foretold);
     chunk_unref(&sh->chunks, c->out);
     c->out = fresh;
-    c->is_ahead = false;
+    c->output = CONN_OUTPUT_FREE;
 }

@@ -61,12 +61,13 @@ static int pools_init(struct shard *sh)
         result = pool_init(&sh->rcpt_tables[i], txn_rcpt_table_bytes(i),
                            i == 0 ? limits->txn_count_max : limits->txn_count_max / 16 + 1);
     sh->rcpt_scratch = calloc(RCPT_COUNT_HARD_MAX, sizeof(*sh->rcpt_scratch));
-    sh->entry_scratch = calloc(PACE_ENTRIES_MAX, sizeof(*sh->entry_scratch));
+    if (sh->options.links_replies)
+        sh->entry_scratch = calloc(PACE_ENTRIES_MAX, sizeof(*sh->entry_scratch));
     sh->listeners = calloc(sh->options.listener_count + 1, sizeof(*sh->listeners));
     sh->epoch = calloc(1, sizeof(*sh->epoch));
     sh->conn_generations = calloc(limits->conn_count_max, sizeof(*sh->conn_generations));
-    if (sh->conn_generations == NULL || sh->rcpt_scratch == NULL || sh->entry_scratch == NULL ||
-        sh->listeners == NULL || sh->epoch == NULL)
+    if (sh->conn_generations == NULL || sh->rcpt_scratch == NULL || sh->listeners == NULL ||
+        sh->epoch == NULL || (sh->options.links_replies && sh->entry_scratch == NULL))
         result = -ENOMEM;
     return result;
 }

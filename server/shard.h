@@ -98,7 +98,7 @@ struct shard {
     struct chunk_pool chunks;
     uint8_t log_scratch[LOG_LINE_BYTES_MAX]; /* one line, used within one call */
     struct spool_rcpt *rcpt_scratch;         /* RCPT_COUNT_HARD_MAX entries, used within one call */
-    struct session_entry *entry_scratch;     /* PACE_ENTRIES_MAX, likewise */
+    struct session_entry *entry_scratch;     /* PACE_ENTRIES_MAX, likewise; NULL: not linked */
 
     struct list dirty;         /* connections with something to send at the end of the turn */
     struct list speechless;    /* connections whose replies wait for a chunk (through conn.dirty) */
