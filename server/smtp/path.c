@@ -60,6 +60,17 @@ static bool is_class(uint8_t c, enum char_class wanted)
     return (classes[c] & wanted) != 0;
 }
 
+/* The run of bytes of a class at the cursor; its length. */
+static size_t take_run(struct cursor *c, enum char_class wanted)
+{
+    const uint8_t *at = c->at;
+    while (at < c->end && is_class(*at, wanted))
+        at++;
+    size_t len = (size_t)(at - c->at);
+    c->at = at;
+    return len;
+}
+
 /* Length of the well-formed UTF-8 sequence at the cursor, 0 when there is none (RFC 3629 4). */
 static size_t utf8_sequence(const struct cursor *c)
 {
@@ -135,18 +146,9 @@ static enum path_result take_dot_string(struct cursor *c, size_t *ret_chars)
 {
     size_t chars = 0;
     for (;;) {
-        size_t atom = 0;
-        while (c->at < c->end && is_class(*c->at, CHAR_ATEXT)) {
-            c->at++;
-            atom++;
-        }
-        while (take_utf8(c)) {
-            atom++;
-            while (c->at < c->end && is_class(*c->at, CHAR_ATEXT)) {
-                c->at++;
-                atom++;
-            }
-        }
+        size_t atom = take_run(c, CHAR_ATEXT);
+        while (take_utf8(c))
+            atom += 1 + take_run(c, CHAR_ATEXT);
         if (atom == 0)
             return bad(c);
         chars += atom;
@@ -164,20 +166,22 @@ static bool take_label(struct cursor *c, size_t *chars)
     const uint8_t *start = c->at;
     size_t ascii = 0;
     bool ends_well = false;
-    for (;; (*chars)++) {
-        if (c->at < c->end && is_class(*c->at, CHAR_LET_DIG)) {
-            c->at++;
-            ascii++;
+    size_t run;
+    for (;;) {
+        if ((run = take_run(c, CHAR_LET_DIG)) > 0) {
+            ascii += run;
             ends_well = true;
-        } else if (c->at > start && c->at < c->end && *c->at == '-') {
-            c->at++;
+        } else if (c->at > start && take_byte(c, '-')) {
+            run = 1;
             ascii++;
             ends_well = false;
         } else if (take_utf8(c)) {
+            run = 1;
             ends_well = true;
         } else {
             break;
         }
+        *chars += run;
     }
     return ends_well && ascii <= LABEL_BYTES_MAX;
 }
