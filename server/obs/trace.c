@@ -250,7 +250,7 @@ bool trace_hostname_is_valid(struct slice hostname)
 
 bool trace_received(struct buf *out, const struct trace_info *info)
 {
-    ASSERT(trace_hostname_is_valid(info->hostname)); /* checked with the configuration */
+    ASSERT_SLOW(trace_hostname_is_valid(info->hostname)); /* checked with the configuration */
     ASSERT(info->queue_id.len > 0 && info->queue_id.len <= LINE_BYTES_SHOULD / 2);
     size_t start = out->len;
     bool was_full = out->is_full;
