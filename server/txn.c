@@ -111,7 +111,7 @@ struct txn *txn_new(struct shard *sh, struct conn *c, const struct session_event
         metrics_add(&sh->metrics, METRIC_POOL_EMPTY, 1);
         return NULL;
     }
-    memset(t, 0, offsetof(struct txn, queue_id_text));
+    memset(t, 0, offsetof(struct txn, arena_chunks));
     list_init(&t->link);
     list_init(&t->sending);
     timer_init(&t->timer, SHARD_OWNER_TXN);

@@ -137,10 +137,10 @@ struct txn {
     struct slice client_text;                /* as logged: "192.0.2.1:1234" */
     struct slice helo;                       /* once working, or the connection is gone: a copy */
     struct arena arena;                      /* over arena_first, then over chunks */
-    struct chunk *arena_chunks[64];
-    uint32_t arena_chunk_count;
+    uint32_t arena_chunk_count;              /* of arena_chunks */
 
     /* From here on nothing is cleared when a transaction begins. */
+    struct chunk *arena_chunks[64];
     char queue_id_text[QUEUE_ID_CHARS + 1];
     char stored_text[10 + QUEUE_ID_CHARS + 1]; /* "stored as " */
     char client_memory[64];
