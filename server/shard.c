@@ -401,7 +401,7 @@ static void run_drain(struct shard *sh)
     sh->is_stopped = log_writer_is_idle(sh->log) || ring_now(sh->ring) >= patience + HUNG_LOG_NS;
 }
 
-static uint64_t wait_ns(const struct shard *sh, uint64_t wait_ns_max)
+static uint64_t wait_ns(struct shard *sh, uint64_t wait_ns_max)
 {
     clock_ns now = ring_now(sh->ring);
     clock_ns due = u64_min(timer_next_due(&sh->timers), log_writer_due(sh->log));

@@ -19,10 +19,18 @@ struct timer {
 
 #define TIMER_LEVELS 5
 #define TIMER_SLOTS 64
+/* A slot of the wheel, and when it has to be looked at. */
+struct timer_step {
+    uint64_t tick;
+    uint32_t level;
+    uint32_t slot;
+};
+
 struct timer_wheel {
     struct list slots[TIMER_LEVELS][TIMER_SLOTS];
     uint64_t tick;                   /* milliseconds processed so far */
     uint64_t occupied[TIMER_LEVELS]; /* bit i: slot i is not empty (may be stale-set) */
+    struct timer_step next;          /* no slot that is ahead of @tick comes before it */
 };
 
 /* timer_wheel_init() - an empty wheel that stands at @now. */
@@ -43,7 +51,7 @@ bool timer_is_armed(const struct timer *t);
  * That is never after the first timer's tick, and may be before it: when timers that are far away
  * have to move closer.
  */
-clock_ns timer_next_due(const struct timer_wheel *w);
+clock_ns timer_next_due(struct timer_wheel *w);
 /* timer_expire() - one expired timer (now disarmed), or NULL when none is left at @now. They come
  * in the order of their ticks. Any jump of @now costs no more than the timers it passes. */
 struct timer *timer_expire(struct timer_wheel *w, clock_ns now);
