@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Manual pages and completions say what the programs, the configuration and the script language say.
+"""Manual pages and completions say what the programs, the configuration and the script
+language say.
 
 The programs are those that POSTERND, POSTERNCTL, POSTERN_LOAD, POSTERN_SINK, POSTERN_LAB and
 POSTERN_PROBE name.
@@ -81,7 +82,8 @@ def bash_offers(line):
     """What the completion says when the cursor stands behind @line."""
     script = ('source "$1"; COMP_LINE=$2; COMP_POINT=${#2}; read -ra COMP_WORDS <<<"$2"; '
               'case $2 in *" ") COMP_WORDS+=("") ;; esac; COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); '
-              '_postern "${COMP_WORDS[0]}" "${COMP_WORDS[COMP_CWORD]}"; printf "%s\\n" "${COMPREPLY[@]}"')
+              '_postern "${COMP_WORDS[0]}" "${COMP_WORDS[COMP_CWORD]}"; '
+              'printf "%s\\n" "${COMPREPLY[@]}"')
     result = run("bash", "--norc", "-c", script, "bash", str(BASH), line)
     assert result.returncode == 0 and not result.stderr, (line, result)
     return set(result.stdout.split())
@@ -180,7 +182,8 @@ class Options(unittest.TestCase):
             text = page(PAGES[program])
             for option, value in found:
                 with self.subTest(program=program, option=option):
-                    item = re.search(rf"^\.It [^\n]*Fl {option[1:]}\b(?!-)(.*?)^\.(?:It Fl|El)", text,
+                    item = re.search(rf"^\.It [^\n]*Fl {option[1:]}\b(?!-)(.*?)^\.(?:It Fl|El)",
+                                     text,
                                      re.M | re.S)
                     self.assertRegex(item[1], rf"Default: {re.escape(value)}\.\n")
 
@@ -358,7 +361,8 @@ class Script(unittest.TestCase):
         for action, table in (("commit", "commits"), ("gone", "gones"), ("pacing", "pacings"),
                               ("decide", "decides")):
             head = self.items("ACTIONS")[action][0]
-            self.assertEqual(re.findall(r"Cm (\w+)", head), re.findall(r'"(\w+)"', self.table(table)))
+            self.assertEqual(re.findall(r"Cm (\w+)", head),
+                             re.findall(r'"(\w+)"', self.table(table)))
 
     def test_examples_are_good(self):
         rules = [line for line in displays(self.text)[0].splitlines() if not line.startswith("#")]

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Every rule of the protocol sheets is named by a test, or stands below with the reason why none can.
+"""Every rule of the protocol sheets is named by a test, or stands below with the reason
+why none can.
 
 Rules are cited as PRDR-7, or a row of them as LMTP-12..17 or OTH-4..OTH-7, where a test shows them:
 in the comment of a unit test or a transcript, in the name of a row.

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What Postfix, Exim, OpenSMTPD and Courier do as clients when the replies to the content come late, line
-by line, one by one, or are cut off: from real runs, in each dialect that they can speak.
+"""What Postfix, Exim, OpenSMTPD and Courier do as clients when the replies to the content come
+late, line by line, one by one, or are cut off: from real runs, in each dialect that they can speak.
 
 Every client is the program from Debian's package (tools/peers), with its limit for the reply to the
-content set to seconds; OpenSMTPD's cannot be set and is 300 seconds. The server is postern-sink with
-a script. It commits a recipient before it answers, as a good server does, and does not notice that a
-client has gone (S-run of duplicates.md section 3), unless the situation says otherwise. The first try
-of each message meets the situation, every later try a server without fault. What became of each
-recipient is said by the client's own log; how many copies there are by the sink's ledger.
+content set to seconds; OpenSMTPD's cannot be set and is 300 seconds. The server is postern-sink
+with a script. It commits a recipient before it answers, as a good server does, and does not notice
+that a client has gone (S-run of duplicates.md section 3), unless the situation says otherwise. The
+first try of each message meets the situation, every later try a server without fault. What became
+of each recipient is said by the client's own log; how many copies there are by the sink's ledger.
 
 A situation is written in parts of the client's limit C, so that it is the same for all of them.
 
@@ -44,8 +44,8 @@ RUN = 0x5ea1
 OPENSMTPD_LIMIT = 300
 
 # --- situations -----------------------------------------------------------------------------------
-# Rules of the sink for the first try; {a} chooses it, {NUMBER} is that part of C in seconds. Of each kind
-# of action the first one that is found counts. HALF is a reply whose line has no end.
+# Rules of the sink for the first try; {a} chooses it, {NUMBER} is that part of C in seconds. Of
+# each kind of action the first one that is found counts. HALF is a reply whose line has no end.
 
 LINES = r"raw 250-one\r\n250-two\r\n250-three\r\n250 2.0.0 four\r\n"
 HALF = "raw 250 2.0"
@@ -54,8 +54,8 @@ LIST = r"raw 558-250 r1\r\n558-250-r2\r\n558-250 is taken\r\n558 250 r3\r\n"
 LIST_CUT = r"raw 558-250 r1\r\n558-250-r2\r\n558-250 is taken\r\n"
 # "single" is LMTP with a connection for each recipient.
 ALL, EACH = ("smtp", "lmtp", "prdr", "single"), ("lmtp", "prdr")
-# Replies in a block are a little apart, in every try: what comes of them when they arrive together is a
-# situation of its own.
+# Replies in a block are a little apart, in every try: what comes of them when they arrive together
+# is a situation of its own.
 APART = "each {s} -> delay {0.01}"
 
 
@@ -72,12 +72,14 @@ class Situation:
             return f"{float(match.group(1)) * limit:g}s"
 
         first = f"seq={seq} attempt={'-3' if dialect == 'single' else '1'}"
-        return [re.sub(r"\{([\d.]+)\}", fill, rule.replace("{a}", first).replace("{s}", f"seq={seq}"))
+        return [re.sub(r"\{([\d.]+)\}", fill,
+                       rule.replace("{a}", first).replace("{s}", f"seq={seq}"))
                 for rule in (self.exdata if dialect == "exdata" else self.rules)]
 
 
 SITUATIONS = (
-    Situation("at once", ALL, "all replies at once, in one packet", exdata=(f"dot {{a}} -> {LIST}",)),
+    Situation("at once", ALL, "all replies at once, in one packet",
+              exdata=(f"dot {{a}} -> {LIST}",)),
     Situation("in time", ALL, "the first reply after 0.8 C", "dot {a} -> delay {0.8}",
               exdata=(f"dot {{a}} -> delay {{0.8}}; {LIST}",)),
     Situation("late", ALL, "the first reply after 1.2 C", "dot {a} -> delay {1.2}",
@@ -86,7 +88,8 @@ SITUATIONS = (
               "each {a} index=2 -> delay {1.2}"),
     Situation("one by one", EACH, "three replies, 0.4 C apart: the last after 1.2 C",
               "each {a} -> delay {0.4}"),
-    Situation("line by line", ALL, "the last reply has four lines, 0.4 C apart: it ends after 1.2 C",
+    Situation("line by line", ALL,
+              "the last reply has four lines, 0.4 C apart: it ends after 1.2 C",
               f"dot via=smtp {{a}} -> pace {{0.4}}; {LINES}",
               f"each {{a}} count=1 -> pace {{0.4}}; {LINES}",
               f"each {{a}} index=3 -> delay {{0.01}}; pace {{0.4}}; {LINES}",
@@ -98,7 +101,8 @@ SITUATIONS = (
               "commits nothing, as is its right", "dot {a} -> drop-after 2; gone stop"),
     Situation("cut before final", ("prdr",), "cut after the three replies, before the final one",
               "dot {a} -> drop-after 3"),
-    Situation("half a line", ALL, "cut in the middle of a line: of the reply, of the second of three",
+    Situation("half a line", ALL,
+              "cut in the middle of a line: of the reply, of the second of three",
               f"dot via=smtp {{a}} -> drop-after 1; {HALF}",
               "dot count=1 {a} -> drop-after 1", f"each count=1 {{a}} -> {HALF}",
               "dot {a} -> drop-after 2", f"each {{a}} index=2 -> {HALF}",
@@ -115,7 +119,8 @@ class Client:
 
     def __init__(self, name, dialect, how, start, limit=None):
         self.name, self.dialect, self.how, self.start = name, dialect, how, start
-        # OpenSMTPD has few connections to a host at a time, so each situation has its own OpenSMTPD.
+        # OpenSMTPD has few connections to a host at a time, so each situation has its own
+        # OpenSMTPD.
         self.limit, self.is_alone = limit, limit is not None
 
 
@@ -167,7 +172,8 @@ CLIENTS = (
            opensmtpd("mail.lmtp"), OPENSMTPD_LIMIT),
     Client("courier smtp", "smtp", "esmtptimeoutdata = C", courier()),
     Client("courier exdata", "exdata", "esmtptimeoutdata = C; the server's reply is 558, for which "
-           "Courier does not ask, but which it understands from a server that offers XEXDATA", courier()),
+           "Courier does not ask, but which it understands from a server that offers XEXDATA",
+           courier()),
 )
 
 # --- a run ----------------------------------------------------------------------------------------
@@ -360,7 +366,8 @@ def run(only=None, limit=6, keep=False, parallel=3):
             result["cells"] += cells
             result["versions"][package] = version
         for cell in cells:
-            print(f"{client.name} / {cell['situation']}: {words(cell)}", file=sys.stderr, flush=True)
+            print(f"{client.name} / {cell['situation']}: {words(cell)}", file=sys.stderr,
+                  flush=True)
 
     # Those that only wait begin first.
     for group in sorted(matrix(only, limit), key=lambda g: -g[2]):
@@ -376,11 +383,12 @@ def run(only=None, limit=6, keep=False, parallel=3):
 
 
 def timer_of(cells):
-    """What a client counts as its limit, from what it bore: the sentences of duplicates.md DUP-13."""
+    """What a client counts as its limit, from what it bore: DUP-13 of duplicates.md."""
     by_name = {c["situation"]: c for c in cells}
 
     def is_borne(name):
-        return name in by_name and by_name[name]["retried"] == 0 and by_name[name]["once"] == len(RCPTS)
+        cell = by_name.get(name)
+        return cell is not None and cell["retried"] == 0 and cell["once"] == len(RCPTS)
 
     def was_seen(name):
         return name in by_name
@@ -450,9 +458,11 @@ FINDINGS = (
      "the first, calls the rest \"too much data\", and sends to all others again, one more of "
      "them done each time. Its delivery agent (`action ... lmtp`) has one recipient a "
      "connection, and no such trouble."),
-    (["postfix smtp / line by line", "postfix lmtp / line by line", "opensmtpd smtp / line by line"],
+    (["postfix smtp / line by line", "postfix lmtp / line by line",
+      "opensmtpd smtp / line by line"],
      lambda c: c["retried"] == 0,
-     "Lines of one reply keep Postfix (as it is by default) and OpenSMTPD waiting: each read starts their limit anew."),
+     "Lines of one reply keep Postfix (as it is by default) and OpenSMTPD waiting: "
+     "each read starts their limit anew."),
     (["exim smtp / line by line", "exim prdr / line by line", "exim lmtp / line by line",
       "postfix smtp, deadline / line by line"], lambda c: c["retried"] > 0,
      "They do not keep Exim waiting, nor Postfix with per_request_deadline: all lines of a "
@@ -464,8 +474,10 @@ FINDINGS = (
      "single gap does."),
     (["postfix smtp / late", "exim smtp / late", "opensmtpd smtp / late"],
      lambda c: c["duplicates"] == len(RCPTS),
-     "In plain SMTP, a reply that is too late doubles the mail of every recipient, with each of them (RFC 1047)."),
-    (["postfix lmtp / cut after two", "exim lmtp / cut after two", "opensmtpd lmtp / cut after two"],
+     "In plain SMTP, a reply that is too late doubles the mail of every recipient, with "
+     "each of them (RFC 1047)."),
+    (["postfix lmtp / cut after two", "exim lmtp / cut after two",
+      "opensmtpd lmtp / cut after two"],
      lambda c: c["duplicates"] == 1,
      "In LMTP all of them honour the replies that came before a cut, and send to the others only."),
     (["courier exdata / cut after two"], lambda c: c["duplicates"] == 1,
@@ -473,9 +485,11 @@ FINDINGS = (
      "XEXDATA: each recipient as its part says, and of a list that was cut what had come; to "
      "the others it sends again. All others bounce what gets 558."),
     (["courier exdata / line by line"], lambda c: c["retried"] > 0,
-     "But all of the 558 has one limit, so a list that grows line by line does not keep it waiting (against EXD-16)."),
+     "But all of the 558 has one limit, so a list that grows line by line does not keep it "
+     "waiting (against EXD-16)."),
     (["exim prdr / cut before final"], lambda c: c["duplicates"] == len(RCPTS),
-     "In PRDR, a server that commits before its final reply and loses the connection right there has its whole message again."),
+     "In PRDR, a server that commits before its final reply and loses the connection right there "
+     "has its whole message again."),
 )
 
 
@@ -508,7 +522,8 @@ def markdown(result):
         mine = [c for c in cells if c["client"] == client.name]
         out += [f"### {client.name}", "",
                 f"{client.how}; C = {mine[0]['limit_seconds']:g} s. Its limit counts for: "
-                f"{timer_of(mine)}.", "", "| situation | outcome for three recipients | first trouble |",
+                f"{timer_of(mine)}.", "",
+                "| situation | outcome for three recipients | first trouble |",
                 "|---|---|---|"]
         for cell in mine:
             text, seconds = reason(cell)
@@ -530,31 +545,36 @@ def brief(text):
 def page(result, command):
     versions = ", ".join(f"{k} {v}" for k, v in sorted(result["versions"].items()))
     legend = "\n".join(f"| {s.name} | {s.text} |" for s in SITUATIONS)
+    today = time.strftime("%Y-%m-%d", time.gmtime())
     return f"""# What other people's clients do
 
-What Postfix, Exim, OpenSMTPD and Courier do when a server's replies to the content come late, line by line, one by one, or are cut
-off, in each dialect that they speak. Every line is from a real run, by
+What Postfix, Exim, OpenSMTPD and Courier do when a server's replies to the content come late, line
+by line, one by one, or are cut off, in each dialect that they speak. Every line is from a real run,
+by
 
     {command}
 
 and any cell of it is run alone by adding `--only 'CLIENT / SITUATION'`, for instance
-`--only 'exim prdr / cut after two'`. The limit C is the client's own for the reply to the content, set to seconds here; it
-is 600 s by default with Postfix and Exim, and fixed at 300 s in OpenSMTPD. `tests/blackbox/peer_courier_test.py` has Courier
-in front of `posternd`, and what it makes of our own 558.
+`--only 'exim prdr / cut after two'`. The limit C is the client's own for the reply to the content,
+set to seconds here; it is 600 s by default with Postfix and Exim, and fixed at 300 s in OpenSMTPD.
+`tests/blackbox/peer_courier_test.py` has Courier in front of `posternd`, and what it makes of our
+own 558.
 
-Versions: {versions}. {platform.system()} {platform.release()}, {time.strftime('%Y-%m-%d', time.gmtime())}.
+Versions: {versions}. {platform.system()} {platform.release()}, {today}.
 
-The server is `postern-sink` (see `bench/lab/real_clients.py`). Three recipients; the server accepts all of them, commits each
-before its reply, and does not notice that a client has gone. The first try meets the situation, every later one a server
-without fault. "Twice" is by the server's ledger, all else by the client's log. "First trouble": the client's own words for
-the first outcome of a recipient that was not success, and how long after the submission it was in the log.
+The server is `postern-sink` (see `bench/lab/real_clients.py`). Three recipients; the server accepts
+all of them, commits each before its reply, and does not notice that a client has gone. The first
+try meets the situation, every later one a server without fault. "Twice" is by the server's ledger,
+all else by the client's log. "First trouble": the client's own words for the first outcome of a
+recipient that was not success, and how long after the submission it was in the log.
 
 | situation | what the server does at the first try |
 |---|---|
 {legend}
 
-"late" and "in time" tell whether there is a limit at all; "one by one" and "line by line" take longer than C in all, with
-gaps that are shorter. Except in "at once", replies of a block are 0.01 C apart.
+"late" and "in time" tell whether there is a limit at all; "one by one" and "line by line" take
+longer than C in all, with gaps that are shorter. Except in "at once", replies of a block are 0.01 C
+apart.
 
 ## What stands out
 
@@ -562,8 +582,8 @@ gaps that are shorter. Except in "at once", replies of a block are 0.01 C apart.
 
 ## All of it
 
-How many of three recipients had their mail twice (two copies too many count as two), lost it, or had it bounced; "once" means
-that all is well.
+How many of three recipients had their mail twice (two copies too many count as two), lost it, or
+had it bounced; "once" means that all is well.
 
 {overview(result["cells"])}
 

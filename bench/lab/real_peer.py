@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""One real mail program as the client or the server of a run of postern-lab, which calls this by itself
-(modes real-client and real-server). It brings the program up with tests/blackbox/peers.py and writes
-what postern-lab reads: as a client an attempts file made from the program's log, as a server an
-arrivals file made from its mailboxes.
+"""One real mail program as the client or the server of a run of postern-lab, which calls this by
+itself (modes real-client and real-server). It brings the program up with tests/blackbox/peers.py
+and writes what postern-lab reads: as a client an attempts file made from the program's log, as a
+server an arrivals file made from its mailboxes.
 
     real_peer.py check NAME
     real_peer.py client NAME --dialect D --port P --limit S --retry S --tries N --recipients N
@@ -13,8 +13,8 @@ arrivals file made from its mailboxes.
 A client ends when all of its recipients are settled or have been tried so often; a server prints
 "ready PORT" and ends by SIGTERM. Status 77: the program is not there.
 
-What a log does not tell is not made up: a try begins when the one before was logged, and the first one
-when the message was handed over; replies are not counted.
+What a log does not tell is not made up: a try begins when the one before was logged, and the first
+one when the message was handed over; replies are not counted.
 """
 
 import argparse
@@ -34,10 +34,10 @@ import harness  # pylint: disable=wrong-import-position
 import peers  # pylint: disable=wrong-import-position
 
 DOMAIN = peers.DOMAIN
-ATTEMPTS_HEAD = ("#seq\tattempt\trcpt\taddress\tplanned_us\tstart_us\tend_us\tfate\tcode\tenhanced\tphase"
-                 "\tcause\tsent\tk\tn\tnext\n")
-ARRIVALS_HEAD = ("#postern-arrivals 1\n#run\tseq\trcpt\taddress\ttime_us\tbytes\thash\tcode\tdelivered"
-                 "\tconn\ttxn\tvia\n")
+ATTEMPTS_HEAD = ("#seq\tattempt\trcpt\taddress\tplanned_us\tstart_us\tend_us\tfate\tcode\tenhanced"
+                 "\tphase\tcause\tsent\tk\tn\tnext\n")
+ARRIVALS_HEAD = ("#postern-arrivals 1\n#run\tseq\trcpt\taddress\ttime_us\tbytes\thash\tcode"
+                 "\tdelivered\tconn\ttxn\tvia\n")
 SETTLE_SECONDS = 3  # a mailbox that has not grown for so long is complete
 
 
@@ -65,7 +65,8 @@ def make_client(case, options):
             f"{d}_destination_recipient_limit": "1000",
             "minimal_backoff_time": pause, "maximal_backoff_time": pause})
     if kind == "exim":
-        return peers.Exim(case, target=target, transport=f"  final_timeout = {seconds(options.limit)}\n"
+        return peers.Exim(case, target=target,
+                          transport=f"  final_timeout = {seconds(options.limit)}\n"
                           "  max_rcpt = 1000\n  connection_max_messages = 1\n")
     if kind == "opensmtpd":
         return peers.OpenSmtpd(case, target=target)
@@ -74,7 +75,8 @@ def make_client(case, options):
 
 def content(options, seq):
     """A message of the size that was asked for, with an identity that the server finds."""
-    head = harness.message(message_id=f"<pl.{int(options.run, 16):016x}.{seq}@client.example>", body=b"")
+    head = harness.message(message_id=f"<pl.{int(options.run, 16):016x}.{seq}@client.example>",
+                           body=b"")
     line = b"x" * 70 + b"\r\n"
     return head + line * max(1, (options.size - len(head)) // len(line))
 
@@ -128,7 +130,8 @@ class Tries:
         self.began[key] = end
         is_last = key in self.settled or attempt + 1 >= self.options.tries
         self.lines.append((seq, attempt, rcpt, "\t".join(str(x) for x in (
-            seq, attempt, rcpt, delivery.recipient, planned, start, end, fate, code or "-", "-", "done",
+            seq, attempt, rcpt, delivery.recipient, planned, start, end, fate, code or "-", "-",
+            "done",
             cause, sent, 0, "-", "end" if is_last else "retry"))))
 
     def write(self):
@@ -203,7 +206,7 @@ def identity_of(mail):
 
 
 def arrivals(peer, users):
-    """Lines of an arrivals file. Which connection brought a copy no mailbox tells; nor when it came."""
+    """Lines of an arrivals file. Which connection brought a copy no mailbox tells, nor when."""
     lines = []
     for rcpt, user in enumerate(users):
         for _, mail in sorted(peer.mails(user).items()):

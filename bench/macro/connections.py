@@ -5,15 +5,16 @@ as the limit of descriptors asks for, all servers on one address and port, and c
 source addresses in 127.0.0.0/8. One source address has ports for 28,232 connections to a server
 (Linux's default range), and for 64,512 at most; several have so many each.
 
-Each connection carries one message, and is then kept until all of them are there. They are counted on
-both sides, by the kernel and by the programs themselves:
+Each connection carries one message, and is then kept until all of them are there. They are counted
+on both sides, by the kernel and by the programs themselves:
 
 - the kernel: established sockets in /proc/net/tcp, by side and by source address;
 - postern-sink: its counters (SIGUSR1), read while the connections are open;
 - postern-load: its JSON report.
 
-Everything happens in a network namespace of its own, so nothing else is counted, ports are all free,
-and nothing remains. Exit status: 0 when all counts are N, 1 when not, 77 where no namespace can be made.
+Everything happens in a network namespace of its own, so nothing else is counted, ports are all
+free, and nothing remains. Exit status: 0 when all counts are N, 1 when not, 77 where no namespace
+can be made.
 
 Usage: connections.py [--build DIR] [--sources K] [--ports LOW-HIGH] [--files N]
                       [--patience SECONDS] [N]
@@ -270,8 +271,8 @@ def measure(args, folder, sinks, clients):
         show(f"from {source}", [(by_source[source], "established")])
     failed = sum(r.get("connects_failed", 0) + r.get("connects_refused", 0) for r in reports)
     show("failed", [(failed, "to connect"), (sum(r.get("resets", 0) for r in reports), "reset")])
-    print(f"  counted after {seconds:.1f} s; resident memory: clients {memory[0] >> 20} MiB, servers "
-          f"{memory[1] >> 20} MiB")
+    print(f"  counted after {seconds:.1f} s; resident memory: clients {memory[0] >> 20} MiB, "
+          f"servers {memory[1] >> 20} MiB")
     return all(value == args.count for _, values in counts for value, _ in values)
 
 
@@ -308,7 +309,8 @@ def file_limit(asked):
     if asked:
         return min(asked, hard)
     try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(hard, FILES_WANTED), max(hard, FILES_WANTED)))
+        resource.setrlimit(resource.RLIMIT_NOFILE,
+                           (max(hard, FILES_WANTED), max(hard, FILES_WANTED)))
         return FILES_WANTED
     except (ValueError, OSError):
         return hard

@@ -3,19 +3,19 @@
 """What a message costs the load generator: postern-load and Postfix's smtp-source, with the same
 pattern, against the same sinks.
 
-Every figure is taken in one run of this program on one machine; the clients of a pattern take turns.
-The table gives medians over the rounds of the client's processor time for a message (user and system,
-all its threads), what one core of it could therefore offer, and the processor time of the sink for
-the same messages. "to floor" is the client's time over that of the floor program, which is what
-receiving and answering alone costs.
+Every figure is taken in one run of this program on one machine; the clients of a pattern take
+turns. The table gives medians over the rounds of the client's processor time for a message (user
+and system, all its threads), what one core of it could therefore offer, and the processor time of
+the sink for the same messages. "to floor" is the client's time over that of the floor program,
+which is what receiving and answering alone costs.
 
 What a client does once (starting, making its connections) is measured with one message a session
 and taken off, for all alike.
 
-Sink and client are pinned to a core each, and loads are closed, so that rates are those of the pair.
-"offers" is the reciprocal of the client's processor time: what one core of it could do, were the sink
-fast enough. "other" is what everything else used of the machine: above a few percent the figures are
-disturbed, and the line is marked with "~".
+Sink and client are pinned to a core each, and loads are closed, so that rates are those of the
+pair. "offers" is the reciprocal of the client's processor time: what one core of it could do, were
+the sink fast enough. "other" is what everything else used of the machine: above a few percent the
+figures are disturbed, and the line is marked with "~".
 
 Nothing here is a test: it asserts nothing about time.
 

@@ -2,8 +2,8 @@
 """Postfix as a whole mail server, from the unpacked package, in a folder of its own.
 
 Nothing is installed and no account is made: the queue belongs to two accounts that every Debian has
-and that are unused (list, staff). It accepts for one domain, syncs its queue files as it always does,
-and hands every message to its discard transport. Its master process insists on being root.
+and that are unused (list, staff). It accepts for one domain, syncs its queue files as it always
+does, and hands every message to its discard transport. Its master process insists on being root.
 """
 
 import glob
@@ -12,7 +12,8 @@ import os
 import pwd
 
 OWNER, GROUP = "list", "staff"
-QUEUES = ("active", "bounce", "corrupt", "defer", "deferred", "flush", "hold", "incoming", "private",
+QUEUES = ("active", "bounce", "corrupt", "defer", "deferred", "flush", "hold", "incoming",
+          "private",
           "saved", "trace")
 
 MAIN = """\
@@ -80,7 +81,7 @@ def library_path(root):
 
 
 def postfix_prepare(root, folder, port, hostname):
-    """Makes configuration and queue below @folder; returns command and environment of the server."""
+    """Makes configuration and queue below @folder; returns the server's command and environment."""
     owner, group = pwd.getpwnam(OWNER).pw_uid, grp.getgrnam(GROUP).gr_gid
     for name in ("etc", "queue", "queue/pid"):
         os.makedirs(os.path.join(folder, name), mode=0o755)

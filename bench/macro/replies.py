@@ -3,10 +3,10 @@
 """When do replies leave, in how many segments, and what does it cost? The old argument, measured.
 
 Holzer wanted every reply sent as soon as it exists, leaving it to Nagle's algorithm to join them;
-Finch wanted one send for all of them (HOL-19). This runs posternd with pacing = batch, tick and eager,
-tcp_nodelay = yes and no, and commit_replies = split and linked, under replies.c: LMTP, PRDR and, as
-the base, plain SMTP, with 1, 10 and 100 recipients. Over PRDR the first of several recipients refuses the
-content, so that there is a block of replies.
+Finch wanted one send for all of them (HOL-19). This runs posternd with pacing = batch, tick and
+eager, tcp_nodelay = yes and no, and commit_replies = split and linked, under replies.c: LMTP, PRDR
+and, as the base, plain SMTP, with 1, 10 and 100 recipients. Over PRDR the first of several
+recipients refuses the content, so that there is a block of replies.
 
 Two servers run side by side, one for each commit_replies, with a listener for each of the rest. All
 cells take turns, for a short time in each round; figures are medians over the rounds:
@@ -17,7 +17,8 @@ Server and client have a core each; "other" is what everything else used of the 
 
 Nothing here is a test: it asserts nothing about time.
 
-Usage: replies.py [--build DIR] [--short] [--rounds N] [--ms N] [--connections N] [--durability WHAT]
+Usage: replies.py [--build DIR] [--short] [--rounds N] [--ms N] [--connections N]
+                  [--durability WHAT]
                   [--spread MS] [--only REGEX] [--scratch DIR] [--json FILE] [--markdown FILE]
 "tools/dev bench replies" builds, and passes its arguments on.
 """
@@ -82,7 +83,8 @@ def classes_text(spread_ms):
 
 def config_text(spool, commit, args, ports):
     lines = ["hostname = mx.bench.example;", "shards = 1;",
-             f"spool {{ dir = {spool}; durability = {args.durability}; commit_replies = {commit}; }}",
+             f"spool {{ dir = {spool}; durability = {args.durability}; "
+             f"commit_replies = {commit}; }}",
              *classes_text(args.spread)]
     order = "delay_order = concurrent; " if args.spread > 0 else ""
     for (protocol, pacing, nodelay), port in ports.items():
@@ -166,8 +168,8 @@ def medians(runs):
 
 def table(args, samples, describe):
     out = [f"{describe}", "",
-           "| dialect | rcpts | pacing | nodelay | replies | segments | server us | first us | last us "
-           "| last p99 us |", "|---|---|---|---|---|---|---|---|---|---|"]
+           "| dialect | rcpts | pacing | nodelay | replies | segments | server us | first us "
+           "| last us | last p99 us |", "|---|---|---|---|---|---|---|---|---|---|"]
     for cell, runs in samples.items():
         dialect, recipients, pacing, nodelay, commit = cell
         m = medians(runs)
@@ -178,7 +180,7 @@ def table(args, samples, describe):
 
 
 def ratios(samples):
-    """linked to split, and Nagle's algorithm on to off, each over the cells that differ in it alone."""
+    """linked to split, and Nagle's algorithm on to off, each over the cells that differ in it."""
     out = [""]
     for name, index, one, other in (("linked / split", 4, "linked", "split"),
                                     ("tcp_nodelay no / yes", 3, "no", "yes"),
@@ -194,8 +196,10 @@ def ratios(samples):
                              ("segments", "segments")):
             found = sorted(medians(samples[a])[field] / medians(samples[b])[field]
                            for a, b in pairs if medians(samples[b])[field] > 0)
-            words.append(f"{title} {found[len(found) // 2]:.2f} ({found[0]:.2f} to {found[-1]:.2f})")
-        out.append(f"{name}, median and range over {len(pairs)} pairs of cells: " + ", ".join(words))
+            words.append(f"{title} {found[len(found) // 2]:.2f} "
+                         f"({found[0]:.2f} to {found[-1]:.2f})")
+        out.append(f"{name}, median and range over {len(pairs)} pairs of cells: " +
+                   ", ".join(words))
     return "\n".join(out) + "\n"
 
 
@@ -209,8 +213,10 @@ def arguments():
     parser.add_argument("--spread", type=int, default=0, metavar="MS",
                         help="verdicts come one by one in ten steps, the last after so long")
     parser.add_argument("--durability", default="disk", choices=("disk", "os", "none"))
-    parser.add_argument("--only", default="", help="cells whose name matches, as lmtp/10/eager/no/linked")
-    parser.add_argument("--scratch", default=None, help="where the spools are (default: a new folder here)")
+    parser.add_argument("--only", default="",
+                        help="cells whose name matches, as lmtp/10/eager/no/linked")
+    parser.add_argument("--scratch", default=None,
+                        help="where the spools are (default: a new folder here)")
     parser.add_argument("--json", default=None, help="all samples")
     parser.add_argument("--markdown", default=None, help="the table, as it is printed")
     args = parser.parse_args()
@@ -232,12 +238,13 @@ def main():
         samples = run_all(args, servers, cells)
         others = [run["other"] for runs in samples.values() for run in runs]
         disturbed = sum(other > OTHER_DISTURBS for other in others)
-        describe = (f"{args.rounds} rounds of {args.ms} ms a cell, {args.connections} connection(s), "
-                    f"verdicts spread over {args.spread} ms, durability "
-                    f"{args.durability} on {file_system_of(folder)}, Linux {os.uname().release}, "
-                    f"{os.cpu_count()} cores, load average {load:.2f} at the start, "
-                    f"{disturbed} of {len(others)} samples with more than {OTHER_DISTURBS:.0%} of the "
-                    f"machine used by others (median {statistics.median(others):.0%}), "
+        describe = (f"{args.rounds} rounds of {args.ms} ms a cell, "
+                    f"{args.connections} connection(s), verdicts spread over {args.spread} ms, "
+                    f"durability {args.durability} on {file_system_of(folder)}, "
+                    f"Linux {os.uname().release}, {os.cpu_count()} cores, "
+                    f"load average {load:.2f} at the start, "
+                    f"{disturbed} of {len(others)} samples with more than {OTHER_DISTURBS:.0%} of "
+                    f"the machine used by others (median {statistics.median(others):.0%}), "
                     f"{first_line([os.path.join(args.build, 'server/posternd'), '--version'])}")
         text = table(args, samples, describe)
         print(text)
@@ -247,7 +254,8 @@ def main():
         if args.json:
             with open(args.json, "w", encoding="utf-8") as out:
                 json.dump({"settings": describe, "samples": {"/".join(map(str, cell)): runs
-                                                             for cell, runs in samples.items()}}, out)
+                                                             for cell, runs in samples.items()}},
+                          out)
     finally:
         for server in servers.values():
             server.stop()

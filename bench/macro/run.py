@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Macro benchmark: posternd, Postfix's smtp-sink and the floor program under the same load.
 
-Every figure is taken in one run of this program on one machine. The servers of a scenario run side by
-side and take turns: each round loads each of them once, for about the same time. The tables give
+Every figure is taken in one run of this program on one machine. The servers of a scenario run side
+by side and take turns: each round loads each of them once, for about the same time. The tables give
 medians over the rounds of the server's processor time for a message (user and system, all threads
 of the process, the kernel's workers for it included) and of the rate, and ratios within the run.
 
 Server and client are pinned to a core each. Loads are closed (a connection waits for its reply), so
-rates say what this client gets from this server, and latencies are not measured here at all. Which of
-the two was the limit is shown: "busy" is the share of the time in which the server had its core.
+rates say what this client gets from this server, and latencies are not measured here at all. Which
+of the two was the limit is shown: "busy" is the share of the time in which the server had its core.
 "other" is what everything else but client and server used of the machine: above a few percent, the
 figures are disturbed, and the line is marked with "~".
 
@@ -137,14 +137,15 @@ def describe(tools, args, rounds, seconds):
         "load_average_at_start": os.getloadavg(),
         "rounds": rounds, "seconds_a_round": seconds, "command": sys.argv,
         "settings": f"one shard on core {SERVER_CORE} (idle table: see its column), client on core "
-                    f"{CLIENT_CORE}, loopback; posternd with a configuration of two lines: connections "
-                    f"= {CONNECTIONS_MAX} (bounded by the limit of descriptors), and one domain "
-                    "that takes every recipient; default rules; a log line a transaction, into a file",
+                    f"{CLIENT_CORE}, loopback; posternd with a configuration of two lines: "
+                    f"connections = {CONNECTIONS_MAX} (bounded by the limit of descriptors), and "
+                    "one domain that takes every recipient; default rules; a log line a "
+                    "transaction, into a file",
         "file_limit": tools.file_limit,
     }
 
 
-# --- programs ---------------------------------------------------------------------------------------
+# --- programs -------------------------------------------------------------------------------------
 
 class Tools:
     """Where the programs are."""
@@ -221,7 +222,8 @@ class Server:
         with open(config, "w", encoding="ascii") as f:
             f.write(f"limits {{ connections = {CONNECTIONS_MAX}; }}\n"
                     f'domain "{HOSTNAME}" {{ recipients = any; }}\n')
-        return [program, "--config", config, "--listen", f"smtp://{where}", "--shards", str(self.shards),
+        return [program, "--config", config, "--listen", f"smtp://{where}",
+                "--shards", str(self.shards),
                 "--spool", os.path.join(self.dir, "spool"), "--hostname", HOSTNAME,
                 "--durability", self.name.split()[-1]]
 
@@ -313,7 +315,7 @@ class Load:
         return sample
 
 
-# --- measuring --------------------------------------------------------------------------------------
+# --- measuring ------------------------------------------------------------------------------------
 
 class Scenario:
     def __init__(self, group, name, servers, load, is_short=False):
@@ -421,10 +423,10 @@ def scenarios(has_compare, has_mta):
     return out
 
 
-# --- idle connections ----------------------------------------------------------------------------------
+# --- idle connections -----------------------------------------------------------------------------
 
 class Holder:
-    """A process that holds connections which have said EHLO and wait, from an address of its own."""
+    """A process that holds connections which have said EHLO and wait, from its own address."""
 
     def __init__(self, port, count, address):
         ready_out, ready_in = os.pipe()
@@ -491,7 +493,7 @@ def idle_row(tools, shards, count, rounds, seconds):
 
 
 def idle_rows(tools, counts, rounds, seconds):
-    """The kernel bounds a shard's file table by the limit of descriptors: as many shards as needed."""
+    """The kernel bounds a shard's file table by the limit of descriptors: as many as needed."""
     room = max(tools.file_limit - SHARD_FILES_SLACK, 1)
     # The port decides which shard a connection falls to: some get more than their part.
     shards = 1 if max(counts) <= room else 2 + max(counts) // room
@@ -504,9 +506,10 @@ def idle_rows(tools, counts, rounds, seconds):
     return rows
 
 
-# --- reports ----------------------------------------------------------------------------------------------
+# --- reports --------------------------------------------------------------------------------------
 
-COLUMNS = ("scenario", "server", "CPU us/msg", "ratio", "to floor", "msg/s", "ratio", "MiB/s", "busy",
+COLUMNS = ("scenario", "server", "CPU us/msg", "ratio", "to floor", "msg/s", "ratio", "MiB/s",
+           "busy",
            "spread", "other")
 
 
@@ -520,7 +523,8 @@ def cells(row):
             f"{mark}{100 * row['other']:.0f}%")
 
 
-IDLE_COLUMNS = ("idle connections", "shards", "anonymous memory before, KiB", "after, KiB", "bytes each",
+IDLE_COLUMNS = ("idle connections", "shards", "anonymous memory before, KiB", "after, KiB",
+                "bytes each",
                 "CPU us/msg of 16 working beside them", "ratio", "msg/s")
 
 
@@ -544,10 +548,11 @@ def markdown_table(columns, lines, text_columns):
 
 def markdown(about, rows, idle):
     out = [f"Measured {about['time']} on {about['cores']} cores of {about['cpu']}, Linux "
-           f"{about['kernel']}, {about['compiler']}, {about['posternd']}, Postfix {about['postfix']}, "
-           f"spool on {about['spool_file_system']}; {about['settings']}. Medians of "
-           f"{about['rounds']} alternating rounds; ratios are to the first server of each scenario; "
-           "`busy` is the server's share of its core, `other` what else ran on the machine.\n"]
+           f"{about['kernel']}, {about['compiler']}, {about['posternd']}, "
+           f"Postfix {about['postfix']}, spool on {about['spool_file_system']}; "
+           f"{about['settings']}. Medians of {about['rounds']} alternating rounds; "
+           "ratios are to the first server of each scenario; `busy` is the server's share of its "
+           "core, `other` what else ran on the machine.\n"]
     for group in dict.fromkeys(row["group"] for row in rows):
         lines = [cells(row) for row in rows if row["group"] == group]
         out += [f"**{group}**\n", markdown_table(COLUMNS, lines, 2)]

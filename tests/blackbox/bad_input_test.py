@@ -66,8 +66,9 @@ class Bystander:
 
 @contextlib.contextmanager
 def attack(case, extra="", is_apart=False, **named):
-    """A server with small limits and a bystander; both must be well afterwards. Apart, the bystander has
-    a listener of his own: where times are so short that he might be too slow himself."""
+    """A server with small limits and a bystander; both must be well afterwards. Apart, the
+    bystander has a listener of his own: where times are so short that he might be too slow
+    himself."""
     server = case.server(config=LIMITS.format(extra=extra), **named)
     before = server.rss_anon()
     bystander = Bystander(case, server, is_apart)
@@ -307,7 +308,8 @@ def test_garbage(case):
                 client.reset()
             else:
                 client.close()
-        for start in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + source.randbytes(400) + b"\r\n",
+        for start in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + source.randbytes(400) +
+                      b"\r\n",
                       b"GET / HTTP/1.1\r\nHost: mx.test.example\r\n\r\n",
                       b"PROXY TCP4 192.0.2.1 192.0.2.2 1 25\r\n"):
             client = server.client()
@@ -326,7 +328,8 @@ def test_one_byte_a_second(case):
         content = connect(case, server)
         content.envelope([RECIPIENT])
         content.command("DATA", 354)
-        clients = {"command": connect(case, server), "content": content, "greeting": server.client()}
+        clients = {"command": connect(case, server), "content": content,
+                   "greeting": server.client()}
         ended = {}
         while len(ended) < len(clients) and time.monotonic() < began + 20 * harness.SLOW:
             time.sleep(0.5)

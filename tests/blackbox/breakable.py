@@ -126,7 +126,9 @@ class Session:
         self.said[tag] = self.said.get(tag, 0) + 1
         text = self.fault.replace(self, tag, text)
         if text is not None:
-            data = text if isinstance(text, bytes) else (text.replace("\n", "\r\n") + "\r\n").encode()
+            data = text
+            if not isinstance(text, bytes):
+                data = (text.replace("\n", "\r\n") + "\r\n").encode()
             self.connection.sendall(data)
 
     # --- commands ---
@@ -278,7 +280,8 @@ class Session:
         """What refuses it for everybody; None: nothing does."""
         if length > SIZE:
             return "552 5.3.4 too big"
-        if self.params.get("BODY") != "BINARYMIME" and re.search(rb"\r(?!\n)|(?<!\r)\n|\0", content):
+        if (self.params.get("BODY") != "BINARYMIME" and
+                re.search(rb"\r(?!\n)|(?<!\r)\n|\0", content)):
             return "550 5.5.2 line ends"
         if GTUBE in content:
             return "550 5.7.1 GTUBE"

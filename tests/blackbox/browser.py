@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A real browser for tests that look at pages: driven over the pipes of its DevTools protocol, with a
-proxy that notes whatever is asked of the network. JavaScript given to it there runs beside the page,
-whose own policy forbids scripts."""
+"""A real browser for tests that look at pages: driven over the pipes of its DevTools protocol, with
+a proxy that notes whatever is asked of the network. JavaScript given to it there runs beside the
+page, whose own policy forbids scripts."""
 
 import fcntl
 import json
@@ -78,7 +78,8 @@ class Browser:
         # The browser reads from 3 and writes to 4.
         pipes = (f"import os, sys; os.dup2({to_read}, 3); os.dup2({from_write}, 4); "
                  "os.execv(sys.argv[1], sys.argv[1:])")
-        command = [sys.executable, "-c", pipes, browser_program(), "--headless", "--no-sandbox", "--disable-gpu",
+        command = [sys.executable, "-c", pipes, browser_program(), "--headless", "--no-sandbox",
+                   "--disable-gpu",
                    "--disable-dev-shm-usage", "--disable-background-networking",
                    "--disable-component-update", "--disable-sync", "--no-first-run",
                    "--disable-default-apps", "--hide-scrollbars",
@@ -141,7 +142,8 @@ class Browser:
 
     def is_loaded(self, event):
         """Of this page: what is told of the one before it may come late."""
-        return (event.get("method") == "Page.lifecycleEvent" and event["params"]["name"] == "load" and
+        return (event.get("method") == "Page.lifecycleEvent" and
+                event["params"]["name"] == "load" and
                 event["params"]["loaderId"] == self.loader)
 
     def asked(self):

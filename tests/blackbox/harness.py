@@ -9,9 +9,9 @@ connection and the end of every server's log, and its name and reason again at t
 is what the record of a CI run shows. Exit status: 0, 1 when something failed, 77 when nothing ran.
 
 Tests run on machines that are busy with other things: any process may stand still for seconds. So a
-test waits for what must happen and not for a time, and a time that it measures is a lower bound that
-begins before what starts the clock. Where a program has to be given a time (a client's patience, a
-limit), what must come in time and what must not are seconds apart.
+test waits for what must happen and not for a time, and a time that it measures is a lower bound
+that begins before what starts the clock. Where a program has to be given a time (a client's
+patience, a limit), what must come in time and what must not are seconds apart.
 
 The programs are those that POSTERND and POSTERNCTL name. POSTERN_SANITIZE tells which sanitizers
 they were built with: every server's standard error is then searched for reports, and times are
@@ -699,7 +699,8 @@ def main(names, seconds=120):
               flush=True)
         if result == "FAILED":
             reason = text.split("\n", 1)[0]
-            reasons.append(f"{name} FAILED: {reason if len(reason) <= 1000 else reason[:1000] + ' ...'}")
+            shown = reason if len(reason) <= 1000 else reason[:1000] + " ..."
+            reasons.append(f"{name} FAILED: {shown}")
             if reason.startswith("Ended("):
                 break
     print(f"{counts['ok']} ok, {counts['FAILED']} failed, {counts['skipped']} skipped")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pages of postern-lab in a real browser: maps, curves and ladders are drawn and can be read, nothing
-is asked of the network, and names that would be markup are words."""
+"""Pages of postern-lab in a real browser: maps, curves and ladders are drawn and can be read,
+nothing is asked of the network, and names that would be markup are words."""
 
 import json
 import os
@@ -34,7 +34,10 @@ experiment "curves" {
 experiment "words" {
   title = "words"
   recipients = 10
-  server { dialect = [smtp, lmtp, wrapped-b]; pacing = [stream, buffer]; before = 60s; per_recipient = 30s }
+  server {
+    dialect = [smtp, lmtp, wrapped-b]; pacing = [stream, buffer]
+    before = 60s; per_recipient = 30s
+  }
   client { limit = 300s; timer = [reset, total]; tries = 3; retry = 30min }
 }
 experiment "storm" {

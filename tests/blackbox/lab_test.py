@@ -18,8 +18,8 @@ from harness import check, check_equal
 
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../bench/lab")
 
-# DUP section 4: dialect and pacing -> for each timer what the first try costs, or LIVELOCK with what
-# each try costs. Streamed is the default.
+# DUP section 4: dialect and pacing -> for each timer what the first try costs, or LIVELOCK with
+# what each try costs. Streamed is the default.
 LIVELOCK = 1000
 SMTP = {"reset": LIVELOCK + 10, "total": LIVELOCK + 10}
 SECTION_4 = {
@@ -63,7 +63,9 @@ experiment "times" {
     order = [sequential, concurrent]
     before = 41s; per_recipient = 13s; commit = [0s, 7s]
   }
-  client { limit = [20s, 47s, 55s, 61s, 100s]; timer = [reset, total, line]; tries = 4; retry = 30min }
+  client {
+    limit = [20s, 47s, 55s, 61s, 100s]; timer = [reset, total, line]; tries = 4; retry = 30min
+  }
 }
 experiment "openers" {
   recipients = 7
@@ -97,11 +99,15 @@ experiment "cuts" {
     before = 1s; per_recipient = 2s
   }
   client { tries = 4; retry = 30min; credits_early = [no, yes] }
-  faults { cut = after-replies; cut_replies = [0, 1, 2]; one_way = [0s, 100ms]; first_try_only = [no, yes] }
+  faults {
+    cut = after-replies; cut_replies = [0, 1, 2]; one_way = [0s, 100ms]
+    first_try_only = [no, yes]
+  }
 }
 """
-# Rows of the classic table in real time. C is 315 s and not 300 s, where a reply would be due at the very
-# limit: what is due is 15 s away from it on both sides, which is 75 ms (DUP section 4: the same copies).
+# Rows of the classic table in real time. C is 315 s and not 300 s, where a reply would be due at
+# the very limit: what is due is 15 s away from it on both sides, which is 75 ms (DUP section 4: the
+# same copies).
 LIVE = """
 experiment "live" {
   recipients = 10; messages = 3; time_scale = SCALE
@@ -110,7 +116,9 @@ experiment "live" {
 }
 experiment "live-list" {
   recipients = 10; messages = 3; time_scale = SCALE
-  server { dialect = exdata; before = 60s; per_recipient = 30s; refused_first = 1; vanished = [run, stop] }
+  server {
+    dialect = exdata; before = 60s; per_recipient = 30s; refused_first = 1; vanished = [run, stop]
+  }
   client { limit = 315s; timer = [reset, line]; tries = 3; retry = 100s }
 }
 experiment "live-cut" {
@@ -137,7 +145,10 @@ experiment "live-postern" {
 }
 experiment "live-leave" {
   recipients = 10; messages = 3; time_scale = SCALE
-  server { program = posternd; dialect = lmtp; before = 30s; per_recipient = 30s; refused_first = 2; vanished = [run, stop] }
+  server {
+    program = posternd; dialect = lmtp; before = 30s; per_recipient = 30s; refused_first = 2
+    vanished = [run, stop]
+  }
   client { tries = 2; retry = 400s }
   faults { cut = after-replies; cut_replies = 4 }
 }
@@ -380,8 +391,8 @@ def test_deviation_is_flagged(case):
     point["expected"][0][:2] = [3, 3]
     write(case, "r.json", json.dumps(result))
     text = lab("show", path, status=1)
-    check(re.search(r"^! point 12 \(server\.dialect = lmtp.*: 0 copies a message of the first try by "
-                    r"sim, 3 by theory \(DUP-5\)", text, re.M), text)
+    check(re.search(r"^! point 12 \(server\.dialect = lmtp.*: 0 copies a message of the first "
+                    r"try by sim, 3 by theory \(DUP-5\)", text, re.M), text)
     check("Nothing contradicts" not in text, text)
 
 
@@ -413,7 +424,8 @@ def test_live(case):
     folder = os.path.join(case.dir, "ledgers")
     rows = table(path, "--mode", "live", "--jobs", "8", "--ledger", folder)
     for row in rows:
-        check_equal((row["messages"], row["lost"]), ("1" if row["experiment"] == "live-not" else "3", "0"))
+        check_equal((row["messages"], row["lost"]),
+                    ("1" if row["experiment"] == "live-not" else "3", "0"))
     for row in (r for r in rows if r["experiment"] == "live"):
         wanted = LIVE_COPIES[row["server.dialect"], row["client.timer"]]
         copies = 3 * (wanted % LIVELOCK)
@@ -438,9 +450,11 @@ def test_live(case):
 def test_live_beside_sim(case):
     path = write(case, "live.conf", LIVE)
     result = os.path.join(case.dir, "r.json")
-    text = lab("run", path, "--only", "live-not", "--mode", "sim,live", "--json", result, "--text", "-",
+    text = lab("run", path, "--only", "live-not", "--mode", "sim,live", "--json", result,
+               "--text", "-",
                "--ladder", "0")
-    check(re.search(r"Not run live, 2 of 4 points: postern-sink opens a block at once\.", text), text)
+    check(re.search(r"Not run live, 2 of 4 points: postern-sink opens a block at once\.", text),
+          text)
     check(re.search(r"Not run live, 1 of 4 points: postern-load credits nobody", text), text)
     check(re.search(r"live: a second took \d+\.0+ ms\. The programs were late by", text), text)
     check("commits recipient 10" in text and "Nothing contradicts" in text, text)
@@ -498,8 +512,8 @@ def test_real_server(case):
     found = {r["faults.cut"]: r for r in rows}
     check_equal([r["lost"] for r in rows], ["0", "0"], rows)
     check_equal(found["none"]["copies_excess"], "0", rows)
-    # Who leaves behind one of three replies, and again behind one of two, leaves two copies too many of a
-    # message, where the server has not seen him go.
+    # Who leaves behind one of three replies, and again behind one of two, leaves two copies too
+    # many of a message, where the server has not seen him go.
     check(0 < int(found["after-replies"]["copies_excess"]) <= 6, rows)
     text = lab("run", path, "--mode", "real-server", "--only", "real-not")
     check("1 of 4 points: how long dovecot works cannot be set" in text, text)

@@ -95,8 +95,9 @@ def only(ledger, **expected):
 
 
 def gave_up(attempts):
-    """[(number, try)] of the recipients that the client did not hear of in time. A client that has a
-    second of patience may lose it with others too, on a machine that stands still for a second."""
+    """[(number, try)] of the recipients that the client did not hear of in time. A client that has
+    a second of patience may lose it with others too, on a machine that stands still for a
+    second."""
     return [(int(r["seq"]), int(r["attempt"])) for r in rows(attempts) if r["cause"] == "timeout"]
 
 
@@ -190,7 +191,7 @@ def test_both_causes(case):
 
 
 def test_accepted_and_not_stored(case):
-    """A server that says 250 and keeps nothing: every such recipient, by name, and exit status 1."""
+    """A server that says 250 and keeps nothing: each such recipient, by name, and exit status 1."""
     sink, attempts = Sink(case, "dot seq=3-5 -> commit never"), case.dir + "/attempts"
     load(case, sink.target, attempts, "--count", "40", "--connections", "4", "--recipients", "2",
          status=0)

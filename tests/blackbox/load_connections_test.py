@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""postern-load from several source addresses: more connections to one server at once than one address
-has ports for. In a network namespace in which an address has 1,200 of them, three addresses hold
-3,000 connections, and one address cannot. What counts them is the program behind "tools/dev
+"""postern-load from several source addresses: more connections to one server at once than one
+address has ports for. In a network namespace in which an address has 1,200 of them, three addresses
+hold 3,000 connections, and one address cannot. What counts them is the program behind "tools/dev
 connections", which does the same with 70,000."""
 
 import os

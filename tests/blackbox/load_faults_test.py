@@ -179,8 +179,8 @@ def attempts_of(path):
 
 
 def test_server_is_killed(case):
-    """Once it has taken something; one in fifty waits for an answer until then, so that the run does
-    not end before, and there are connections left for the others."""
+    """Once it has taken something; one in fifty waits for an answer until then, so that the run
+    does not end before, and there are connections left for the others."""
     server = case.server(arguments=("--durability", "none"), config="""
         {listeners}
         class "never" { delay = 1h; }
@@ -194,8 +194,9 @@ def test_server_is_killed(case):
 
     killer = threading.Thread(target=kill)
     killer.start()
-    counters = load(case, f"smtp://127.0.0.1:{server.smtp[1]}", "--rate", "300/s", "--duration", "2s",
-                    "--to", "user%n@mx.test.example", "--users", "50", "--connections", "50",
+    counters = load(case, f"smtp://127.0.0.1:{server.smtp[1]}", "--rate", "300/s",
+                    "--duration", "2s", "--to", "user%n@mx.test.example", "--users", "50",
+                    "--connections", "50",
                     "--retry", "fixed:100ms,1", "--attempts", path, status=(1, 3))
     killer.join()
     rows = attempts_of(path)

@@ -141,7 +141,8 @@ def test_posternd_xprdr1(case):
 def test_posternd_adat(case):
     """Each DRCP is the verdict, with the content known; what it refuses is refused after it."""
     server = case.server(config=CONFIG, listener_extra="offer = [standard, adat];")
-    said = Said(case, f"smtp://127.0.0.1:{server.smtp[1]}", "--dialect", "adat", "--dialect-min", "1")
+    said = Said(case, f"smtp://127.0.0.1:{server.smtp[1]}", "--dialect", "adat",
+                "--dialect-min", "1")
     counters = server.counters()
     check_equal(said.dialects["adat"]["blocks"], COUNT)
     check_equal(said.messages, counters["transactions_stored_total"], "messages")
@@ -171,7 +172,8 @@ def test_posternd_smtp(case):
     said = Said(case, f"smtp://127.0.0.1:{server.smtp[1]}")
     counters = server.counters()
     check_equal((said.messages, said.accepted, said.refused, said.deferred),
-                (counters["transactions_stored_total"], counters["recipients_accepted_total"], 0, 0))
+                (counters["transactions_stored_total"], counters["recipients_accepted_total"], 0,
+                 0))
     check_equal(said.messages, COUNT)
 
 

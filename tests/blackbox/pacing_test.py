@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When replies leave: pacing, tcp_nodelay and commit_replies over real sockets, and a client who does
-not read beside others who do."""
+"""When replies leave: pacing, tcp_nodelay and commit_replies over real sockets, and a client who
+does not read beside others who do."""
 
 import itertools
 import socket
@@ -23,7 +23,9 @@ def segments(client):
 
 
 def start(case, commit):
-    """A server with an LMTP listener for each pacing and tcp_nodelay: {(pacing, nodelay): address}."""
+    """A server with an LMTP listener for each pacing and tcp_nodelay.
+
+    {(pacing, nodelay): address}"""
     ports = {pair: harness.free_port() for pair in itertools.product(PACINGS, NODELAYS)}
     listeners = "".join(
         f'listener "{pacing}-{nodelay}" {{ address = "lmtp://127.0.0.1:{port}"; '

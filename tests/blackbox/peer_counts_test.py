@@ -93,8 +93,8 @@ def test_cyrus(case):
 
 
 def test_cyrus_quota(case):
-    """Nobody may keep more than 1 KiB; who has got that far is 452 at RCPT, or after the content when
-    it happens within one message."""
+    """Nobody may keep more than 1 KiB; who has got that far is 452 at RCPT, or after the content
+    when it happens within one message."""
     peer = peers.Cyrus(case, quota_kb=1).start()
     client = peer.client()
     client.hello("LHLO")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Courier as a client of posternd, which offers EXDATA and XEXDATA. Courier looks for XEXDATA and
-understands 558, but never asks for it (EXDATA sheet, section 4), so posternd, which sends 558 only to
-who has asked, gives it one reply for all. What it makes of our 558 all the same is seen through a relay
-that adds the parameter to MAIL."""
+understands 558, but never asks for it (EXDATA sheet, section 4), so posternd, which sends 558 only
+to who has asked, gives it one reply for all. What it makes of our 558 all the same is seen through
+a relay that adds the parameter to MAIL."""
 
 import os
 import signal
@@ -29,8 +29,8 @@ CONTENT = message("peer", GTUBE + b"\r\n")
 
 
 class Asking(Relay):
-    """Asks for EXDATA in the client's name. lines: how many lines of the first 558 it lets pass before
-    it closes the connection."""
+    """Asks for EXDATA in the client's name. lines: how many lines of the first 558 it lets pass
+    before it closes the connection."""
 
     def __init__(self, case, port, lines=None):
         self.lines_left = lines

@@ -22,7 +22,8 @@ class "never" { action = reject; reject_reply = "554 5.7.1 Never"; }
 class "later" { action = LATER; }
 class "lax" { score_reject = off; }
 domain "mx.test.example" {
-    recipients = ["strict strict", "small small", "never never", "later later", "ann lax", "bob lax"];
+    recipients = ["strict strict", "small small", "never never", "later later",
+                  "ann lax", "bob lax"];
 }
 """
 RULES = b'GTUBE any 1000 "' + GTUBE + b'"\n'
@@ -150,8 +151,9 @@ class Cut(Relay):
 
 
 def test_prdr_cut(case):
-    """The connection breaks among the replies, when Exim has read two of four. It takes them as final,
-    against PRDR-29; and nothing is lost, because no 250 leaves before the message is kept."""
+    """The connection breaks among the replies, when Exim has read two of four. It takes them as
+    final, against PRDR-29; and nothing is lost, because no 250 leaves before the message is
+    kept."""
     server = start_server(case)
     relay = Cut(case, server.smtp[1], 2)
     exim = peers.Exim(case, target=("prdr", relay.port), transport=NO_CHUNKING).start()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""postern-load against other people's servers that answer each recipient differently: Exim's PRDR with
-its departures from the draft, Courier's 558, Dovecot's and Cyrus's LMTP. Checked for each recipient,
-by the log of attempts, the server's own log, what it keeps, and the ledger of both."""
+"""postern-load against other people's servers that answer each recipient differently: Exim's PRDR
+with its departures from the draft, Courier's 558, Dovecot's and Cyrus's LMTP. Checked for each
+recipient, by the log of attempts, the server's own log, what it keeps, and the ledger of both."""
 
 import collections
 import json
@@ -136,8 +136,8 @@ class EximTakesNobody(Exim):
 
 
 def test_exim_prdr_all_put_off(case):
-    """Everybody is put off, and Exim's last reply is 250 all the same: by the draft it would have to
-    be 4xx (PRDR-24). A client that went by it would lose the message; ours tries again."""
+    """Everybody is put off, and Exim's last reply is 250 all the same: by the draft it would have
+    to be 4xx (PRDR-24). A client that went by it would lose the message; ours tries again."""
     peer = EximTakesNobody(case).start()
     check_equal(by_hand(peer, 2), [353, 450, 450, 250], "what it says")
     run = exim_run(case, peer, "--retry", "fixed:50ms,2", recipients=3)
@@ -174,7 +174,7 @@ class EximRefusesAtLast(Exim):
 
 
 def test_exim_prdr_final_defers(case):
-    """It takes back what it has said to each: who was taken is put off, who was refused stays so."""
+    """It takes back what it has said to each: whom it took is put off, whom it refused stays so."""
     peer = EximDefersAtLast(case).start()
     check_equal(by_hand(peer, 3), [353, 250, 250, 550, 451], "what it says")
     run = exim_run(case, peer, recipients=5)
@@ -252,8 +252,8 @@ def test_dovecot_lmtp(case):
 
 
 def test_cyrus_lmtp(case):
-    """Nobody may keep more than 1 KiB: from the second message on they are put off at RCPT. user3 does
-    not exist."""
+    """Nobody may keep more than 1 KiB: from the second message on they are put off at RCPT. user3
+    does not exist."""
     names = ("user0", "user1", "user2")
     peer = peers.Cyrus(case, users=names, quota_kb=1).start()
     run = lmtp_run(case, peer, "--recipients", "4", "--to", "user%i@mx.test.example", "--retry",
@@ -267,8 +267,8 @@ def test_cyrus_lmtp(case):
 
 
 def test_cyrus_lmtp_full(case):
-    """Three addresses of one mailbox, which has room for the first copy: the others are put off after
-    the content, each with its own reply."""
+    """Three addresses of one mailbox, which has room for the first copy: the others are put off
+    after the content, each with its own reply."""
     peer = peers.Cyrus(case, users=("user0",), quota_kb=1).start()
     run = lmtp_run(case, peer, "--recipients", "3", "--to", "user0+%i@mx.test.example",
                    "--connections", "1", "--count", "1")
@@ -311,8 +311,8 @@ def test_courier_unasked(case):
 
 
 def test_courier_only_if_asked(case):
-    """For who wants 558 to be what it is for everybody else: a refusal for all (EXD-14). What Courier kept
-    all the same is then a copy that nobody knows of."""
+    """For who wants 558 to be what it is for everybody else: a refusal for all (EXD-14). What
+    Courier kept all the same is then a copy that nobody knows of."""
     peer = Courier(case, users=NAMES).start()
     run = Run(case, f"smtp://127.0.0.1:{peer.port}", "--count", "5", "--recipients", "3", "--to",
               "user%i@mx.test.example", "--connections", "1", "--exdata-if-asked")

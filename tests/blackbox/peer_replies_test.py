@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How other people's clients take replies for each recipient, and the loss of the connection among
 them. The server here is a script, so that nothing of ours decides; what counts is the log of the
-client. These are the facts on which our own defaults rest: a test that fails with a newer version of
-a client says that a fact has changed."""
+client. These are the facts on which our own defaults rest: a test that fails with a newer version
+of a client says that a fact has changed."""
 
 import socket
 import threading
@@ -91,8 +91,8 @@ def exim(case, after, is_closing=False):
 
 def test_exim_prdr_cut(case):
     """Cut among the replies, before the final one. By the protocol nobody has been delivered; Exim
-    takes the 250 for a delivery all the same, and the mail is lost if the server has not kept it. So
-    a server does better to commit before the first of the replies (PRDR-29)."""
+    takes the 250 for a delivery all the same, and the mail is lost if the server has not kept it.
+    So a server does better to commit before the first of the replies (PRDR-29)."""
     client = exim(case, b"353 go\r\n250 ann\r\n550 bob\r\n", is_closing=True)
     check_outcomes(client, ann=("sent", 250), bob=("failed", 550), cid=("deferred", None))
 
@@ -164,8 +164,8 @@ LIST = b"558-250 ann\r\n558-550 bob\r\n558 250 cid\r\n"
 
 
 def test_postfix_558(case):
-    """Why 558 goes to nobody who has not asked for EXDATA: the mail bounces, for those too who are told
-    250 in it (EXD-4)."""
+    """Why 558 goes to nobody who has not asked for EXDATA: the mail bounces, for those too who are
+    told 250 in it (EXD-4)."""
     client = postfix(case, "smtp", LIST)
     check_outcomes(client, ann=("failed", 558), bob=("failed", 558), cid=("failed", 558))
 

@@ -400,7 +400,8 @@ postlog unix-dgram n - n - 1 postlogd
         if routes:
             main["transport_maps"] = "regexp:/peer/etc/transport"
             self.write("etc/transport", "/@client\\.example$/ discard:\n" + "".join(
-                f"/@{re.escape(domain)}$/ {self.transport(*to)}\n" for domain, to in routes.items()))
+                f"/@{re.escape(domain)}$/ {self.transport(*to)}\n"
+                for domain, to in routes.items()))
         self.write("etc/main.cf", "".join(f"{k} = {v}\n" for k, v in main.items()))
         self.write("etc/master.cf", self.MASTER.format(port=self.port, processes=processes))
         self.write("etc/access", self.ACCESS)
@@ -856,9 +857,9 @@ EVENTS {{
 class Courier(Peer):
     """Takes mail by SMTP for the users given, with XEXDATA. After the content refused* is 550 and
     later* 450: it then answers 558 with a reply for each recipient. Others keep a Maildir each.
-    target: ("smtp", PORT): what it took, for anybody, is sent there; it looks for XEXDATA by itself.
-    routes: {domain: port} for those that go another way. data_timeout: seconds that it waits for the
-    reply to the content."""
+    target: ("smtp", PORT): what it took, for anybody, is sent there; it looks for XEXDATA by
+    itself. routes: {domain: port} for those that go another way. data_timeout: seconds that it
+    waits for the reply to the content."""
 
     NAME = "courier"
     PACKAGE = "courier-mta"

@@ -131,7 +131,8 @@ def test_deferrals(case):
         replies = send(message(body=GTUBE + b"\r\n" + BIG), 4)
         check_equal([r.code for r in replies], [353, 550, 552, 250])
         queue_id = replies[3].queue_id
-        check_equal(set(recipients_in(server, queue_id)) & {STRICT, POSTMASTER, SMALL}, {POSTMASTER})
+        check_equal(set(recipients_in(server, queue_id)) & {STRICT, POSTMASTER, SMALL},
+                    {POSTMASTER})
     client.envelope([STRICT, POSTMASTER], params="DEFERRALS", rcpt_codes=(250, 352))
     check_equal([r.code for r in client.data(message())], [250])  # DEF-9
     check_equal(client.command("MAIL FROM:<a@b.example> DEFERRALS PRDR").code, 501)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""postern-probe finds in other people's servers what is known of them (docs/probe.md has everything), and
-nothing where they are right. A test that fails with a newer version says that a fact has changed."""
+"""postern-probe finds in other people's servers what is known of them (docs/probe.md has
+everything), and nothing where they are right. A test that fails with a newer version says that a
+fact has changed."""
 
 import importlib.util
 from pathlib import Path

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""postern-probe against posternd, where nothing fails; against a server that keeps all rules and one
-that breaks them one by one (breakable.py), where each check is seen to pass and to fail; against
-what is no server at all."""
+"""postern-probe against posternd, where nothing fails; against a server that keeps all rules and
+one that breaks them one by one (breakable.py), where each check is seen to pass and to fail;
+against what is no server at all."""
 
 import concurrent.futures
 import contextlib
@@ -93,7 +93,8 @@ def test_lmtp(case):
 def certificate(case):
     paths = os.path.join(case.dir, "certificate.pem"), os.path.join(case.dir, "key.pem")
     run([program("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-         "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+         "-nodes", "-days", "2", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=DNS:localhost",
          "-keyout", paths[1], "-out", paths[0]])
     return paths
 
@@ -108,7 +109,8 @@ def test_good_server(case):
                 check(is_lmtp or reason in ("only over LMTP", "PRDR is offered",
                                             "REQUIRETLS is not offered"), name, reason)
             for name, reason in skipped(report).items():
-                check(not is_lmtp or not name.startswith(("LMTP-7", "LMTP-8", "CORE-28")), name, reason)
+                check(not is_lmtp or not name.startswith(("LMTP-7", "LMTP-8", "CORE-28")), name,
+                      reason)
 
 
 def twice(tag, when=None):
@@ -211,7 +213,8 @@ SMTP_FAULTS = {
     "CORE-20/keyword": Fault(sub("EHLO", "SIZE ", "SIZE <")),
     "CORE-20/small": Fault(say("MAIL", "501 5.5.4 no", line_has("SIZE=0"))),
     "CORE-20/bad": Fault(say("MAIL", "250 2.1.0 ok", "501")),
-    "CORE-20/declared": Fault(both(say("MAIL", "250 2.1.0 ok", "552"), say("RCPT", "250 2.1.5 ok"))),
+    "CORE-20/declared": Fault(both(say("MAIL", "250 2.1.0 ok", "552"),
+                                   say("RCPT", "250 2.1.5 ok"))),
     "CORE-20/wrong": Fault(say("single", "552 5.3.4 too big")),
     "CORE-20/content": Fault(say("single", "250 2.0.0 ok", "552")),
     "CORE-21/octets": Fault(say("NOOP", "500 5.5.2 what?")),
@@ -385,7 +388,8 @@ def test_every_check_fails(case):
         [(case, paths, n, f, True) for n, f in LMTP_FAULTS.items()]
     with concurrent.futures.ThreadPoolExecutor(8) as pool:  # most of the time they wait
         found = list(pool.map(lambda w: outcome_of(*w), wanted))
-    wrong = [(name, outcome, row.get("reason")) for name, outcome, row in found if outcome != "fail"]
+    wrong = [(name, outcome, row.get("reason"))
+             for name, outcome, row in found if outcome != "fail"]
     check_equal(wrong, [], "checks that did not fail")
     for name, _, row in found:
         check(row["reason"] and (row.get("transcript") or name in PURE), name,
@@ -393,14 +397,16 @@ def test_every_check_fails(case):
 
 
 # Decided by what EHLO said.
-PURE = {"CORE-23/chunking", "CORE-27/8bitmime", "CORE-30/syntax", "CORE-20/keyword", "CORE-29/clear",
+PURE = {"CORE-23/chunking", "CORE-27/8bitmime", "CORE-30/syntax", "CORE-20/keyword",
+        "CORE-29/clear",
         "PRDR-1/keyword", "PRDR-3/companions", "DEF-1/keyword", "DEF-3/pipelining",
         "EXD-1/keyword", "LMTP-2/port", "LMTP-3/must", "LMTP-3/should"}
 
 
 # --- postern-sink, by script --------------------------------------------------------------------
 
-SINK_RULES = ["rcpt rcpt=unknown* -> reply 550 5.1.1 no", "each rcpt=refused* -> reply 550 5.7.1 no",
+SINK_RULES = ["rcpt rcpt=unknown* -> reply 550 5.1.1 no",
+              "each rcpt=refused* -> reply 550 5.7.1 no",
               "each rcpt=delayed* -> reply 450 4.2.1 later"]
 
 
@@ -439,7 +445,8 @@ def test_sink(case):
             ("code", "dot -> code 353", "smtp", "CORE-40/plain"),
             ("352", "rcpt rcpt=ann* -> code 352", "smtp", "PRDR-40/always")):
         urls = sink(case, name, rule)
-        _, report = probe(case, urls[scheme], "--only", failing + ",CORE-40/plain", *quick, status=1)
+        _, report = probe(case, urls[scheme], "--only", failing + ",CORE-40/plain", *quick,
+                          status=1)
         failed = [r["id"] for r in report["rules"] if r["outcome"] == "fail"]
         check(failing in failed, name, failed)
 

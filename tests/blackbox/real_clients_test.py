@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A few cells of bench/lab/real_clients.py, whose outcome is known: what Postfix, Exim and OpenSMTPD do
-when the replies to the content come late, line by line, or are cut. docs/real-clients.md has them all.
-A test that fails with a newer version of a client says that a fact has changed."""
+"""A few cells of bench/lab/real_clients.py, whose outcome is known: what Postfix, Exim and
+OpenSMTPD do when the replies to the content come late, line by line, or are cut.
+docs/real-clients.md has them all. A test that fails with a newer version of a client says that a
+fact has changed."""
 
 import sys
 from pathlib import Path
@@ -59,14 +60,14 @@ def test_exim_prdr(case):
 
 
 def test_opensmtpd_lmtp(case):
-    """Replies that arrive together confuse it: it takes the first, and what it was told of the others is
-    lost."""
+    """Replies that arrive together confuse it: it takes the first, and what it was told of the
+    others is lost."""
     check_cells(case, "opensmtpd lmtp", at_once={"once": 1, "duplicates": 3, "retried": 2})
 
 
 def test_courier_558(case):
-    """A 558 that it did not ask for is read as what it is; all of it has one limit, and of a list that
-    was cut what had come counts (EXD-15, EXD-16)."""
+    """A 558 that it did not ask for is read as what it is; all of it has one limit, and of a list
+    that was cut what had come counts (EXD-15, EXD-16)."""
     rest = {"once": 2, "duplicates": 1, "retried": 1}
     check_cells(case, "courier exdata", at_once=ALL_ONCE, line_by_line=rest, cut_after_two=rest)
 

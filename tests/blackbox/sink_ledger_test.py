@@ -166,7 +166,7 @@ def test_dialect_xrcpt250b(case):
 
 
 def test_refusals_that_are_not_read(case):
-    """Reading B, HOL-13: what the client has not read is the server's to tell, so nothing is lost."""
+    """Reading B, HOL-13: what the client has not read the server must tell, so nothing is lost."""
     run = Run(case, "notices", "smtp://127.0.0.1:0",
               ["dot attempt=1 seq=10-19 -> drop-after 2", "each index=4 -> reply 550 5.7.1 No"],
               "--dialect", "xrcpt250b", sink_arguments=["--offer", "all"])
@@ -185,7 +185,8 @@ def test_dialect_adat(case):
 
 def test_the_opening_line_lies(case):
     """Reading B, and a server that forgets the message with its client: that is loss."""
-    run = Run(case, "lies", "smtp://127.0.0.1:0", ["dot attempt=1 seq=3 -> drop-after 2; gone stop"],
+    run = Run(case, "lies", "smtp://127.0.0.1:0",
+              ["dot attempt=1 seq=3 -> drop-after 2; gone stop"],
               "--dialect", "xrcpt250b", sink_arguments=["--offer", "all"])
     run.expect(status=1, lost=RECIPIENTS - 2)
 
@@ -202,8 +203,8 @@ def test_a_dialect_that_fails_is_not_asked_for(case):
 
 
 def test_client_gives_up(case):
-    """The client's patience ends during T0; the server goes on and takes it. (On a machine that stands
-    still it may end elsewhere too.)"""
+    """The client's patience ends during T0; the server goes on and takes it. (On a machine that
+    stands still it may end elsewhere too.)"""
     run = Run(case, "slow", "smtp://127.0.0.1:0", ["dot attempt=1 seq=0-2 -> delay 4s"],
               "--timeout", "done=1s", sink_arguments=["--grace", "60s"])
     seen = [(a["seq"], a["rcpt"]) for a in run.attempts if a["cause"] == "timeout"]

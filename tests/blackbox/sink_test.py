@@ -489,7 +489,8 @@ def test_drop_after_replies(case):
         check(all(f[2] != "yes" for f in fates), fates)
 
 
-KEYWORDS = ["PRDR", "DEFERRALS", "INLINE-DSN", "XEXDATA", "EXDATA", "XRCPT250", "XRCPT250B", "XPRDR1",
+KEYWORDS = ["PRDR", "DEFERRALS", "INLINE-DSN", "XEXDATA", "EXDATA", "XRCPT250", "XRCPT250B",
+            "XPRDR1",
             "ADAT"]
 
 
@@ -508,7 +509,8 @@ def test_drop_replies(case):
     """Behind so many octets, wherever that is; who was answered whole is not \"no\"."""
     whole = (b"558-250 2.0.0 stored\r\n558-250 2.0.0 stored\r\n558 550 5.7.1 No\r\n")
     for octets in (0, 10, 21, 22, 23, 50, len(whole)):
-        sink = Sink(case, rules=[f"dot -> drop-replies {octets}", "each index=3 -> reply 550 5.7.1 No"],
+        sink = Sink(case,
+                    rules=[f"dot -> drop-replies {octets}", "each index=3 -> reply 550 5.7.1 No"],
                     name=str(octets))
         client = sink.client()
         client.envelope(rcpts(3), params="EXDATA")
@@ -675,7 +677,8 @@ def test_source_limits(case):
     check_equal(one.deliver(rcpts(1), mail(1)).code, 250)
 
     def is_refused():
-        """One after the other within a second; so that it is not the second's own rate, it rests."""
+        """One after the other within a second; so that it is not the second's own rate, it
+        rests."""
         one.command("MAIL FROM:<>")
         one.command("RSET", 250)
         reply = two.command("MAIL FROM:<>")
@@ -821,7 +824,8 @@ def test_spoiled_replies(case):
     check(client.line().startswith("999-"), "EHLO")
     client = sink.client(sink.lmtp, "LHLO")
     begin(client, rcpts(3), 9)
-    check_equal([(r.code, r.text[:11]) for r in (client.reply(), client.reply(), client.reply())][1],
+    check_equal([(r.code, r.text[:11])
+                 for r in (client.reply(), client.reply(), client.reply())][1],
                 (451, "4.0.0 a; b"))
     client = sink.client()
     client.send(b"QUIT\r\n")

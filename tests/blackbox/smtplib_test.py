@@ -26,7 +26,8 @@ def mail(text="Hello.\n"):
 
 def test_smtp(case):
     server = case.server()
-    with smtplib.SMTP(*server.smtp, local_hostname="client.example", timeout=harness.STEP_SECONDS) as client:
+    with smtplib.SMTP(*server.smtp, local_hostname="client.example",
+                      timeout=harness.STEP_SECONDS) as client:
         client.ehlo_or_helo_if_needed()
         for keyword in ("size", "pipelining", "8bitmime", "chunking", "enhancedstatuscodes", "dsn",
                         "smtputf8", "prdr", "limits"):
@@ -42,7 +43,8 @@ def test_smtp(case):
 
 def test_smtputf8(case):
     server = case.server()
-    with smtplib.SMTP(*server.smtp, local_hostname="client.example", timeout=harness.STEP_SECONDS) as client:
+    with smtplib.SMTP(*server.smtp, local_hostname="client.example",
+                      timeout=harness.STEP_SECONDS) as client:
         client.send_message(mail("\u00e4\u00f6\u00fc\n"), "s\u00e4nder@client.example",
                             ["\u00e4nn@mx.test.example"])
     (stored,) = server.stored().values()

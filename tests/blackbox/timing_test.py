@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Decisions that take time, in the real server: replies that stream, what a kill leaves of a message
-that is half decided, the reply budget, clients who leave, and replies in doubt."""
+"""Decisions that take time, in the real server: replies that stream, what a kill leaves of a
+message that is half decided, the reply budget, clients who leave, and replies in doubt."""
 
 import harness
 from harness import check, check_equal, message, stuffed, wait_until

@@ -77,7 +77,8 @@ def test_one_line_a_transaction(case):
 
     def logged():
         """Over several lines."""
-        found = [r.split()[0] for l in server.log(None, qid=reply.queue_id) for r in l.get("rcpt", [])]
+        found = [r.split()[0] for l in server.log(None, qid=reply.queue_id)
+                 for r in l.get("rcpt", [])]
         return found if len(found) >= len(many) else None
 
     check_equal(harness.wait_until(logged, "a line for every recipient"), many)

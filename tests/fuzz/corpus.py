@@ -14,8 +14,8 @@ import re
 import sys
 
 HELLO = (b"220 mx\r\n\xff250-mx\r\n250-PIPELINING\r\n250-SIZE\r\n250-CHUNKING\r\n250-PRDR\r\n"
-         b"250-ADAT\r\n250-DEFERRALS\r\n250-INLINE-DSN\r\n250-XEXDATA\r\n250-XPRDR1\r\n250-XRCPT250\r\n"
-         b"250 XRCPT250B\r\n")
+         b"250-ADAT\r\n250-DEFERRALS\r\n250-INLINE-DSN\r\n250-XEXDATA\r\n250-XPRDR1\r\n"
+         b"250-XRCPT250\r\n250 XRCPT250B\r\n")
 
 
 def unescape(text):

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""postern-probe against other people's servers: Postfix, Exim, Dovecot, Cyrus, OpenSMTPD and Courier from
-Debian's packages (tools/peers), each configured to show as much as it can: with TLS where it works, a
-limit of size, a recipient who is unknown, and where it decides about the content for each recipient,
-one who refuses and one who defers.
+"""postern-probe against other people's servers: Postfix, Exim, Dovecot, Cyrus, OpenSMTPD and
+Courier from Debian's packages (tools/peers), each configured to show as much as it can: with TLS
+where it works, a limit of size, a recipient who is unknown, and where it decides about the content
+for each recipient, one who refuses and one who defers.
 
 Usage: peers.py [--build DIR] [--markdown FILE] [--json FILE] [PEER ...] [-- OPTION ...]
 
-Without PEER, all of them. OPTIONs are the probe's: with one PEER, its own report is printed, for instance
+Without PEER, all of them. OPTIONs are the probe's: with one PEER, its own report is printed, as in
 
     tools/dev probe exim -- --only PRDR-24/delayed
 """
@@ -63,8 +63,8 @@ class Dovecot(peers.Dovecot):
 
 
 class OpenSmtpd(peers.OpenSmtpd):
-    """Without TLS: that of Debian 12 (6.8.0p2) ends each handshake with an internal error. <postmaster> is
-    one of its own host."""
+    """Without TLS: that of Debian 12 (6.8.0p2) ends each handshake with an internal error.
+    <postmaster> is one of its own host."""
 
     CONFIG = (peers.OpenSmtpd.CONFIG.replace("1G", str(SIZE)) +
               'match from any for domain "opensmtpd.test.example" action "take"\n')
@@ -219,19 +219,21 @@ def page(reports):
         f"| {TARGETS[n].title} | {r['package']} | {r['passed']} | {r['failed']} | {r['warned']} | "
         f"{r['skipped']} |" for n, r in reports.items())
     sections = "\n".join(section(n, r) for n, r in reports.items())
+    today = time.strftime("%Y-%m-%d", time.gmtime())
     return f"""# What other servers do with the rules
 
-`postern-probe` against servers from Debian's packages. Rules are those of the standards and drafts as the sheets number
-them; most servers do not claim to keep all of them, and a recommendation that is not followed is no fault. What a server
-does not offer is skipped. The page is made by
+`postern-probe` against servers from Debian's packages. Rules are those of the standards and drafts
+as the sheets number them; most servers do not claim to keep all of them, and a recommendation that
+is not followed is no fault. What a server does not offer is skipped. The page is made by
 
     tools/dev probe --markdown docs/probe.md
 
-and any line of it, with the transcript of the conversation, by `tools/dev probe NAME -- --only RULE`, for instance
+and any line of it, with the transcript of the conversation, by
+`tools/dev probe NAME -- --only RULE`, for instance
 
     tools/dev probe exim -- --only PRDR-24/delayed
 
-NAME is one of {', '.join(TARGETS)}. {platform.system()} {platform.release()}, {time.strftime('%Y-%m-%d', time.gmtime())}.
+NAME is one of {', '.join(TARGETS)}. {platform.system()} {platform.release()}, {today}.
 
 | server | version | passed | broken | not recommended | skipped |
 |---|---|---|---|---|---|
@@ -243,8 +245,8 @@ NAME is one of {', '.join(TARGETS)}. {platform.system()} {platform.release()}, {
 
 ## Rule by rule
 
-Rules that one of them breaks (**no**), or a recommendation that one of them does not follow (no); empty where it was not
-tried:
+Rules that one of them breaks (**no**), or a recommendation that one of them does not follow (no);
+empty where it was not tried:
 
 {matrix(reports)}
 
