@@ -683,6 +683,13 @@ def run_test(function, seconds):
         case.end()
 
 
+def shared_folder():
+    """A new folder for what several tests of one program look at; it ends with the program."""
+    path = tempfile.mkdtemp(prefix="postern-test-")
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
+    return path
+
+
 def main(names, seconds=120):
     """Runs every test_* of a module, or those whose names stand on the command line."""
     wanted = [a for a in sys.argv[1:] if not a.startswith("-")]
