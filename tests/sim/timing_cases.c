@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define SECONDS(n) ((uint64_t)(n)*NS_PER_S)
+#define MAIL(params) "MAIL FROM:<c@c.example>" params "\r\n"
 #define SLOW "RCPT TO:<slow@mx.example>\r\n"
 #define SLOWER "RCPT TO:<slower@mx.example>\r\n"
 #define SLOWSTRICT "RCPT TO:<slowstrict@mx.example>\r\n"
@@ -56,6 +57,14 @@ static void check_codes(struct simworld *w, const struct simpeer *p, const char 
     if (strcmp(text, expected) != 0)
         fprintf(stderr, "expected \"%s\", got \"%s\"\n", expected, text);
     CHECK_PEER(w, p, strcmp(text, expected) == 0);
+}
+
+/* What @p has been told when so much more time is over. */
+static void check_after(struct simworld *w, clock_ns time, const struct simpeer *p,
+                        const char *expected)
+{
+    simworld_run(w, time);
+    check_codes(w, p, expected);
 }
 
 static struct simworld_setup setup_of(uint64_t t0, bool is_concurrent)
@@ -127,19 +136,13 @@ static bool is_doubtful(struct simworld *w, uint32_t message_idx)
 static void lmtp_streams(struct simworld *w)
 {
     begin(w, SECONDS(60), false);
-    struct simpeer *p =
-        dial(w, SIMWORLD_LMTP, "MAIL FROM:<c@c.example>\r\n", SLOW SLOWSTRICT SLOW SLOW EVIL);
-    simworld_run(w, SECONDS(89));
-    check_codes(w, p, "");
-    simworld_run(w, SECONDS(2));
-    check_codes(w, p, "250");
-    simworld_run(w, SECONDS(30));
-    check_codes(w, p, "250 550");
-    simworld_run(w, SECONDS(30));
-    check_codes(w, p, "250 550 250");
+    struct simpeer *p = dial(w, SIMWORLD_LMTP, MAIL(""), SLOW SLOWSTRICT SLOW SLOW EVIL);
+    check_after(w, SECONDS(89), p, "");
+    check_after(w, SECONDS(2), p, "250");
+    check_after(w, SECONDS(30), p, "250 550");
+    check_after(w, SECONDS(30), p, "250 550 250");
     simworld_power_cut(w); /* P2: two were answered 2xx */
-    simworld_run(w, SECONDS(30));
-    check_codes(w, p, "250 550 250 250");
+    check_after(w, SECONDS(30), p, "250 550 250 250");
     say(p, "QUIT\r\n");
     finish(w, 2);
 }
@@ -149,13 +152,11 @@ static void lmtp_stores(struct simworld *w)
 {
     begin(w, 0, false);
     struct simpeer *p =
-        dial(w, SIMWORLD_LMTP, "MAIL FROM:<c@c.example>\r\n",
+        dial(w, SIMWORLD_LMTP, MAIL(""),
              ANY SLOWSTRICT SLOW "RCPT TO:<quarantine@mx.example>\r\n"
                                  "RCPT TO:<discard@mx.example>\r\n" EVIL "QUIT\r\n");
-    simworld_run(w, SECONDS(1));
-    check_codes(w, p, "250"); /* no work on him */
-    simworld_run(w, SECONDS(60));
-    check_codes(w, p, "250 550 250 250 250 221");
+    check_after(w, SECONDS(1), p, "250"); /* no work on him */
+    check_after(w, SECONDS(60), p, "250 550 250 250 250 221");
     finish(w, 3);
 }
 
@@ -163,17 +164,12 @@ static void lmtp_stores(struct simworld *w)
 static void out_of_order(struct simworld *w)
 {
     begin(w, 0, true);
-    struct simpeer *p =
-        dial(w, SIMWORLD_LMTP, "MAIL FROM:<c@c.example>\r\n", SLOW SLOWER SLOWSTRICT SLOW EVIL);
-    struct simpeer *prdr =
-        dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example> PRDR\r\n", SLOWER SLOW EVIL);
-    simworld_run(w, SECONDS(31));
-    check_codes(w, p, "250");
+    struct simpeer *p = dial(w, SIMWORLD_LMTP, MAIL(""), SLOW SLOWER SLOWSTRICT SLOW EVIL);
+    struct simpeer *prdr = dial(w, SIMWORLD_SMTP, MAIL(" PRDR"), SLOWER SLOW EVIL);
+    check_after(w, SECONDS(31), p, "250");
     check_codes(w, prdr, "353");
-    simworld_run(w, SECONDS(58));
-    check_codes(w, p, "250");
-    simworld_run(w, SECONDS(2));
-    check_codes(w, p, "250 250 550 250");
+    check_after(w, SECONDS(58), p, "250");
+    check_after(w, SECONDS(2), p, "250 250 550 250");
     check_codes(w, prdr, "353 250 250 250");
     say(p, "QUIT\r\n");
     say(prdr, "QUIT\r\n");
@@ -186,17 +182,12 @@ static void out_of_order(struct simworld *w)
 static void prdr_promises(struct simworld *w)
 {
     begin(w, SECONDS(60), false);
-    struct simpeer *p =
-        dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example> PRDR\r\n", SLOW SLOWSTRICT SLOW EVIL);
-    simworld_run(w, SECONDS(1));
-    check_codes(w, p, "353");
-    simworld_run(w, SECONDS(90));
-    check_codes(w, p, "353 250");
-    simworld_run(w, SECONDS(30));
-    check_codes(w, p, "353 250 550");
+    struct simpeer *p = dial(w, SIMWORLD_SMTP, MAIL(" PRDR"), SLOW SLOWSTRICT SLOW EVIL);
+    check_after(w, SECONDS(1), p, "353");
+    check_after(w, SECONDS(90), p, "353 250");
+    check_after(w, SECONDS(30), p, "353 250 550");
     simworld_power_cut(w);
-    simworld_run(w, SECONDS(30));
-    check_codes(w, p, "353 250 550 250 250");
+    check_after(w, SECONDS(30), p, "353 250 550 250 250");
     say(p, "QUIT\r\n");
     finish(w, 0);
 }
@@ -208,18 +199,16 @@ static void prdr_breaks_promise(struct simworld *w)
     setup.listener.reply_ns_max = SECONDS(90);
     simworld_begin(w, &setup);
     static const char rcpts[] = SLOW "RCPT TO:<discard@mx.example>\r\n" SLOW PLAIN;
-    struct simpeer *p = dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example> PRDR\r\n", rcpts);
+    struct simpeer *p = dial(w, SIMWORLD_SMTP, MAIL(" PRDR"), rcpts);
     simworld_run(w, SECONDS(50));
     sim_hang_disk(w->ring, ring_now(w->ring) + SECONDS(100), false);
-    simworld_run(w, SECONDS(30));
-    check_codes(w, p, "353 250 250 250");
+    check_after(w, SECONDS(30), p, "353 250 250 250");
     simworld_run(w, SECONDS(12)); /* though somebody who is discarded could still be told 250 */
     check_codes(w, p, "353 250 250 250 451");
     say(p, "QUIT\r\n");
     simworld_run(w, SECONDS(100));
-    p = dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example> PRDR\r\n", rcpts);
-    simworld_run(w, SECONDS(50));
-    check_codes(w, p, "353 250 250");
+    p = dial(w, SIMWORLD_SMTP, MAIL(" PRDR"), rcpts);
+    check_after(w, SECONDS(50), p, "353 250 250");
     sim_set_faults(w->ring, 0, 100);
     simworld_run(w, SECONDS(13));
     sim_set_faults(w->ring, 0, 0);
@@ -238,20 +227,14 @@ static void deferrals_keep_pace(struct simworld *w)
 {
     begin(w, SECONDS(100), false);
     /* The class of slowstrict@ looks at the content, so he is told 352; slower@ is not. */
-    struct simpeer *p = dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example> DEFERRALS\r\n",
-                             SLOWSTRICT SLOWSTRICT SLOWSTRICT PLAIN);
-    simworld_run(w, SECONDS(99));
-    check_codes(w, p, "");
-    simworld_run(w, SECONDS(2));
-    check_codes(w, p, "353");
-    simworld_run(w, SECONDS(30));
-    check_codes(w, p, "353 250");
-    simworld_run(w, SECONDS(61));
-    check_codes(w, p, "353 250 250 250 250");
-    struct simpeer *late = dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example> DEFERRALS\r\n",
-                                SLOW SLOWER SLOWSTRICT PLAIN);
-    simworld_run(w, SECONDS(101));
-    check_codes(w, late, "353");
+    struct simpeer *p =
+        dial(w, SIMWORLD_SMTP, MAIL(" DEFERRALS"), SLOWSTRICT SLOWSTRICT SLOWSTRICT PLAIN);
+    check_after(w, SECONDS(99), p, "");
+    check_after(w, SECONDS(2), p, "353");
+    check_after(w, SECONDS(30), p, "353 250");
+    check_after(w, SECONDS(61), p, "353 250 250 250 250");
+    struct simpeer *late = dial(w, SIMWORLD_SMTP, MAIL(" DEFERRALS"), SLOW SLOWER SLOWSTRICT PLAIN);
+    check_after(w, SECONDS(101), late, "353");
     simworld_run(w, SECONDS(51)); /* his turn would be 150 s after 353 */
     check_codes(w, late, "353 451");
     simworld_run(w, SECONDS(51)); /* and the last reply is due, which speaks for those without */
@@ -268,19 +251,15 @@ static void batch_holds_openings(struct simworld *w)
     struct simworld_setup setup = setup_of(SECONDS(100), false);
     setup.listener.pacing = PACING_BATCH;
     simworld_begin(w, &setup);
-    struct simpeer *p = dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example> DEFERRALS\r\n",
-                             SLOWSTRICT SLOW SLOWER SLOWSTRICT PLAIN);
-    struct simpeer *exdata = dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example> EXDATA\r\n",
-                                  SLOWSTRICT SLOWER SLOWER SLOWER SLOWER EVIL);
-    simworld_run(w, SECONDS(279));
-    check_codes(w, p, "");
-    simworld_run(w, SECONDS(2));
-    check_codes(w, p, "250");
+    struct simpeer *p =
+        dial(w, SIMWORLD_SMTP, MAIL(" DEFERRALS"), SLOWSTRICT SLOW SLOWER SLOWSTRICT PLAIN);
+    struct simpeer *exdata =
+        dial(w, SIMWORLD_SMTP, MAIL(" EXDATA"), SLOWSTRICT SLOWER SLOWER SLOWER SLOWER EVIL);
+    check_after(w, SECONDS(279), p, "");
+    check_after(w, SECONDS(2), p, "250");
     say(p, "QUIT\r\n");
-    simworld_run(w, SECONDS(208));
-    check_codes(w, exdata, "");
-    simworld_run(w, SECONDS(2));
-    check_codes(w, exdata, "558+ 558+ 558+ 558+ 558");
+    check_after(w, SECONDS(208), exdata, "");
+    check_after(w, SECONDS(2), exdata, "558+ 558+ 558+ 558+ 558");
     struct slice all = simpeer_received(exdata);
     CHECK_PEER(w, exdata, memmem(all.ptr, all.len, "558-451", 7) == NULL);
     say(exdata, "QUIT\r\n");
@@ -293,25 +272,19 @@ static void batch_holds_openings(struct simworld *w)
 static void other_blocks(struct simworld *w)
 {
     begin(w, SECONDS(60), false);
-    struct simpeer *exdata =
-        dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example> EXDATA\r\n", SLOW SLOWSTRICT SLOW EVIL);
-    struct simpeer *wrapped =
-        dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example> XRCPT250\r\n", SLOW SLOWSTRICT SLOW EVIL);
-    struct simpeer *alike =
-        dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example> EXDATA\r\n", SLOW SLOW PLAIN);
-    simworld_run(w, SECONDS(1));
-    check_codes(w, exdata, "");
+    struct simpeer *exdata = dial(w, SIMWORLD_SMTP, MAIL(" EXDATA"), SLOW SLOWSTRICT SLOW EVIL);
+    struct simpeer *wrapped = dial(w, SIMWORLD_SMTP, MAIL(" XRCPT250"), SLOW SLOWSTRICT SLOW EVIL);
+    struct simpeer *alike = dial(w, SIMWORLD_SMTP, MAIL(" EXDATA"), SLOW SLOW PLAIN);
+    check_after(w, SECONDS(1), exdata, "");
     check_codes(w, wrapped, "250+");
     simworld_run(w, SECONDS(90)); /* one line a minute says that it works (HOL-10) */
     check_codes(w, wrapped, "250+ 250+ 250+");
     check_codes(w, exdata, "");
-    simworld_run(w, SECONDS(30));
-    check_codes(w, exdata, "558+ 558+");
+    check_after(w, SECONDS(30), exdata, "558+ 558+");
     check_codes(w, wrapped, "250+ 250+ 250+ 250+");
     check_codes(w, alike, "250");
     simworld_power_cut(w);
-    simworld_run(w, SECONDS(30));
-    check_codes(w, exdata, "558+ 558+ 558");
+    check_after(w, SECONDS(30), exdata, "558+ 558+ 558");
     check_codes(w, wrapped, "250+ 250+ 250+ 250+ 250+ 250");
     say(exdata, "QUIT\r\n");
     say(wrapped, "QUIT\r\n");
@@ -340,14 +313,12 @@ static void adat_commit_ends(struct simworld *w)
     setup.listener.reply_ns_max = SECONDS(20);
     simworld_begin(w, &setup);
     sim_hang_disk(w->ring, ring_now(w->ring) + SECONDS(30), false);
-    struct simpeer *p = dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example>\r\n",
+    struct simpeer *p = dial(w, SIMWORLD_SMTP, MAIL(""),
                              "ADAT\r\nSubject: timing\r\n\r\nhello\r\n.\r\n"
                              "DRCP TO:<discard@mx.example>\r\nDRCP TO:<any@mx.example>\r\n"
                              "ERCP\r\nQUIT\r\n");
-    simworld_run(w, SECONDS(19));
-    check_codes(w, p, "355 250 250");
-    simworld_run(w, SECONDS(2));
-    check_codes(w, p, "355 250 250 451 221");
+    check_after(w, SECONDS(19), p, "355 250 250");
+    check_after(w, SECONDS(2), p, "355 250 250 451 221");
     finish(w, 0);
 }
 
@@ -357,22 +328,16 @@ static void budget_ends(struct simworld *w)
     struct simworld_setup setup = setup_of(SECONDS(60), false);
     setup.listener.reply_ns_max = SECONDS(100);
     simworld_begin(w, &setup);
-    struct simpeer *lmtp =
-        dial(w, SIMWORLD_LMTP, "MAIL FROM:<c@c.example>\r\n", SLOW SLOWSTRICT SLOW EVIL);
-    struct simpeer *prdr =
-        dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example> PRDR\r\n", SLOW SLOWSTRICT SLOW PLAIN);
-    struct simpeer *smtp = dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example>\r\n", SLOW SLOW PLAIN);
-    struct simpeer *exdata =
-        dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example> EXDATA\r\n", SLOW SLOW PLAIN);
-    struct simpeer *wrapped =
-        dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example> XRCPT250\r\n", SLOW SLOW PLAIN);
-    simworld_run(w, SECONDS(99));
-    check_codes(w, lmtp, "250");
+    struct simpeer *lmtp = dial(w, SIMWORLD_LMTP, MAIL(""), SLOW SLOWSTRICT SLOW EVIL);
+    struct simpeer *prdr = dial(w, SIMWORLD_SMTP, MAIL(" PRDR"), SLOW SLOWSTRICT SLOW PLAIN);
+    struct simpeer *smtp = dial(w, SIMWORLD_SMTP, MAIL(""), SLOW SLOW PLAIN);
+    struct simpeer *exdata = dial(w, SIMWORLD_SMTP, MAIL(" EXDATA"), SLOW SLOW PLAIN);
+    struct simpeer *wrapped = dial(w, SIMWORLD_SMTP, MAIL(" XRCPT250"), SLOW SLOW PLAIN);
+    check_after(w, SECONDS(99), lmtp, "250");
     check_codes(w, prdr, "353 250");
     check_codes(w, smtp, "");
     check_codes(w, exdata, "");
-    simworld_run(w, SECONDS(2));
-    check_codes(w, lmtp, "250 451 451");
+    check_after(w, SECONDS(2), lmtp, "250 451 451");
     check_codes(w, prdr, "353 250 451 451 250");
     check_codes(w, smtp, "451");
     check_codes(w, exdata, "558+ 558");
@@ -414,17 +379,12 @@ static void impatient_clients(struct simworld *w)
     simworld_begin(w, &setup);
     struct simpeer *hasty = simpeer_connect(w->ring, w->listen_fds[SIMWORLD_SMTP]);
     say(hasty, "EHLO a.b.HASTY.example\r\nMAIL FROM:<c@c.example>\r\n" SLOW PLAIN);
-    struct simpeer *other =
-        dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example> PRDR\r\n", SLOW ANY PLAIN);
-    simworld_run(w, SECONDS(24));
-    check_codes(w, hasty, "");
-    simworld_run(w, SECONDS(2));
-    check_codes(w, hasty, "451");
+    struct simpeer *other = dial(w, SIMWORLD_SMTP, MAIL(" PRDR"), SLOW ANY PLAIN);
+    check_after(w, SECONDS(24), hasty, "");
+    check_after(w, SECONDS(2), hasty, "451");
     check_codes(w, other, "353");
-    simworld_run(w, SECONDS(18));
-    check_codes(w, other, "353");
-    simworld_run(w, SECONDS(2));
-    check_codes(w, other, "353 451 451 451");
+    check_after(w, SECONDS(18), other, "353");
+    check_after(w, SECONDS(2), other, "353 451 451 451");
     say(hasty, "QUIT\r\n");
     say(other, "QUIT\r\n");
     finish(w, 0);
@@ -436,15 +396,12 @@ static void budget_ends_in_store(struct simworld *w)
     struct simworld_setup setup = setup_of(0, false);
     setup.listener.reply_ns_max = SECONDS(50);
     simworld_begin(w, &setup);
-    struct simpeer *lmtp =
-        dial(w, SIMWORLD_LMTP, "MAIL FROM:<c@c.example>\r\n", ANY SLOW SLOW PLAIN);
-    simworld_run(w, SECONDS(20));
-    check_codes(w, lmtp, "250");
+    struct simpeer *lmtp = dial(w, SIMWORLD_LMTP, MAIL(""), ANY SLOW SLOW PLAIN);
+    check_after(w, SECONDS(20), lmtp, "250");
     sim_set_disk(w->ring, SECONDS(3600));
     simworld_run(w, SECONDS(29)); /* the second is being stored, the third at work */
     check_codes(w, lmtp, "250");
-    simworld_run(w, SECONDS(2));
-    check_codes(w, lmtp, "250 451 451");
+    check_after(w, SECONDS(2), lmtp, "250 451 451");
     sim_set_disk(w->ring, NS_PER_MS);
     say(lmtp, "QUIT\r\n");
     simworld_run(w, SECONDS(7200)); /* it is stored late, and removed */
@@ -476,10 +433,10 @@ static void vanished(struct simworld *w)
     for (int how = 0; how < LEAVES_COUNT; how++) {
         begin(w, SECONDS(60), false);
         struct simpeer *peers[] = {
-            dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example>\r\n", SLOW PLAIN),
-            dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example> PRDR\r\n", SLOW SLOW PLAIN),
-            dial(w, SIMWORLD_LMTP, "MAIL FROM:<c@c.example>\r\n", SLOW SLOW PLAIN),
-            dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example>\r\n", SLOW PLAIN "NOOP\r\nQU"),
+            dial(w, SIMWORLD_SMTP, MAIL(""), SLOW PLAIN),
+            dial(w, SIMWORLD_SMTP, MAIL(" PRDR"), SLOW SLOW PLAIN),
+            dial(w, SIMWORLD_LMTP, MAIL(""), SLOW SLOW PLAIN),
+            dial(w, SIMWORLD_SMTP, MAIL(""), SLOW PLAIN "NOOP\r\nQU"),
         };
         simworld_run(w, SECONDS(30));
         CHECK_WORLD(w, pool_used_count(&w->shard.txns) == ARRAY_COUNT(peers));
@@ -497,9 +454,9 @@ static void vanished(struct simworld *w)
 static void vanished_blocked(struct simworld *w)
 {
     begin(w, SECONDS(60), false);
-    struct simpeer *pieces = dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example>\r\n", SLOW PLAIN);
-    struct simpeer *quits = dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example>\r\n", SLOW PLAIN);
-    struct simpeer *flood = dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example>\r\n", SLOW PLAIN);
+    struct simpeer *pieces = dial(w, SIMWORLD_SMTP, MAIL(""), SLOW PLAIN);
+    struct simpeer *quits = dial(w, SIMWORLD_SMTP, MAIL(""), SLOW PLAIN);
+    struct simpeer *flood = dial(w, SIMWORLD_SMTP, MAIL(""), SLOW PLAIN);
     simworld_run(w, SECONDS(1));
     for (int i = 0; i < 20; i++) {
         say(pieces, "NOOP\r\n");
@@ -519,8 +476,7 @@ static void vanished_blocked(struct simworld *w)
     simworld_run(w, SECONDS(1));
     CHECK_WORLD(w, simworld_metric(w, METRIC_TXNS_ABORTED) == 2);
     CHECK_WORLD(w, pool_used_count(&w->shard.txns) == 1);
-    simworld_run(w, SECONDS(70));
-    check_codes(w, quits,
+    check_after(w, SECONDS(70), quits,
                 "250 250 250 250 250 250 250 250 250 250 250 250 250 250 250 250 250 250 250 250 "
                 "250 221");
     finish(w, 1);
@@ -530,17 +486,15 @@ static void vanished_blocked(struct simworld *w)
 static void half_closed(struct simworld *w)
 {
     begin(w, SECONDS(60), false);
-    struct simpeer *prdr =
-        dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example> PRDR\r\n", SLOW SLOW PLAIN "QUIT\r\n");
-    struct simpeer *split = dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example>\r\n", SLOW PLAIN "QU");
+    struct simpeer *prdr = dial(w, SIMWORLD_SMTP, MAIL(" PRDR"), SLOW SLOW PLAIN "QUIT\r\n");
+    struct simpeer *split = dial(w, SIMWORLD_SMTP, MAIL(""), SLOW PLAIN "QU");
     simworld_run(w, SECONDS(1));
     say(split, "I");
     simworld_run(w, SECONDS(1));
     say(split, "T\r\n");
     simpeer_shutdown(prdr);
     simpeer_shutdown(split);
-    simworld_run(w, SECONDS(200));
-    check_codes(w, prdr, "353 250 250 250 221");
+    check_after(w, SECONDS(200), prdr, "353 250 250 250 221");
     check_codes(w, split, "250 221");
     end(w);
     CHECK_WORLD(w, store_count(w->store) == 2);
@@ -555,10 +509,10 @@ static void vanished_in_store(struct simworld *w)
     simworld_begin(w, &setup);
     simworld_run(w, SECONDS(1));
     sim_hang_disk(w->ring, ring_now(w->ring) + SECONDS(60), false);
-    struct simpeer *first = dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example>\r\n", ANY PLAIN);
+    struct simpeer *first = dial(w, SIMWORLD_SMTP, MAIL(""), ANY PLAIN);
     simworld_run(w, SECONDS(5));
-    struct simpeer *second = dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example>\r\n", ANY PLAIN);
-    struct simpeer *third = dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example>\r\n", ANY PLAIN);
+    struct simpeer *second = dial(w, SIMWORLD_SMTP, MAIL(""), ANY PLAIN);
+    struct simpeer *third = dial(w, SIMWORLD_SMTP, MAIL(""), ANY PLAIN);
     simworld_run(w, SECONDS(5));
     simpeer_reset(first);
     simpeer_reset(second);
@@ -586,8 +540,7 @@ static void classic_example(struct simworld *w)
         simworld_begin(w, &setup);
         clock_ns start = ring_now(w->ring);
         struct simpeer *p =
-            dial(w, is_lmtp ? SIMWORLD_LMTP : SIMWORLD_SMTP,
-                 is_lmtp ? "MAIL FROM:<c@c.example>\r\n" : "MAIL FROM:<c@c.example> PRDR\r\n",
+            dial(w, is_lmtp ? SIMWORLD_LMTP : SIMWORLD_SMTP, is_lmtp ? MAIL("") : MAIL(" PRDR"),
                  SLOW SLOW SLOW SLOW SLOW SLOW SLOW SLOW SLOW SLOW PLAIN);
         simworld_run(w, start + SECONDS(301) - ring_now(w->ring));
         check_codes(w, p,
@@ -624,8 +577,7 @@ static void doubt(struct simworld *w)
             char text[256];
             snprintf(text, sizeof(text), ANY PLAIN "%s", rows[i].ahead);
             simworld_begin(w, &setup);
-            struct simpeer *p =
-                dial(w, (enum simworld_listener)l, "MAIL FROM:<c@c.example>\r\n", text);
+            struct simpeer *p = dial(w, (enum simworld_listener)l, MAIL(""), text);
             simworld_run(w, SECONDS(1));
             if (rows[i].later != NULL)
                 say(p, rows[i].later);
@@ -645,8 +597,7 @@ static void doubt(struct simworld *w)
 /* Several messages sent ahead by BDAT: all of them are known read by one later command. */
 static void doubt_of_several(struct simworld *w)
 {
-    static const char one[] =
-        "MAIL FROM:<c@c.example>\r\n" ANY "BDAT 14 LAST\r\nSubject: x\r\n\r\n";
+    static const char one[] = MAIL("") ANY "BDAT 14 LAST\r\nSubject: x\r\n\r\n";
     for (int is_read = 0; is_read < 2; is_read++) {
         struct simworld_setup setup = simworld_setup(1);
         simworld_begin(w, &setup);
@@ -702,12 +653,9 @@ static void drained_at_work(struct simworld *w)
         struct simworld_setup setup = setup_of(SECONDS(60), false);
         setup.listener.finishes_vanished = run >= 2;
         simworld_begin(w, &setup);
-        struct simpeer *lmtp =
-            dial(w, SIMWORLD_LMTP, "MAIL FROM:<c@c.example>\r\n", SLOW SLOW SLOW PLAIN);
-        struct simpeer *prdr =
-            dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example> PRDR\r\n", SLOW SLOW SLOW PLAIN);
-        struct simpeer *gone =
-            dial(w, SIMWORLD_LMTP, "MAIL FROM:<c@c.example>\r\n", SLOW SLOW SLOW PLAIN);
+        struct simpeer *lmtp = dial(w, SIMWORLD_LMTP, MAIL(""), SLOW SLOW SLOW PLAIN);
+        struct simpeer *prdr = dial(w, SIMWORLD_SMTP, MAIL(" PRDR"), SLOW SLOW SLOW PLAIN);
+        struct simpeer *gone = dial(w, SIMWORLD_LMTP, MAIL(""), SLOW SLOW SLOW PLAIN);
         simworld_run(w, SECONDS(30));
         simpeer_reset(gone);
         simworld_run(w, SECONDS(1));
@@ -733,20 +681,16 @@ static void drained_at_work(struct simworld *w)
 static void reloaded_at_work(struct simworld *w)
 {
     begin(w, 0, false);
-    struct simpeer *p = dial(w, SIMWORLD_LMTP, "MAIL FROM:<c@c.example>\r\n", SLOW SLOW SLOW EVIL);
-    simworld_run(w, SECONDS(31));
-    check_codes(w, p, "250");
+    struct simpeer *p = dial(w, SIMWORLD_LMTP, MAIL(""), SLOW SLOW SLOW EVIL);
+    check_after(w, SECONDS(31), p, "250");
     w->slow_ns = SECONDS(5);
     simworld_replace(w, false);
-    struct simpeer *fresh = dial(w, SIMWORLD_LMTP, "MAIL FROM:<c@c.example>\r\n", SLOW SLOW PLAIN);
-    simworld_run(w, SECONDS(11));
-    check_codes(w, fresh, "250 250");
+    struct simpeer *fresh = dial(w, SIMWORLD_LMTP, MAIL(""), SLOW SLOW PLAIN);
+    check_after(w, SECONDS(11), fresh, "250 250");
     check_codes(w, p, "250");
     simworld_replace(w, true);
-    simworld_run(w, SECONDS(19));
-    check_codes(w, p, "250 250");
-    simworld_run(w, SECONDS(30));
-    check_codes(w, p, "250 250 250");
+    check_after(w, SECONDS(19), p, "250 250");
+    check_after(w, SECONDS(30), p, "250 250 250");
     say(p, "QUIT\r\n");
     say(fresh, "QUIT\r\n");
     end(w);
@@ -789,9 +733,9 @@ static void crowd_at_work(struct simworld *w)
     CHECK_WORLD(w, pool_used_count(&w->shard.txns) == CROWD);
     CHECK_WORLD(w, ring_buffers_free(w->ring) == ring_buffers_count(w->ring));
     CHECK_WORLD(w, pool_used_count(&w->shard.chunks.pool) <= CROWD);
-    struct simpeer *late = dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example>\r\n", "RSET\r\n");
+    struct simpeer *late = dial(w, SIMWORLD_SMTP, MAIL(""), "RSET\r\n");
     for (int i = 0; i < CROWD; i++)
-        say(peers[i], "MAIL FROM:<c@c.example>\r\n" ANY "RSET\r\nQUIT\r\n");
+        say(peers[i], MAIL("") ANY "RSET\r\nQUIT\r\n");
     simworld_run(w, SECONDS(2));
     struct slice said = simpeer_received(late);
     CHECK_PEER(w, late,
@@ -818,7 +762,7 @@ static void pieces_sent_ahead(struct simworld *w)
     struct simworld_setup setup = setup_of(SECONDS(60), false);
     simworld_begin(w, &setup);
     for (size_t i = 0; i < ARRAY_COUNT(peers); i++)
-        peers[i] = dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example>\r\n", SLOW PLAIN);
+        peers[i] = dial(w, SIMWORLD_SMTP, MAIL(""), SLOW PLAIN);
     simworld_run(w, SECONDS(1));
     for (int piece = 0; piece < 6; piece++) {
         for (size_t i = 0; i < ARRAY_COUNT(peers); i++)
@@ -826,7 +770,7 @@ static void pieces_sent_ahead(struct simworld *w)
         simworld_run(w, SECONDS(1));
         CHECK_WORLD(w, ring_buffers_free(w->ring) > 0);
     }
-    struct simpeer *other = dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example>\r\n", ANY "QUIT\r\n");
+    struct simpeer *other = dial(w, SIMWORLD_SMTP, MAIL(""), ANY "QUIT\r\n");
     simworld_run(w, SECONDS(1));
     CHECK_PEER(w, other, simpeer_is_ended(other));
     simworld_run(w, SECONDS(100));
@@ -843,11 +787,10 @@ static void pieces_sent_ahead(struct simworld *w)
 static void chunks_sent_ahead(struct simworld *w)
 {
     struct simworld_setup setup = setup_of(0, false);
-    static const char one[] =
-        "MAIL FROM:<c@c.example>\r\n" SLOW SLOW "BDAT 6\r\na: b\r\nBDAT 4 LAST\r\n\r\n\r\n";
+    static const char one[] = MAIL("") SLOW SLOW "BDAT 6\r\na: b\r\nBDAT 4 LAST\r\n\r\n\r\n";
     simworld_begin(w, &setup);
     struct simpeer *p = dial(w, SIMWORLD_LMTP, one, one);
-    say(p, "MAIL FROM:<c@c.example>\r\n" ANY "DATA\r\n");
+    say(p, MAIL("") ANY "DATA\r\n");
     simworld_run(w, SECONDS(29));
     struct slice said = simpeer_received(p);
     size_t before = said.len;
@@ -857,8 +800,7 @@ static void chunks_sent_ahead(struct simworld *w)
     said = simpeer_received(p);
     CHECK_PEER(w, p, memmem(said.ptr, said.len, "\r\n354 ", 6) != NULL);
     say(p, "hello\r\n.\r\nQUIT\r\n");
-    simworld_run(w, SECONDS(2));
-    check_codes(w, p, "250 221");
+    check_after(w, SECONDS(2), p, "250 221");
     end(w);
     CHECK_WORLD(w, store_count(w->store) == 3);
     simworld_remove(w);
@@ -868,10 +810,8 @@ static void chunks_sent_ahead(struct simworld *w)
 static void hung_commit_ends(struct simworld *w)
 {
     enum { BY_BUDGET, BY_RESET, BY_EOF, BY_DRAIN, ENDS };
-    static const char *const mails[] = {
-        "MAIL FROM:<c@c.example> PRDR\r\n", "MAIL FROM:<c@c.example>\r\n",
-        "MAIL FROM:<c@c.example> EXDATA\r\n", "MAIL FROM:<c@c.example> DEFERRALS\r\n",
-        "MAIL FROM:<c@c.example> XRCPT250\r\n"};
+    static const char *const mails[] = {MAIL(" PRDR"), MAIL(""), MAIL(" EXDATA"),
+                                        MAIL(" DEFERRALS"), MAIL(" XRCPT250")};
     for (int how = 0; how < ENDS; how++)
         for (size_t i = 0; i <= ARRAY_COUNT(mails); i++) {
             bool is_lmtp = i == ARRAY_COUNT(mails);
@@ -924,10 +864,8 @@ static void take_fails(struct simworld *w)
         struct simworld_setup setup = setup_of(0, false);
         setup.sim.seed = seed;
         simworld_begin(w, &setup);
-        struct simpeer *p =
-            dial(w, SIMWORLD_LMTP, "MAIL FROM:<c@c.example>\r\n", ANY SLOW SLOW PLAIN);
-        simworld_run(w, SECONDS(20));
-        check_codes(w, p, "250");
+        struct simpeer *p = dial(w, SIMWORLD_LMTP, MAIL(""), ANY SLOW SLOW PLAIN);
+        check_after(w, SECONDS(20), p, "250");
         sim_set_faults(w->ring, seed % 2 == 0 ? 100 : 0, seed % 2 == 0 ? 0 : 100);
         const struct spool_counters *counters = spool_counters(w->shard.spool);
         while (counters->write_errors + counters->sync_errors == 0)
@@ -971,8 +909,7 @@ static void fill(struct simworld *w, int count)
     for (size_t i = 0; i < sizeof(body); i++)
         body[i] = (uint8_t) "0123456789abcdef\r\n"[i % 18];
     for (int i = 0; i < count; i++) {
-        struct simpeer *p =
-            dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example>\r\n", ANY "DATA\r\n\r\n");
+        struct simpeer *p = dial(w, SIMWORLD_SMTP, MAIL(""), ANY "DATA\r\n\r\n");
         simpeer_send(p, slice_of(body, sizeof(body)));
         simworld_run(w, SECONDS(2));
         simpeer_reset(p);
@@ -1001,9 +938,8 @@ static void take_back_frees_segment(struct simworld *w)
     for (int how = 0; how < HOWS; how++) {
         struct simworld_setup setup = setup_of(0, false);
         simworld_begin(w, &setup);
-        struct simpeer *p = dial(w, SIMWORLD_LMTP, "MAIL FROM:<c@c.example>\r\n", ANY SLOW PLAIN);
-        simworld_run(w, SECONDS(20));
-        check_codes(w, p, "250");
+        struct simpeer *p = dial(w, SIMWORLD_LMTP, MAIL(""), ANY SLOW PLAIN);
+        check_after(w, SECONDS(20), p, "250");
         uint64_t first = only_queue_id(w, 0);
         uint8_t before[HEADER_BYTES];
         uint8_t after[HEADER_BYTES];
@@ -1011,7 +947,7 @@ static void take_back_frees_segment(struct simworld *w)
         uint64_t second = 0;
         if (how == TAKEN_BACK) {
             sim_hang_disk(w->ring, ring_now(w->ring) + SECONDS(40), false);
-            (void)dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example>\r\n", ANY PLAIN "QUIT\r\n");
+            (void)dial(w, SIMWORLD_SMTP, MAIL(""), ANY PLAIN "QUIT\r\n");
             simworld_run(w, SECONDS(5));
             second = only_queue_id(w, first);
             simworld_run(w, SECONDS(10)); /* the take waits behind the second message */
@@ -1023,8 +959,7 @@ static void take_back_frees_segment(struct simworld *w)
             while (counters->write_errors + counters->sync_errors == 0)
                 simworld_turn(w);
             sim_set_faults(w->ring, 0, 0);
-            simworld_run(w, SECONDS(1));
-            check_codes(w, p, "250 451");
+            check_after(w, SECONDS(1), p, "250 451");
             say(p, "QUIT\r\n");
         }
         const uint64_t ids[] = {first, second};
@@ -1047,10 +982,9 @@ static void deferrals_not_read(struct simworld *w)
     setup.slow_ns = SECONDS(200);
     setup.listener.send_ns_max = SECONDS(600);
     simworld_begin(w, &setup);
-    struct simpeer *p = dial(w, SIMWORLD_SMTP, "MAIL FROM:<c@c.example> DEFERRALS\r\n",
+    struct simpeer *p = dial(w, SIMWORLD_SMTP, MAIL(" DEFERRALS"),
                              SLOWSTRICT SLOWSTRICT SLOWSTRICT SLOWSTRICT PLAIN);
-    simworld_run(w, SECONDS(1));
-    check_codes(w, p, "353");
+    check_after(w, SECONDS(1), p, "353");
     simpeer_set_reading(p, false, 0);
     simworld_run(w, SECONDS(49 + 51));
     uint32_t deferred = 0;
@@ -1062,8 +996,7 @@ static void deferrals_not_read(struct simworld *w)
         }
     CHECK_WORLD(w, deferred == 2); /* one a minute */
     simpeer_set_reading(p, true, 0);
-    simworld_run(w, SECONDS(2));
-    check_codes(w, p, "353 451 451");
+    check_after(w, SECONDS(2), p, "353 451 451");
     simpeer_reset(p);
     finish(w, 0);
 }
