@@ -4,8 +4,8 @@
 
 static void deliver(struct trial *t, const char *body, const char *codes)
 {
-    (void)(trial_start(t) && trial_envelope(t, "", 1) && trial_data(t) && trial_content(t, body) &&
-           trial_answered(t, 1, codes) && trial_ask(t, "250", "RSET") && trial_quit(t));
+    (void)(trial_to_content(t, 1) && trial_content(t, body) && trial_answered(t, 1, codes) &&
+           trial_ask(t, "250", "RSET") && trial_quit(t));
 }
 
 static void plain(struct trial *t)
@@ -23,7 +23,7 @@ static void dots(struct trial *t)
 
 static void dot_in_pieces(struct trial *t)
 {
-    (void)(trial_start(t) && trial_envelope(t, "", 1) && trial_data(t) &&
+    (void)(trial_to_content(t, 1) &&
            trial_send(t, "the content", trial_message(t, "The end comes in pieces.\r\n.")) &&
            trial_send(t, "the content", slice_str("\r")) &&
            trial_send(t, "the content", slice_str("\n")) && trial_stored(t, 1) && trial_quit(t));
@@ -31,8 +31,7 @@ static void dot_in_pieces(struct trial *t)
 
 static void empty(struct trial *t)
 {
-    (void)(trial_start(t) && trial_envelope(t, "", 1) && trial_data(t) &&
-           trial_send(t, "the content", slice_str(".\r\n")) &&
+    (void)(trial_to_content(t, 1) && trial_send(t, "the content", slice_str(".\r\n")) &&
            trial_answered(t, 1, "2xx|4xx|5xx") && trial_quit(t));
 }
 
@@ -54,7 +53,7 @@ static void bare_cr(struct trial *t)
 static void nul(struct trial *t)
 {
     struct slice head;
-    if (!trial_start(t) || !trial_envelope(t, "", 1) || !trial_data(t))
+    if (!trial_to_content(t, 1))
         return;
     head = trial_message(t, "A NUL is in it: ");
     (void)(trial_send(t, "the content", head) &&

@@ -78,8 +78,7 @@ static void text_line(struct trial *t)
     char body[1001];
     memset(body, 'x', sizeof(body));
     memcpy(body + 998, "\r\n", 3); /* 1000 octets with CRLF */
-    (void)(trial_start(t) && trial_envelope(t, "", 1) && trial_data(t) && trial_content(t, body) &&
-           trial_stored(t, 1) && trial_quit(t));
+    (void)(trial_to_content(t, 1) && trial_content(t, body) && trial_stored(t, 1) && trial_quit(t));
 }
 
 static void text_line_long(struct trial *t)
@@ -87,14 +86,13 @@ static void text_line_long(struct trial *t)
     char body[4099];
     memset(body, 'x', sizeof(body));
     memcpy(body + 4096, "\r\n", 3);
-    (void)(trial_start(t) && trial_envelope(t, "", 1) && trial_data(t) && trial_content(t, body) &&
+    (void)(trial_to_content(t, 1) && trial_content(t, body) &&
            trial_answered(t, 1, "2xx|4xx|5xx") && trial_quit(t));
 }
 
 static void message_64k(struct trial *t)
 {
-    if (!trial_start(t) || !trial_envelope(t, "", 1) || !trial_data(t) ||
-        !trial_send(t, "the content", trial_message(t, "64 KiB.\r\n")))
+    if (!trial_to_content(t, 1) || !trial_send(t, "the content", trial_message(t, "64 KiB.\r\n")))
         return;
     (void)(bulk_lines(t, "Sixty-four octets with their line end are in each of these lines.",
                       960) &&
@@ -193,9 +191,8 @@ static void size_wrong(struct trial *t)
 
 static void size_content(struct trial *t)
 {
-    (void)(trial_start(t) && trial_envelope(t, "", 1) && trial_data(t) && bulk_too_big(t) &&
-           trial_answered(t, 1, "452|5xx") && trial_ask(t, "250", "RSET") &&
-           trial_envelope(t, "", 1) && trial_quit(t));
+    (void)(trial_to_content(t, 1) && bulk_too_big(t) && trial_answered(t, 1, "452|5xx") &&
+           trial_ask(t, "250", "RSET") && trial_envelope(t, "", 1) && trial_quit(t));
 }
 
 /* --- PIPELINING ------------------------------------------------------------------------------- */

@@ -5,16 +5,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+static void smtp_hello(struct trial *t, const char *codes)
+{
+    (void)(trial_connect(t) && trial_ask(t, codes, "EHLO %s", t->options->helo) &&
+           trial_ask(t, codes, "HELO %s", t->options->helo) && trial_hello(t) && trial_quit(t));
+}
+
 static void ehlo(struct trial *t)
 {
-    (void)(trial_connect(t) && trial_ask(t, "4xx|5xx", "EHLO %s", t->options->helo) &&
-           trial_ask(t, "4xx|5xx", "HELO %s", t->options->helo) && trial_hello(t) && trial_quit(t));
+    smtp_hello(t, "4xx|5xx");
 }
 
 static void ehlo_500(struct trial *t)
 {
-    (void)(trial_connect(t) && trial_ask(t, "500", "EHLO %s", t->options->helo) &&
-           trial_ask(t, "500", "HELO %s", t->options->helo) && trial_hello(t) && trial_quit(t));
+    smtp_hello(t, "500");
 }
 
 static void port_25(struct trial *t)
@@ -50,16 +54,20 @@ static void data_all_refused(struct trial *t)
 
 /* --- content that is taken -------------------------------------------------------------------- */
 
+static void taken(struct trial *t, uint32_t count, const char *body)
+{
+    (void)(trial_to_content(t, count) && trial_content(t, body) && trial_stored(t, count) &&
+           trial_quit(t));
+}
+
 static void one(struct trial *t)
 {
-    (void)(trial_start(t) && trial_envelope(t, "", 1) && trial_data(t) &&
-           trial_content(t, "For one recipient.\r\n") && trial_stored(t, 1) && trial_quit(t));
+    taken(t, 1, "For one recipient.\r\n");
 }
 
 static void three(struct trial *t)
 {
-    (void)(trial_start(t) && trial_envelope(t, "", 3) && trial_data(t) &&
-           trial_content(t, "For three recipients.\r\n") && trial_stored(t, 3) && trial_quit(t));
+    taken(t, 3, "For three recipients.\r\n");
 }
 
 static void repeated(struct trial *t)
@@ -116,10 +124,10 @@ static void mixed_bdat(struct trial *t)
 
 static void next(struct trial *t)
 {
-    (void)(trial_start(t) && trial_envelope(t, "", 2) && trial_data(t) &&
-           trial_content(t, "The first of two.\r\n") && trial_stored(t, 2) &&
-           trial_ask(t, "250", "RSET") && trial_envelope(t, "", 1) && trial_data(t) &&
-           trial_content(t, "The second of two.\r\n") && trial_stored(t, 1) && trial_quit(t));
+    (void)(trial_to_content(t, 2) && trial_content(t, "The first of two.\r\n") &&
+           trial_stored(t, 2) && trial_ask(t, "250", "RSET") && trial_envelope(t, "", 1) &&
+           trial_data(t) && trial_content(t, "The second of two.\r\n") && trial_stored(t, 1) &&
+           trial_quit(t));
 }
 
 /* --- content that is refused, or not, as a whole ---------------------------------------------- */
@@ -127,7 +135,7 @@ static void next(struct trial *t)
 /* Two recipients; the server may take the content or not, and has to say so twice. */
 static void whole(struct trial *t, const char *body)
 {
-    (void)(trial_start(t) && trial_envelope(t, "", 2) && trial_data(t) && trial_content(t, body) &&
+    (void)(trial_to_content(t, 2) && trial_content(t, body) &&
            trial_answered(t, 2, "2xx|4xx|5xx") && trial_ask(t, "250", "RSET") &&
            trial_envelope(t, "", 1) && trial_quit(t));
 }
@@ -153,21 +161,19 @@ static void long_line(struct trial *t)
 static void no_header(struct trial *t)
 {
     static const char content[] = "This is no header field\r\n: nor this\r\n\r\n.\r\n";
-    (void)(trial_start(t) && trial_envelope(t, "", 2) && trial_data(t) &&
-           trial_send(t, "the content", slice_str(content)) &&
+    (void)(trial_to_content(t, 2) && trial_send(t, "the content", slice_str(content)) &&
            trial_answered(t, 2, "2xx|4xx|5xx") && trial_quit(t));
 }
 
 static void empty(struct trial *t)
 {
-    (void)(trial_start(t) && trial_envelope(t, "", 2) && trial_data(t) &&
-           trial_send(t, "the content", slice_str(".\r\n")) &&
+    (void)(trial_to_content(t, 2) && trial_send(t, "the content", slice_str(".\r\n")) &&
            trial_answered(t, 2, "2xx|4xx|5xx") && trial_quit(t));
 }
 
 static void loop(struct trial *t)
 {
-    if (!trial_start(t) || !trial_envelope(t, "", 2) || !trial_data(t) ||
+    if (!trial_to_content(t, 2) ||
         !bulk_lines(t, "Received: from a.example by b.example; Fri, 2 Jan 2026 03:04:05 +0000",
                     150))
         return;
@@ -177,22 +183,20 @@ static void loop(struct trial *t)
 
 static void gtube(struct trial *t)
 {
-    (void)(trial_start(t) && trial_envelope(t, "", 2) && trial_data(t) &&
-           trial_content(t, BULK_GTUBE "\r\n") && trial_answered(t, 2, "4xx|5xx") &&
-           trial_ask(t, "250", "RSET") && trial_quit(t));
+    (void)(trial_to_content(t, 2) && trial_content(t, BULK_GTUBE "\r\n") &&
+           trial_answered(t, 2, "4xx|5xx") && trial_ask(t, "250", "RSET") && trial_quit(t));
 }
 
 /* More than SIZE after DATA, if that is not too much to send; the session goes on. */
 static void too_big(struct trial *t)
 {
-    (void)(trial_start(t) && trial_envelope(t, "", 2) && trial_data(t) && bulk_too_big(t) &&
-           trial_answered(t, 2, "4xx|5xx") && trial_quit(t));
+    (void)(trial_to_content(t, 2) && bulk_too_big(t) && trial_answered(t, 2, "4xx|5xx") &&
+           trial_quit(t));
 }
 
 static void too_big_next(struct trial *t)
 {
-    (void)(trial_start(t) && trial_envelope(t, "", 2) && trial_data(t) && bulk_too_big(t) &&
-           trial_answered(t, 2, "4xx|5xx") &&
+    (void)(trial_to_content(t, 2) && bulk_too_big(t) && trial_answered(t, 2, "4xx|5xx") &&
            trial_ask(t, "250", "MAIL FROM:<%s>", t->options->sender) && trial_quit(t));
 }
 

@@ -12,7 +12,7 @@
 static void variant(struct trial *t, struct slice end)
 {
     char text[256];
-    if (!trial_start(t) || !trial_envelope(t, "", 1) || !trial_data(t))
+    if (!trial_to_content(t, 1))
         return;
     size_t len = 0;
     struct slice message = trial_message(t, "Behind this line the content may seem to end.");

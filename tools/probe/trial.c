@@ -495,6 +495,11 @@ bool trial_data(struct trial *t)
     return trial_must(t, "354", "DATA");
 }
 
+bool trial_to_content(struct trial *t, uint32_t count)
+{
+    return trial_start(t) && trial_envelope(t, "", count) && trial_data(t);
+}
+
 struct slice trial_message(struct trial *t, const char *body)
 {
     struct probe *p = t->probe;

@@ -134,6 +134,9 @@ bool trial_rcpt_accepted(struct trial *t, const char *address);
 bool trial_rcpt_refused(struct trial *t, const char *address);
 /* trial_data() - DATA, 354. */
 bool trial_data(struct trial *t);
+/* trial_to_content() - trial_start(), MAIL, @count accepted recipients, DATA: content comes next.
+ */
+bool trial_to_content(struct trial *t, uint32_t count);
 /* trial_message() - head and body of a message of ours, ended by CRLF: valid until the next call.
  */
 struct slice trial_message(struct trial *t, const char *body);
