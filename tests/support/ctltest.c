@@ -22,6 +22,12 @@ int ctltest_teardown(void **state)
     return 0;
 }
 
+uint64_t ctltest_add(struct slice content, size_t piece_bytes)
+{
+    const struct spool_rcpt rcpt = spoolmaker_rcpt("r@example.org", SPOOL_RCPT_ACTIVE);
+    return spoolmaker_add(&ctltest_spool, spoolmaker_envelope(&rcpt, 1), content, piece_bytes);
+}
+
 const char *ctltest_id(uint64_t queue_id)
 {
     static char texts[8][QUEUE_ID_CHARS + 1];

@@ -15,6 +15,10 @@ extern struct spoolmaker ctltest_spool;
 int ctltest_setup(void **state);
 int ctltest_teardown(void **state);
 
+/* ctltest_add() - a message to one active recipient, in pieces of so many octets (0: one piece);
+ * its queue id. */
+uint64_t ctltest_add(struct slice content, size_t piece_bytes);
+
 /* ctltest_id() - a queue id as text; the last eight are kept. */
 const char *ctltest_id(uint64_t queue_id);
 

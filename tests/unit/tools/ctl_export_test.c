@@ -137,10 +137,8 @@ static void files_byte_for_byte(void **state)
     uint64_t ids[ARRAY_COUNT(rows)];
     char name[512];
     char last[256];
-    const struct spool_rcpt rcpts[] = {spoolmaker_rcpt("r@example.org", SPOOL_RCPT_ACTIVE)};
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
-        ids[i] =
-            spoolmaker_add(&ctltest_spool, spoolmaker_envelope(rcpts, 1), rows[i].content, i % 4);
+        ids[i] = ctltest_add(rows[i].content, i % 4);
     assert_int_equal(ctltest_run("export --spool %%S --format eml --to %%R/eml --all"), 0);
     ctltest_assert_said(ctltest_spool.out, "%zu messages exported to %s/eml\n", ARRAY_COUNT(rows),
                         ctltest_spool.root);
@@ -219,8 +217,7 @@ static void which_messages(void **state)
                                        spoolmaker_rcpt("h@example.org", SPOOL_RCPT_HELD)};
     uint64_t both =
         spoolmaker_add(&ctltest_spool, spoolmaker_envelope(rcpts, 2), SLICE_LIT("x\r\n"), 0);
-    uint64_t active =
-        spoolmaker_add(&ctltest_spool, spoolmaker_envelope(rcpts, 1), SLICE_LIT("y\r\n"), 0);
+    uint64_t active = ctltest_add(SLICE_LIT("y\r\n"), 0);
     assert_int_equal(ctltest_run("export --spool %%S --format eml --to %%R/held --held"), 0);
     ctltest_assert_said(ctltest_spool.out, "1 messages exported to %s/held\n", ctltest_spool.root);
     assert_int_equal(files_in("held", last), 1);
@@ -246,12 +243,9 @@ static void existing_files_are_kept(void **state)
     (void)state;
     char name[128];
     char last[256];
-    const struct spool_rcpt rcpts[] = {spoolmaker_rcpt("a@example.org", SPOOL_RCPT_ACTIVE)};
-    uint64_t one =
-        spoolmaker_add(&ctltest_spool, spoolmaker_envelope(rcpts, 1), SLICE_LIT("x\r\n"), 0);
+    uint64_t one = ctltest_add(SLICE_LIT("x\r\n"), 0);
     assert_int_equal(ctltest_run("export --spool %%S --format mbox --to %%R/to --all"), 0);
-    uint64_t two =
-        spoolmaker_add(&ctltest_spool, spoolmaker_envelope(rcpts, 1), SLICE_LIT("y\r\n"), 0);
+    uint64_t two = ctltest_add(SLICE_LIT("y\r\n"), 0);
     snprintf(name, sizeof(name), "%s/to/%s.mbox", ctltest_spool.root, ctltest_id(one));
     FILE *f = fopen(name, "we");
     assert_non_null(f);
@@ -274,15 +268,12 @@ static void damaged_message_leaves_no_file(void **state)
     char name[128];
     char last[256];
     char want[256];
-    const struct spool_rcpt rcpts[] = {spoolmaker_rcpt("a@example.org", SPOOL_RCPT_ACTIVE)};
     static char large[200000];
     memset(large, 'x', sizeof(large));
     memcpy(large + sizeof(large) - 10, "to damage", 9);
     /* The first pieces are right, and are written before the last is read. */
-    uint64_t bad = spoolmaker_add(&ctltest_spool, spoolmaker_envelope(rcpts, 1),
-                                  slice_of(large, sizeof(large)), 50000);
-    uint64_t good =
-        spoolmaker_add(&ctltest_spool, spoolmaker_envelope(rcpts, 1), SLICE_LIT("ok\r\n"), 0);
+    uint64_t bad = ctltest_add(slice_of(large, sizeof(large)), 50000);
+    uint64_t good = ctltest_add(SLICE_LIT("ok\r\n"), 0);
     spoolmaker_stop(&ctltest_spool);
     assert_int_equal(spoolmaker_damage(&ctltest_spool, SLICE_LIT("to damage")), 1);
     static const char *const formats[] = {"eml", "mbox", "maildir"};
@@ -309,9 +300,8 @@ static void target_that_cannot_be_written(void **state)
     (void)state;
     char last[256];
     char path[256];
-    const struct spool_rcpt rcpts[] = {spoolmaker_rcpt("a@example.org", SPOOL_RCPT_ACTIVE)};
     for (int i = 0; i < 3; i++)
-        spoolmaker_add(&ctltest_spool, spoolmaker_envelope(rcpts, 1), SLICE_LIT("x\r\n"), 0);
+        ctltest_add(SLICE_LIT("x\r\n"), 0);
     assert_int_equal(ctltest_run("export --spool %%S --format eml --to %%R/no/where --all"), 1);
     ctltest_assert_said(ctltest_spool.err,
                         "posternctl: cannot write %s/no/where: No such file or directory\n",
@@ -403,7 +393,6 @@ static void assert_content(struct bytes file, size_t skip, struct bytes content,
 /* In, and out in each format: the content is the same once line ends are CRLF. */
 static void corpus_one(const char *path, unsigned number)
 {
-    const struct spool_rcpt rcpts[] = {spoolmaker_rcpt("r@example.org", SPOOL_RCPT_ACTIVE)};
     struct bytes file;
     FILE *f = fopen(path, "re");
     assert_non_null(f);
@@ -413,8 +402,7 @@ static void corpus_one(const char *path, unsigned number)
     fclose(f);
     struct bytes content = crlf_made(file, false);
     free(file.ptr);
-    uint64_t queue_id = spoolmaker_add(&ctltest_spool, spoolmaker_envelope(rcpts, 1),
-                                       slice_of(content.ptr, content.len), 777);
+    uint64_t queue_id = ctltest_add(slice_of(content.ptr, content.len), 777);
     static const char *const formats[] = {"eml", "mbox", "maildir"};
     char folders[3][32];
     for (size_t i = 0; i < 3; i++) {

@@ -247,11 +247,9 @@ static void show_odd_content(void **state)
         {SLICE_INIT("A: b\rc\r\r\n\r\nx"), "A: b\\x0dc\\x0d\n", "A: b\\x0dc\\x0d\n\nx\n"},
     };
     static const char trace[] = "\nReceived: from client.example ([192.0.2.1])\n\tby mx.example\n";
-    const struct spool_rcpt rcpts[] = {spoolmaker_rcpt("r@example.org", SPOOL_RCPT_ACTIVE)};
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         for (size_t piece = 0; piece <= 3; piece++) {
-            const char *q = ctltest_id(spoolmaker_add(&ctltest_spool, spoolmaker_envelope(rcpts, 1),
-                                                      rows[i].content, piece));
+            const char *q = ctltest_id(ctltest_add(rows[i].content, piece));
             assert_int_equal(ctltest_run("show --spool %%S %s --header", q), 0);
             const char *at = strstr(ctltest_spool.out, trace);
             assert_non_null(at);
