@@ -417,6 +417,14 @@ static void begin(struct rig *r, const struct row *row)
     begin_with(r, row, hello, RCPTS);
 }
 
+/* Begins, and says the first @count replies, or as many as there are. */
+static void play(struct rig *r, const struct row *row, int count)
+{
+    begin(r, row);
+    for (int n = 0; n < count && row->replies[n] != NULL; n++)
+        reply(r, row->replies[n]);
+}
+
 static char letter(const struct client_result *result)
 {
     switch (result->fate) {
@@ -446,9 +454,7 @@ static void test_rows(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
         struct rig r;
-        begin(&r, &rows[i]);
-        for (int n = 0; rows[i].replies[n] != NULL; n++)
-            reply(&r, rows[i].replies[n]);
+        play(&r, &rows[i], REPLIES_MAX);
         if (!r.is_done)
             fail_msg("%s: not done", rows[i].name);
         check_fates(&r, &rows[i], rows[i].fates);
@@ -477,6 +483,15 @@ static char fate_when_cut(const struct row *row, int count)
     return 'R';
 }
 
+/* Of all, settled or not. */
+static void fates_when_cut(const struct rig *r, const struct row *row, int count,
+                           char ret_fates[RCPTS])
+{
+    for (int n = 0; n < RCPTS; n++)
+        ret_fates[n] = r->results[n].fate != CLIENT_FATE_OPEN ? letter(&r->results[n])
+                                                              : fate_when_cut(row, count);
+}
+
 /*
  * The same rows, cut after each reply: a fate that was settled stays, one that was not is requeued,
  * and nothing on PRDR or SMTP is settled by a reply after the content but the last (PRDR-29).
@@ -491,13 +506,9 @@ static void test_cuts(void **state)
             total++;
         for (int cut = 0; cut < total; cut++) {
             struct rig r;
-            char expected[RCPTS + 1] = "RRR";
-            begin(&r, row);
-            for (int n = 0; n < cut; n++)
-                reply(&r, row->replies[n]);
-            for (int n = 0; n < RCPTS; n++)
-                expected[n] = r.results[n].fate != CLIENT_FATE_OPEN ? letter(&r.results[n])
-                                                                    : fate_when_cut(row, cut);
+            char expected[RCPTS];
+            play(&r, row, cut);
+            fates_when_cut(&r, row, cut, expected);
             bool was_done = r.is_done;
             client_lost(&r.client, CLIENT_ERROR_LOST);
             hear(&r, SLICE_EMPTY);
@@ -538,13 +549,9 @@ static void test_byte_cuts(void **state)
             size_t len = strlen(row->replies[cut]) + 2;
             for (size_t part = 0; part < len; part++) {
                 struct rig r;
-                char expected[RCPTS + 1] = "RRR";
-                begin(&r, row);
-                for (int n = 0; n < cut; n++)
-                    reply(&r, row->replies[n]);
-                for (int n = 0; n < RCPTS; n++)
-                    expected[n] = r.results[n].fate != CLIENT_FATE_OPEN ? letter(&r.results[n])
-                                                                        : fate_when_cut(row, cut);
+                char expected[RCPTS];
+                play(&r, row, cut);
+                fates_when_cut(&r, row, cut, expected);
                 reply_bytewise(&r, row->replies[cut], part);
                 client_lost(&r.client, CLIENT_ERROR_LOST);
                 hear(&r, SLICE_EMPTY);
@@ -564,9 +571,7 @@ static void test_settled(void **state)
                                     "", 0};
     struct rig r;
     (void)state;
-    begin(&r, &lmtp);
-    for (int n = 0; n < 5; n++)
-        reply(&r, lmtp.replies[n]);
+    play(&r, &lmtp, 5);
     for (size_t n = 0; n < RCPTS; n++) {
         assert_int_equal(strlen(r.settled), n);
         reply(&r, lmtp.replies[5 + n]);
@@ -603,9 +608,7 @@ static void test_settled_wrapped(void **state)
     struct rig r;
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(wrapped); i++) {
-        begin(&r, &wrapped[i]);
-        for (int n = 0; n < 5; n++)
-            reply(&r, wrapped[i].replies[n]);
+        play(&r, &wrapped[i], 5);
         for (size_t n = 0; n < RCPTS; n++) {
             assert_int_equal(strlen(r.settled), n);
             assert_false(r.is_done);
@@ -616,9 +619,7 @@ static void test_settled_wrapped(void **state)
         check_fates(&r, &wrapped[i], "DFR");
         assert_int_equal(r.results[1].code, 550);
     }
-    begin(&r, &deferrals);
-    for (int n = 0; deferrals.replies[n] != NULL; n++)
-        reply(&r, deferrals.replies[n]);
+    play(&r, &deferrals, REPLIES_MAX);
     for (int i = 0; i < RCPTS; i++)
         assert_int_equal(r.results[i].fate, CLIENT_FATE_OPEN);
     reply(&r, "250 f");
@@ -632,9 +633,7 @@ static void test_opener_deadline(void **state)
         "", D, ENV, {"250 ok", "352 l", "352 l", "352 l", "354 go", "353 x", "250 a"}, "", 0};
     struct rig r;
     (void)state;
-    begin(&r, &row);
-    for (int n = 0; n < 5; n++)
-        reply(&r, row.replies[n]);
+    play(&r, &row, 5);
     assert_int_equal(client_phase(&r.client), CLIENT_PHASE_DONE);
     assert_true(client_deadline(&r.client) >= 600 * NS_PER_S);
     for (int n = 5; row.replies[n] != NULL; n++) {
@@ -658,9 +657,7 @@ static void test_wrapped_deadlines(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(rows_of); i++) {
         struct rig r;
-        begin(&r, &rows_of[i]);
-        for (int n = 0; n < 5; n++)
-            reply(&r, rows_of[i].replies[n]);
+        play(&r, &rows_of[i], 5);
         for (int n = 5; rows_of[i].replies[n] != NULL; n++) {
             clock_ns now = 540 * NS_PER_S * (clock_ns)n;
             struct client_event ev;
@@ -762,9 +759,7 @@ static void test_block_codes(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         struct rig r;
-        begin(&r, &prdr);
-        for (int n = 0; prdr.replies[n] != NULL; n++)
-            reply(&r, prdr.replies[n]);
+        play(&r, &prdr, REPLIES_MAX);
         reply(&r, cases[i].final);
         for (int n = 0; n < RCPTS; n++) {
             assert_int_equal(r.results[n].code, cases[i].codes[n]);
