@@ -25,6 +25,7 @@
 #include "txn.h"
 #include "txnlog.h"
 #include "base/assert.h"
+#include "smtp/command.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
@@ -492,6 +493,18 @@ static void on_content(struct shard *sh, struct conn *c, const struct session_ev
     content_begin(sh, c);
 }
 
+/* The session has refused a command itself. */
+static void on_refused(struct shard *sh, struct conn *c, const struct session_event *ev)
+{
+    struct slice text = slice_first(ev->text, size_min(ev->text.len, PATH_BYTES_MAX));
+    if (ev->command == COMMAND_RCPT || ev->command == COMMAND_DRCP)
+        txn_rcpt_refused(sh, c->txn, text, ev->answer);
+    else if (ev->command == COMMAND_MAIL)
+        txnlog_refused(sh, c, "MAIL", text, ev->answer);
+    else
+        txnlog_refused(sh, c, "content", c->txn->reverse_path, ev->answer);
+}
+
 /* Handles one event; @w is the window that body parts point into. */
 static void on_session_event(struct shard *sh, struct conn *c, const struct session_event *ev,
                              const struct window *w)
@@ -510,6 +523,9 @@ static void on_session_event(struct shard *sh, struct conn *c, const struct sess
         break;
     case EV_RCPT:
         session_answer(&c->session, ev->slot, txn_rcpt(sh, c->txn, ev));
+        break;
+    case EV_REFUSED:
+        on_refused(sh, c, ev);
         break;
     case EV_CONTENT:
         on_content(sh, c, ev);

@@ -156,13 +156,18 @@ static struct answer rcpt_decide(struct txn *t, const struct conn *c,
     return decision->answer;
 }
 
+void txn_rcpt_refused(struct shard *sh, struct txn *t, struct slice rcpt, struct answer answer)
+{
+    t->rcpts_refused++;
+    txnlog_rcpt_refused(sh, t, rcpt, answer);
+}
+
 struct answer txn_rcpt(struct shard *sh, struct txn *t, const struct session_event *ev)
 {
     struct policy_rcpt decision;
     struct answer answer = rcpt_decide(t, t->conn, ev, &decision);
     if (!status_is_success(answer.status) && answer.status != STATUS_RCPT_LATER) {
-        t->rcpts_refused++;
-        txnlog_rcpt_refused(sh, t, ev->path.whole, answer);
+        txn_rcpt_refused(sh, t, ev->path.whole, answer);
         return answer;
     }
     struct txn_rcpt *rcpt = NULL;
@@ -171,8 +176,7 @@ struct answer txn_rcpt(struct shard *sh, struct txn *t, const struct session_eve
     if (rcpt == NULL || !txn_copy(sh, t, ev->path.whole, &rcpt->address) ||
         !txn_copy(sh, t, ev->rcpt.orcpt, &rcpt->orcpt)) {
         metrics_add(&sh->metrics, METRIC_POOL_EMPTY, 1);
-        t->rcpts_refused++;
-        txnlog_rcpt_refused(sh, t, ev->path.whole, ANSWER(STATUS_TOO_MANY_RCPTS));
+        txn_rcpt_refused(sh, t, ev->path.whole, ANSWER(STATUS_TOO_MANY_RCPTS));
         return ANSWER(STATUS_TOO_MANY_RCPTS);
     }
     rcpt->class_idx = decision.class_idx;

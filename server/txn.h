@@ -157,6 +157,9 @@ struct txn {
 /* txn_new() - for an accepted MAIL; NULL when the pool is empty. */
 struct txn *txn_new(struct shard *sh, struct conn *c, const struct session_event *ev);
 
+/* txn_rcpt_refused() - one of its RCPT is refused with @answer: logged and counted. */
+void txn_rcpt_refused(struct shard *sh, struct txn *t, struct slice rcpt, struct answer answer);
+
 /* txn_rcpt() - decide a RCPT and, when accepted, add it. */
 struct answer txn_rcpt(struct shard *sh, struct txn *t, const struct session_event *ev);
 

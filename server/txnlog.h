@@ -22,8 +22,9 @@ void txnlog_rcpt_refused(struct shard *sh, const struct txn *t, struct slice rcp
                          struct answer answer);
 /* txnlog_conn_ended() - event=connection_ended: timeout, reset and the like. */
 void txnlog_conn_ended(struct shard *sh, const struct conn *c);
-/* txnlog_refused() - event=refused: MAIL, or the command that begins the content, was answered 4xx
- * for lack of room, of a working store, or of memory. */
+/* txnlog_refused() - event=refused: MAIL, or a command with content, was answered 4xx or 5xx: for
+ * lack of room, of a working store, or of memory, or by the session (then @reverse_path is what
+ * MAIL said, if it is none). */
 void txnlog_refused(struct shard *sh, const struct conn *c, const char *command,
                     struct slice reverse_path, struct answer answer);
 /* txnlog_budget_ended() - event=reply_budget_ended: for somebody there was no answer in time. */

@@ -99,6 +99,9 @@ enum session_event_kind {
     EV_HELO, /* EHLO, HELO or LHLO was accepted and answered; ev.text is the name; informational */
     EV_MAIL, /* ev.path, ev.mail: answer ev.slot */
     EV_RCPT, /* ev.path, ev.rcpt: answer ev.slot */
+    EV_REFUSED,  /* the machine has refused ev.command itself (MAIL, RCPT, DRCP, ADAT or BDAT:
+                    syntax,  limits) with ev.answer; ev.text is its path, or all of it as it came;
+                    informational */
     EV_CONTENT,  /* DATA or the first BDAT, with at least one recipient: answer ev.slot with
                     session_begin_content(), or refuse with session_answer() */
     EV_BODY,     /* ev.parts: content slices, borrowed from the input or static */
@@ -117,14 +120,15 @@ enum session_event_kind {
 /* Only what belongs to @kind is set; nothing is cleared between calls. */
 struct session_event {
     enum session_event_kind kind;
-    uint32_t slot; /* what session_answer() wants back */
+    uint32_t slot;   /* what session_answer() wants back */
+    uint8_t command; /* EV_REFUSED, enum command */
     struct slice text;
     struct path path; /* slices into the input: copy what must live longer */
     union {
         struct mail_params mail;
         struct rcpt_params rcpt;
     };
-    struct answer answer;           /* EV_BODY_END, EV_NAMING */
+    struct answer answer;           /* EV_BODY_END, EV_NAMING, EV_REFUSED */
     const struct scan_result *scan; /* the same: points to @scan_result: copy what you keep */
     struct scan_result scan_result;
     struct slices parts; /* EV_BODY, EV_BODY_END, EV_NAMING; else count is 0 */

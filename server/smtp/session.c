@@ -258,6 +258,26 @@ static bool take_word(struct slice *args, struct slice word)
     return true;
 }
 
+/* A command of a transaction that the owner does not see otherwise: it may be written down. */
+static enum step refuse(struct session *s, enum command c, struct slice args, enum status st,
+                        struct session_event *ev)
+{
+    if (!take_word(&args, SLICE_LIT("TO:")))
+        (void)take_word(&args, SLICE_LIT("FROM:"));
+    (void)reply(s, st);
+    ev->kind = EV_REFUSED;
+    ev->command = (uint8_t)c;
+    ev->text = args;
+    ev->answer = ANSWER(st);
+    return STEP_EVENT;
+}
+
+static enum step refuse_error(struct session *s, enum command c, struct slice args, enum status st,
+                              struct session_event *ev)
+{
+    return count_error(s) ? refuse(s, c, args, st, ev) : STEP_NEXT;
+}
+
 static enum status path_status(enum path_result result, enum status bad)
 {
     return result == PATH_NEEDS_UTF8 ? STATUS_NEEDS_UTF8 : bad;
@@ -292,16 +312,15 @@ static enum status parse_mail(const struct session *s, struct slice args, struct
 static enum step do_mail(struct session *s, enum command c, struct slice args,
                          struct session_event *ev)
 {
-    (void)c;
     if (s->config->mail_max > 0 && s->mail_count >= s->config->mail_max)
         return close_because(s, STATUS_TOO_MANY_TXNS); /* CORE-30 */
     enum dialect dialect;
     enum status st = parse_mail(s, args, ev, &dialect);
     s->was_mail_refused = st != STATUS_NONE;
     if (st == STATUS_TOO_BIG)
-        return reply(s, st);
+        return refuse(s, c, ev->path.whole, st, ev);
     if (st != STATUS_NONE)
-        return reply_error(s, st);
+        return refuse_error(s, c, args, st, ev);
     s->is_utf8 = ev->mail.smtputf8;
     s->is_binary = ev->mail.body == PARAM_BODY_BINARYMIME;
     s->dialect = (uint8_t)dialect;
@@ -333,11 +352,12 @@ static enum step do_rcpt(struct session *s, enum command c, struct slice args,
     enum status st = parse_rcpt(s, args, ev);
     s->has_rcpt = true;
     if (st != STATUS_NONE)
-        return reply_error(s, st);
+        return refuse_error(s, c, args, st, ev);
     if (s->rcpt_count + s->replies.open_count >= s->config->rcpt_max) {
         if (s->replies.open_count > 0)
             return hold(ev, EV_BLOCKED); /* one of those may be refused yet */
-        return reply(s, c == COMMAND_DRCP ? STATUS_TOO_MANY_NAMED : STATUS_TOO_MANY_RCPTS);
+        st = c == COMMAND_DRCP ? STATUS_TOO_MANY_NAMED : STATUS_TOO_MANY_RCPTS;
+        return refuse(s, c, ev->path.whole, st, ev);
     }
     ev->kind = EV_RCPT;
     ev->slot = replyq_reserve(&s->replies, REPLY_KIND_RCPT);
@@ -391,13 +411,12 @@ static enum step do_adat(struct session *s, enum command c, struct slice args,
 {
     bool has_count;
     uint32_t count;
-    (void)c;
     if (!parse_count(args, &has_count, &count))
-        return reply_error(s, STATUS_BAD_SYNTAX);
+        return refuse_error(s, c, args, STATUS_BAD_SYNTAX, ev);
     if (s->has_rcpt || s->is_binary || s->dialect != DIALECT_SMTP)
         return reply_error(s, STATUS_BAD_SEQUENCE);
     if (count > s->config->rcpt_max)
-        return reply(s, STATUS_TOO_MANY_RCPTS);
+        return refuse(s, c, args, STATUS_TOO_MANY_RCPTS, ev);
     s->dialect = DIALECT_ADAT;
     return ask_for_content(s, false, ev);
 }
@@ -484,7 +503,6 @@ static void drop_unknown_chunk(struct session *s)
 static enum step do_bdat(struct session *s, enum command c, struct slice args,
                          struct session_event *ev)
 {
-    (void)c;
     uint64_t bytes;
     bool is_last;
     if (!data_parse_chunk(args, &bytes, &is_last))
@@ -502,7 +520,11 @@ static enum step do_bdat(struct session *s, enum command c, struct slice args,
     }
     if (st != STATUS_NONE) {
         drop_chunk(s, replyq_reserve(&s->replies, REPLY_KIND_CHUNK), &ANSWER(st));
-        return STEP_NEXT;
+        if (st != STATUS_TOO_BIG) /* of the others it is known already, or there is no message */
+            return STEP_NEXT;
+        *ev = (struct session_event){
+            .kind = EV_REFUSED, .command = (uint8_t)c, .text = args, .answer = ANSWER(st)};
+        return STEP_EVENT;
     }
     s->chunk_total += bytes;
     enum step step = STEP_NEXT;

@@ -126,7 +126,7 @@ static bool handle(struct owner *o, const struct session_event *ev)
         [EV_MORE] = 0,       [EV_BLOCKED] = 0, [EV_OUTPUT] = 0,    [EV_HELO] = 'h',
         [EV_MAIL] = 'm',     [EV_RCPT] = 'r',  [EV_CONTENT] = 'c', [EV_BODY] = 0,
         [EV_BODY_END] = 'b', [EV_ABORT] = 'a', [EV_CLOSE] = 'x',   [EV_NAMING] = 'n',
-        [EV_COMMIT] = 'k',
+        [EV_COMMIT] = 'k',   [EV_REFUSED] = 0,
     };
     uint8_t letter = (uint8_t)letters[ev->kind];
     if (letter != 0 && !(o->is_closed && ev->kind == EV_CLOSE))
@@ -139,6 +139,7 @@ static bool handle(struct owner *o, const struct session_event *ev)
         drain(o);
         return true;
     case EV_HELO:
+    case EV_REFUSED:
         return true;
     case EV_MAIL:
         settle(o, ev->slot, o->ops->on_mail(o, ev));

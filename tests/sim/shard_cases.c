@@ -1488,6 +1488,44 @@ static void drain_hung(struct simworld *w)
     }
 }
 
+/* What the session refuses itself is written down as what policy refuses, and never at length. */
+static void refusals_are_logged(struct simworld *w)
+{
+    char line[2048];
+    struct simworld_setup setup = simworld_setup(1);
+    setup.listener.session.rcpt_max = 2;
+    simworld_begin(w, &setup);
+    struct simpeer *p = dial(w, SIMWORLD_SMTP);
+    snprintf(line, sizeof(line), "RCPT TO:%01500d\r\n", 0);
+    say(p, "EHLO c.example\r\n"
+           "MAIL FROM:<c@c.example> SIZE=1000001\r\n"
+           "MAIL FROM:<c@c.example> PRDR EXDATA\r\n"
+           "MAIL FROM:<c c@c.example>\r\n"
+           "MAIL FROM:<c@c.example>\r\n"
+           "RCPT TO:<any@mx.example> X=1\r\n"
+           "RCPT TO:<any@mx.example>\r\nRCPT TO:<any@mx.example>\r\n"
+           "RCPT TO:<third@mx.example>\r\n");
+    say(p, line);
+    say(p, "BDAT 1000001\r\n");
+    await(w, p, 12, SECONDS(1));
+    CHECK_PEER(w, p, last_code(w, p) == 552);
+    simpeer_reset(p);
+    CHECK_WORLD(w, simworld_logged(w, "event=refused ") == 4);
+    CHECK_WORLD(w,
+                simworld_logged(w, "from=c@c.example command=MAIL code=552 reason=too_big") == 1);
+    CHECK_WORLD(w, simworld_logged(w, "command=MAIL code=501 reason=two_dialects") == 1);
+    CHECK_WORLD(w, simworld_logged(w, "command=MAIL code=501 reason=bad_path_sender") == 1);
+    CHECK_WORLD(w, simworld_logged(w, "command=content code=552 reason=too_big") == 1);
+    CHECK_WORLD(w, simworld_logged(w, "event=rcpt_refused ") == 3);
+    CHECK_WORLD(w, simworld_logged(w, "rcpt=third@mx.example code=452 reason=too_many_rcpts") == 1);
+    CHECK_WORLD(w, simworld_logged(w, "code=555 reason=unknown_parameter") == 1);
+    CHECK_WORLD(w, simworld_logged(w, "0000 code=501 reason=bad_path_rcpt") == 1);
+    snprintf(line, sizeof(line), "%0300d", 0);
+    CHECK_WORLD(w, simworld_logged(w, line) == 0);
+    CHECK_WORLD(w, simworld_logged(w, "rcpts=2 rcpts_refused=3 ") == 1);
+    finish(w);
+}
+
 /* A transaction keeps the policy that it began with. */
 static void reload(struct simworld *w)
 {
@@ -1570,6 +1608,7 @@ static const struct {
     {"drain_idle", drain_idle, ANY_WAY},
     {"drain_forced", drain_forced, ANY_WAY},
     {"drain_hung", drain_hung, ANY_WAY},
+    {"refusals_are_logged", refusals_are_logged, ANY_WAY},
     {"reload", reload, ANY_WAY},
     {"cut_everywhere", cut_everywhere, LONG},
 };

@@ -710,6 +710,7 @@ static bool on_event(struct sim *sim, struct sim_conn *c, const struct session_e
         output(sim, c);
         return true;
     case EV_HELO:
+    case EV_REFUSED:
     case EV_BODY:
         return true;
     case EV_MAIL:

@@ -867,6 +867,7 @@ static void on_session_event(struct worker *w, struct conn *c, const struct sess
     case EV_MORE:
     case EV_BLOCKED:
     case EV_OUTPUT:
+    case EV_REFUSED:
         break;
     case EV_CLOSE:
         if (c->state == CONN_OPEN && session_has_quit(&c->session)) {
