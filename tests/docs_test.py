@@ -359,7 +359,8 @@ class Script(unittest.TestCase):
     def test_actions(self):
         self.compare("ACTIONS", "action_rows")
         for action, table in (("commit", "commits"), ("gone", "gones"), ("pacing", "pacings"),
-                              ("decide", "decides")):
+                              ("decide", "decides"), ("order", "orders"), ("mixed", "mixeds"),
+                              ("scan", "scans")):
             head = self.items("ACTIONS")[action][0]
             self.assertEqual(re.findall(r"Cm (\w+)", head),
                              re.findall(r'"(\w+)"', self.table(table)))

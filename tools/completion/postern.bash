@@ -107,6 +107,8 @@ _postern_sink="
 --rcpt-max value
 --source-conns value
 --source-rate value
+--capacity value
+--slowdown value
 --rcvbuf value
 --idle value
 --seed value

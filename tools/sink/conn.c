@@ -14,6 +14,7 @@
  */
 #include "conn.h"
 #include "decide.h"
+#include "taken.h"
 #include "worker.h"
 #include "base/assert.h"
 #include <errno.h>
@@ -26,7 +27,6 @@
 
 #define LINGER_NS (2 * NS_PER_S)
 #define LINGER_NS_STOPPING (200 * NS_PER_MS)
-#define LATENESS_NS_MAX (50 * NS_PER_MS)
 #define CARRY_BYTES_MAX (256 * KIB) /* then nothing more is read */
 #define CARRY_BYTES_FIRST 512
 #define CARRY_BYTES_KEPT 4096 /* by an idle connection */
@@ -138,8 +138,10 @@ static void part(struct worker *w, struct conn *c)
     c->is_gone = true;
     c->life_at = 0;
     c->input = SLICE_EMPTY;
-    if (c->txn != NULL && (!is_deciding(c) || c->txn->dot.gone == SCRIPT_GONE_STOP))
+    if (c->txn != NULL && !is_deciding(c))
         decide_end(w, c);
+    else if (c->txn != NULL)
+        decide_on_gone(w, c);
     if (c->txn == NULL) {
         c->phase = CONN_PHASE_INPUT;
         c->wait_until = 0;
@@ -192,7 +194,7 @@ void conn_close(struct worker *w, struct conn *c)
         }
         ring_close(w->ring, c->fd);
         c->state = CONN_CLOSED;
-        decide_on_close(w, c);
+        taken_on_close(w, c);
         list_remove(&c->dirty);
         if (c->out != NULL)
             pool_give(&w->outs, c->out);
@@ -416,38 +418,58 @@ static bool out_take(struct worker *w, struct conn *c)
     return c->out != NULL;
 }
 
-bool conn_format(struct worker *w, struct conn *c)
+/* Something is done to a reply: there must be room for it. */
+static bool is_special(const struct conn *c)
 {
-    if (c->state > CONN_FLUSHING || c->drop != SCRIPT_DROP_NONE || c->cut != SCRIPT_DROP_NONE)
-        return true;
-    if (c->is_withheld || c->endless_left > 0)
-        return false;
-    if (!out_take(w, c))
-        return false;
+    return c->tweak != SCRIPT_TWEAK_NONE || c->is_skipping ||
+           (c->txn != NULL && c->txn->tweak_count > 0);
+}
+
+/* What @pace says of what is ready, spoiled; as session_output_paced(). */
+static bool format_some(struct worker *w, struct conn *c, enum session_pace pace)
+{
     struct conn_out *o = c->out;
-    bool is_special = c->tweak != SCRIPT_TWEAK_NONE || c->is_skipping;
-    if (is_special && OUT_BYTES_MAX - o->len < ROOM_BYTES_MIN)
-        return false;
     size_t at = o->len;
     struct buf b = buf_over(o->bytes, OUT_BYTES_MAX);
     b.len = o->len;
+    bool is_answering = c->txn != NULL && c->txn->is_answering;
     bool has_block = session_has_block(&c->session);
-    bool is_complete = session_output(&c->session, &b);
+    bool is_complete = session_output_paced(&c->session, &b, pace);
     o->len = (uint32_t)b.len;
+    uint64_t start = c->formatted;
+    if (is_answering)
+        taken_on_reply(c, slice_of(o->bytes + at, o->len - at), has_block);
+    size_t len = o->len;
     if (o->len > at && c->is_skipping) {
         c->is_skipping = false;
         splice(o, at, first_reply(slice_of(o->bytes + at, o->len - at)), SLICE_EMPTY);
     }
-    uint64_t start = c->formatted;
-    if (c->txn != NULL && c->txn->is_answering)
-        decide_on_reply(c, slice_of(o->bytes + at, o->len - at), has_block);
-    size_t len = o->len;
     c->is_spoiled = false;
     if (o->len > at && c->tweak != SCRIPT_TWEAK_NONE)
         spoil(w, c, at);
-    if (c->txn != NULL && c->txn->is_answering)
-        o->len -= decide_on_spoilt(c, start, (int64_t)o->len - (int64_t)len, o->len - at);
+    if (is_answering)
+        o->len -= taken_on_spoilt(c, start, (int64_t)o->len - (int64_t)len, o->len - at);
     c->formatted += o->len - at;
+    return is_complete;
+}
+
+bool conn_format(struct worker *w, struct conn *c)
+{
+    bool is_complete = false, goes_on = true;
+    while (goes_on) {
+        if (c->state > CONN_FLUSHING || c->drop != SCRIPT_DROP_NONE || c->cut != SCRIPT_DROP_NONE)
+            return true;
+        if (c->is_withheld || c->endless_left > 0)
+            return false;
+        if (!out_take(w, c))
+            return false;
+        if (is_special(c) && OUT_BYTES_MAX - c->out->len < ROOM_BYTES_MIN)
+            return false;
+        bool is_one = c->txn != NULL && c->txn->tweak_count > 0; /* a line may be the one */
+        uint64_t before = c->formatted;
+        is_complete = format_some(w, c, is_one ? SESSION_PACE_ONE : SESSION_PACE_READY);
+        goes_on = is_one && !is_complete && c->formatted > before;
+    }
     return is_complete;
 }
 
@@ -548,7 +570,7 @@ static void on_send(struct worker *w, struct conn *c, int32_t res)
     if (count > 0) {
         c->idle_since = ring_now(w->ring);
         if (!list_is_empty(&c->settling))
-            decide_on_sent(w, c);
+            taken_on_sent(w, c);
     }
     if (c->out->sent < c->out->submitted) { /* the peer does not read */
         send_next(w, c, false);
@@ -590,22 +612,9 @@ struct script_facts conn_facts(const struct conn *c)
     return f;
 }
 
-/* What happens after one another behind the content is timed from when the thing before was due:
- * waking up a little late each time would add up over many recipients. Who is very late was held up
- * by the client or by a stall, and begins anew. */
-static clock_ns wait_from(const struct txn *t, clock_ns now)
-{
-    bool is_near = t != NULL && t->due_at > 0 && now - t->due_at <= LATENESS_NS_MAX;
-    return is_near && !t->is_naming ? t->due_at : now;
-}
-
 void conn_apply(struct worker *w, struct conn *c, const struct script_effect *e)
 {
     clock_ns now = ring_now(w->ring);
-    if (e->delay_ns > 0)
-        c->wait_until = wait_from(c->txn, now) + e->delay_ns;
-    if (c->txn != NULL && c->txn->is_answering)
-        c->txn->due_at = u64_max(c->wait_until, wait_from(c->txn, now));
     if (e->stall_read_ns > 0 && e->stall_read_bytes == 0)
         c->stall_until = now + e->stall_read_ns;
     if (e->stall_write_ns > 0)
@@ -671,6 +680,12 @@ static void act_name(struct worker *w, struct conn *c, const struct script_effec
     struct txn *t = c->txn;
     bool is_refused = e->has_answer && !status_is_success(e->answer.status);
     if (!t->is_naming || is_refused || !script_has(w->shared->script, SCRIPT_EACH)) {
+        act_rcpt(w, c, e);
+        return;
+    }
+    struct sink_rcpt *r = &t->rcpts[t->rcpt_count - 1];
+    r->is_suppressed = decide_is_suppressed(w, t, t->rcpt_count - 1);
+    if (r->is_suppressed) {
         act_rcpt(w, c, e);
         return;
     }
@@ -804,6 +819,11 @@ static void on_command(struct worker *w, struct conn *c, enum script_point point
     }
     script_run(w->shared->script, point, facts, &w->rng, &c->effect);
     conn_apply(w, c, &c->effect);
+    clock_ns delay_ns = c->effect.delay_ns;
+    if (point == SCRIPT_EACH && w->shared->places != NULL) /* work, as that behind the content */
+        delay_ns = (clock_ns)((double)delay_ns * place_factor(w->shared->places));
+    if (delay_ns > 0)
+        c->wait_until = ring_now(w->ring) + delay_ns;
     if (c->effect.rcvbuf_bytes > 0) {
         int bytes = (int)c->effect.rcvbuf_bytes;
         (void)setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
@@ -821,6 +841,8 @@ static void on_mail(struct worker *w, struct conn *c, const struct session_event
         return;
     }
     txn_begin(c->txn, ++c->txn_count, ev->path.whole);
+    c->txn->conn = c;
+    place_init(&c->txn->place, w);
     c->slot = ev->slot;
     struct script_facts facts = conn_facts(c);
     facts.size = ev->mail.has_size ? ev->mail.size : 0;
@@ -989,9 +1011,7 @@ static bool step(struct worker *w, struct conn *c)
         act(w, c, &c->effect);
         return true;
     case CONN_PHASE_ENDED:
-    case CONN_PHASE_DOT:
-    case CONN_PHASE_EACH:
-    case CONN_PHASE_EACH_DECIDE:
+    case CONN_PHASE_WORK:
     case CONN_PHASE_REPLIES:
         return decide_step(w, c);
     }
@@ -1080,7 +1100,7 @@ static void on_bytes(struct worker *w, struct conn *c, struct slice bytes)
 {
     c->idle_since = ring_now(w->ring);
     if (!list_is_empty(&c->settling) && slice_find(bytes, '\n') < bytes.len)
-        decide_on_input(w, c);
+        taken_on_input(w, c);
     bool is_good = true;
     if (c->input.len > 0)
         is_good = carry_append(c, bytes);
@@ -1105,7 +1125,7 @@ static void on_eof(struct worker *w, struct conn *c)
     if (c->state != CONN_OPEN)
         return;
     /* A server that does not look goes on, and answers; he may have ended his side only. */
-    bool goes_on = is_deciding(c) && c->txn != NULL && c->txn->dot.gone == SCRIPT_GONE_RUN;
+    bool goes_on = is_deciding(c) && c->txn != NULL && c->txn->dot.gone != SCRIPT_GONE_STOP;
     if (!goes_on && !session_eof(&c->session, c->input)) {
         worker_count(w, SINK_CONNS_LOST, 1);
         c->state = CONN_FLUSHING;
@@ -1115,6 +1135,13 @@ static void on_eof(struct worker *w, struct conn *c)
         c->is_withheld = false;
     }
     conn_pump(w, c);
+}
+
+/* Only a reply that cannot be sent tells it that nobody is there. */
+static bool is_blind(const struct conn *c)
+{
+    return c->state == CONN_OPEN && is_deciding(c) && c->txn != NULL &&
+           c->txn->dot.gone == SCRIPT_GONE_WRITE;
 }
 
 static void on_recv(struct worker *w, struct conn *c, const struct ring_event *ev)
@@ -1128,6 +1155,8 @@ static void on_recv(struct worker *w, struct conn *c, const struct ring_event *e
         window_unpin(&window);
     } else if (ev->res == 0) {
         on_eof(w, c);
+    } else if (is_blind(c) && ev->res != -ENOBUFS && ev->res != -ECANCELED) {
+        c->is_eof = true;
     } else if (ev->res != -ENOBUFS && ev->res != -ECANCELED && ev->res != -EINTR &&
                ev->res != -EAGAIN) {
         conn_lost(w, c);
@@ -1206,6 +1235,12 @@ void conn_on_timer(struct worker *w, struct conn *c)
     if (c->state <= CONN_FLUSHING)
         mark_dirty(w, c);
     arm(w, c);
+}
+
+void conn_on_place(struct worker *w, struct conn *c)
+{
+    decide_on_place(w, c);
+    conn_pump(w, c);
 }
 
 /* --- opening --------------------------------------------------------------------------------- */

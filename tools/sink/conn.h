@@ -26,9 +26,7 @@ enum conn_phase { /* what is done next, when nothing has to be waited for */
                   CONN_PHASE_INPUT,
                   CONN_PHASE_COMMAND, /* the delay of a command is over */
                   CONN_PHASE_ENDED,   /* the content is complete; older replies first */
-                  CONN_PHASE_DOT,     /* the delay behind the content is over */
-                  CONN_PHASE_EACH,    /* next recipient */
-                  CONN_PHASE_EACH_DECIDE,
+                  CONN_PHASE_WORK,    /* on the message, its recipients; see enum txn_stage */
                   CONN_PHASE_REPLIES, /* all is decided, and leaves */
 };
 
@@ -102,6 +100,8 @@ struct conn {
 void conn_open(struct worker *w, const struct sink_listen *l, int fd);
 void conn_on_event(struct worker *w, const struct ring_event *ev);
 void conn_on_timer(struct worker *w, struct conn *c);
+/* conn_on_place() - its message has its turn at work. */
+void conn_on_place(struct worker *w, struct conn *c);
 /* conn_flush() - send what is ready (end of the turn). */
 void conn_flush(struct worker *w, struct conn *c);
 /* conn_close() - nothing is in flight any more. */
@@ -114,7 +114,7 @@ enum conn_stop {
 /* conn_stop() - the sink ends. */
 void conn_stop(struct worker *w, struct conn *c, enum conn_stop how);
 
-/* --- for decide.c ---------------------------------------------------------------------------- */
+/* --- for decide.c and taken.c ---------------------------------------------------------------- */
 
 /* conn_format() - ready replies into c->out, spoiled as the script says; true: nothing is left. */
 bool conn_format(struct worker *w, struct conn *c);
@@ -122,7 +122,7 @@ bool conn_format(struct worker *w, struct conn *c);
 bool conn_has_room(struct worker *w, struct conn *c);
 /* conn_drop() - what was answered leaves, then the connection ends. */
 void conn_drop(struct worker *w, struct conn *c, enum script_drop how);
-/* conn_apply() - delay, stalls and tweak of @e. */
+/* conn_apply() - stalls, pace and tweak of @e. */
 void conn_apply(struct worker *w, struct conn *c, const struct script_effect *e);
 /* conn_facts() - what is known of a connection and its transaction. */
 struct script_facts conn_facts(const struct conn *c);

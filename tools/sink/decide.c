@@ -1,24 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * decide.c - from the end of the content to the last reply and its fate.
+ * decide.c - from the end of the content to the last reply.
  *
- *   ENDED -> DOT (delay T0) -> EACH -> EACH_DECIDE (delay Tr) -> EACH ... -> REPLIES -> next
- * command ADAT: ENDED -> DOT -> 355; DRCP ... are commands; ERCP -> EACH -> REPLIES
+ *   ENDED -> WORK -> REPLIES -> next command
+ *   WORK:  PLACE (in line) -> BEFORE (T0) -> EACH (Tr) -> FINAL (Tf) -> WRITE -> DONE
+ *   ADAT:  BEFORE -> 355; DRCP ... are commands; ERCP -> EACH -> FINAL -> WRITE
  *
- * Recipients are decided one after another, and where each has a reply it leaves as it is decided
- * (duplicates.md section 3), or all together in the end. To commit is to count the recipient as
- * taken, with an arrival in the ledger: where responsibility moves with a recipient's own reply, or
- * before all of them, when it is decided; where it moves with the last reply, when all are, before
- * that reply; or as the script says. This server may lie: the proof of commit that the session asks
- * for is given for what is never committed, too.
+ * Recipients are decided one after another, or all at once, and where each has a reply it leaves as
+ * he is decided and those before him are (duplicates.md section 3), or all leave together in the
+ * end. Where responsibility moves with a recipient's own reply he is committed when he is decided;
+ * where it moves with the last reply all are, before that reply; or as the script says. A commit
+ * may take time, and the next recipient's work waits for it. This server may lie: the proof of
+ * commit that the session asks for is given for what is never committed, too.
  *
- * An arrival is written when it is known whether its reply has arrived: at the next command, or at
- * the end of the connection.
+ * What is going on has a time at which it is over, in the transaction; decide_step() does what is
+ * over, in order of these times, each as if it were done at its time: waking up a little late does
+ * not add up. At one time work comes before limits.
+ *
+ * A client that has left is seen by a server that looks: before each piece of work, and before each
+ * commit. What is being worked on or written at that moment is finished; where nobody else waits
+ * for a place, to forget work at once makes no difference.
  */
 #include "decide.h"
-#include "smtp/wrapped.h"
+#include "taken.h"
 #include "base/assert.h"
-#include <string.h>
+
+#define LATENESS_NS_MAX (50 * NS_PER_MS)
+#define LOOK_NS (24 * 3600 * NS_PER_S) /* nothing is due before, but a place */
 
 static enum dialect_owner owner_of(const struct txn *t)
 {
@@ -31,262 +39,136 @@ static bool has_one_reply(const struct txn *t)
     return !dialect_has_list(t->dialect);
 }
 
-/* --- commits --------------------------------------------------------------------------------- */
-
-static void commit(struct worker *w, struct txn *t, struct sink_rcpt *r)
+/* Somebody is asked who is to be taken. */
+static bool has_each(const struct worker *w)
 {
-    if (r->is_committed)
+    return script_has(w->shared->script, SCRIPT_EACH);
+}
+
+/* Everybody is committed before the line that opens the list. */
+static bool commits_by_opener(const struct txn *t)
+{
+    return t->dot.commit == SCRIPT_COMMIT_OPENER && owner_of(t) == DIALECT_OWNER_OPENER &&
+           t->dot.pacing == SCRIPT_PACING_STREAM && !has_one_reply(t);
+}
+
+/* Each is committed before his own line. */
+static bool commits_by_reply(const struct txn *t)
+{
+    return owner_of(t) != DIALECT_OWNER_FINAL && t->dot.commit != SCRIPT_COMMIT_END &&
+           !commits_by_opener(t);
+}
+
+/* What follows begins when what was done last was over. Who is very late was held up by the client
+ * or by a stall, and begins anew. */
+static clock_ns base_of(const struct worker *w, const struct txn *t)
+{
+    clock_ns now = ring_now(w->ring);
+    return now - t->due_at <= LATENESS_NS_MAX ? t->due_at : now;
+}
+
+static clock_ns work_ns(const struct worker *w, uint64_t ns)
+{
+    double factor = w->shared->places != NULL ? place_factor(w->shared->places) : 1;
+    return factor > 1 ? (clock_ns)((double)ns * factor) : ns;
+}
+
+static clock_ns write_ns(struct worker *w, const struct txn *t)
+{
+    return t->dot.write != NULL ? dist_draw(t->dot.write, &w->rng) : 0;
+}
+
+/* --- the end of it ---------------------------------------------------------------------------- */
+
+static bool is_writing(const struct txn *t)
+{
+    return t->writing_count > 0 || t->is_writing_opener || t->stage == TXN_WRITE;
+}
+
+static bool must_stop(const struct conn *c)
+{
+    const struct txn *t = c->txn;
+    return c->is_gone &&
+           (t->dot.gone == SCRIPT_GONE_STOP || (t->dot.gone == SCRIPT_GONE_WRITE && t->is_unheard));
+}
+
+/* What the script says of recipient @idx, who was not asked about yet. */
+static void ask(struct worker *w, struct conn *c, uint32_t idx, struct script_effect *ret_effect)
+{
+    struct txn *t = c->txn;
+    *ret_effect = (struct script_effect){0};
+    if (!has_each(w))
         return;
-    if (t->stored.fd >= 0) {
-        int result = store_commit(&t->stored);
-        if (result < 0) {
-            t->has_failed = true;
-            shared_fail(w->shared, result, w->shared->options.store_dir);
-        }
-    }
-    if (t->has_failed)
-        return;
-    bool is_first = true;
-    for (uint32_t i = 0; i < t->rcpt_count; i++)
-        is_first &= !t->rcpts[i].is_committed;
-    r->is_committed = true;
-    r->at = ring_wall(w->ring);
-    worker_count(w, SINK_RCPTS_COMMITTED, 1);
-    if (is_first)
-        worker_count(w, SINK_MESSAGES_COMMITTED, 1);
+    struct script_facts facts = conn_facts(c);
+    facts.rcpt = txn_rcpt(t, idx);
+    facts.index = idx + 1;
+    facts.dialect = t->dialect;
+    script_run(w->shared->script, SCRIPT_EACH, &facts, &w->rng, ret_effect);
+    t->rcpts[idx].has_answer = ret_effect->has_answer;
+    t->rcpts[idx].answer = ret_effect->answer;
 }
 
-/* The time for it has come, unless the script has another. */
-static void commit_now(struct worker *w, struct txn *t, struct sink_rcpt *r)
+static struct answer answer_of(const struct txn *t, const struct sink_rcpt *r)
 {
-    if (t->dot.commit == SCRIPT_COMMIT_ALWAYS ||
-        (t->dot.commit == SCRIPT_COMMIT_BEFORE && r->is_accepted))
-        commit(w, t, r);
+    if (r->has_answer)
+        return r->answer;
+    return t->dot.has_answer ? t->dot.answer : ANSWER(STATUS_STORED);
 }
 
-/* --- arrivals -------------------------------------------------------------------------------- */
-
-static void put_arrival(struct worker *w, const struct conn *c, const struct txn *t,
-                        const struct sink_rcpt *r, enum arrival_delivered delivered)
+/* The message was taken as a whole: what becomes of whom nobody got to know (HOL-12). */
+static void decide_unknown(struct worker *w, struct conn *c)
 {
-    static const enum sink_counter counters[] = {
-        [ARRIVAL_REPLY_UNKNOWN] = SINK_REPLIES_UNKNOWN,
-        [ARRIVAL_REPLY_YES] = SINK_REPLIES_YES,
-        [ARRIVAL_REPLY_NO] = SINK_REPLIES_NO,
-    };
-    const struct arrival a = {
-        .has_id = t->has_id,
-        .id = t->id,
-        .rcpt_idx = r->rcpt_idx,
-        .address = slice_of(t->text + r->text_at, r->text_len),
-        .at = r->at,
-        .content_bytes = t->content_bytes,
-        .hash = t->content_hash,
-        .code = r->code,
-        .delivered = delivered,
-        .conn = c->number,
-        .txn = t->number,
-        .via = slice_str(dialect_name(t->dialect)),
-    };
-    worker_count(w, counters[delivered], 1);
-    worker_put_arrival(w, &a);
-}
-
-enum settle_how { SETTLE_INPUT, SETTLE_END };
-
-static enum arrival_delivered fate_of(const struct conn *c, const struct sink_rcpt *r,
-                                      enum settle_how how)
-{
-    if (r->reply_end > c->sent) /* TXN_REPLY_NEVER is more than can be */
-        return ARRIVAL_REPLY_NO;
-    if (how == SETTLE_INPUT)
-        return ARRIVAL_REPLY_YES;
-    /* A reset of our own may overtake the acknowledgement of what the client has read already. */
-    bool is_lost = c->is_broken && c->drop != SCRIPT_DROP_RESET && r->reply_end > c->acked;
-    return is_lost ? ARRIVAL_REPLY_NO : ARRIVAL_REPLY_UNKNOWN;
-}
-
-static bool is_refusal(const struct sink_rcpt *r)
-{
-    return r->code >= 400 && !r->is_committed;
-}
-
-/* HOL-13: he is the client's no more, and that he was refused is not known to have been read: the
- * server owes a notice, and has him in its ledger for that. */
-static bool is_owed_notice(const struct conn *c, const struct txn *t, const struct sink_rcpt *r,
-                           enum settle_how how)
-{
-    bool is_told = how == SETTLE_INPUT && r->own_end <= c->sent;
-    return t->is_promised && t->dot.commit != SCRIPT_COMMIT_NEVER && is_refusal(r) && !is_told;
-}
-
-static void settle(struct worker *w, struct conn *c, struct txn *t, enum settle_how how)
-{
-    list_remove(&t->link);
-    for (uint32_t i = 0; w->shared->ledger_fd >= 0 && i < t->rcpt_count; i++) {
-        struct sink_rcpt *r = &t->rcpts[i];
-        bool is_owed = is_owed_notice(c, t, r, how);
-        if (is_owed) {
-            r->at = ring_wall(w->ring);
-            worker_count(w, SINK_NOTICES, 1);
-        }
-        if (r->is_committed || is_owed)
-            put_arrival(w, c, t, r, fate_of(c, r, how));
-    }
-    worker_txn_give(w, t);
-}
-
-/* All replies of @t that can leave have left. */
-static bool has_left(const struct conn *c, const struct txn *t)
-{
+    struct txn *t = c->txn;
     for (uint32_t i = 0; i < t->rcpt_count; i++) {
-        const struct sink_rcpt *r = &t->rcpts[i];
-        if (r->reply_end != TXN_REPLY_NEVER && r->reply_end > c->sent)
-            return false;
-        if (r->own_end != TXN_REPLY_NEVER && r->own_end > c->sent)
-            return false;
+        struct sink_rcpt *r = &t->rcpts[i];
+        struct script_effect e;
+        if (r->work == TXN_WORK_DECIDED)
+            continue;
+        if (r->work == TXN_WORK_NONE)
+            ask(w, c, i, &e);
+        struct answer answer = answer_of(t, r);
+        r->code = answer_code(&answer);
+        if (status_is_success(answer.status))
+            taken_commit(w, t, r);
     }
-    return true;
 }
 
 void decide_end(struct worker *w, struct conn *c)
 {
     struct txn *t = c->txn;
-    bool is_kept = false;
-    c->txn = NULL;
     ASSERT(t != NULL);
-    for (uint32_t i = 0; i < t->rcpt_count; i++)
-        is_kept |= (t->rcpts[i].is_committed || (t->is_promised && is_refusal(&t->rcpts[i]))) &&
-                   w->shared->ledger_fd >= 0;
-    is_kept |= t->dot.commit == SCRIPT_COMMIT_AFTER && !c->is_gone;
-    if (!is_kept) {
-        worker_txn_give(w, t);
+    if (t->is_opener_written)
+        decide_unknown(w, c);
+    place_leave(w->shared->places, &t->place);
+    taken_end(w, c);
+}
+
+static void end_alone(struct worker *w, struct conn *c)
+{
+    decide_end(w, c);
+    c->phase = CONN_PHASE_INPUT;
+    c->wait_until = 0;
+}
+
+void decide_on_gone(struct worker *w, struct conn *c)
+{
+    struct txn *t = c->txn;
+    t->is_unheard |= c->drop == SCRIPT_DROP_NONE;
+    if (!must_stop(c))
         return;
-    }
-    list_push(&c->settling, &t->link);
-    if (c->state == CONN_CLOSED)
-        settle(w, c, t, SETTLE_END);
+    bool holds_place = w->shared->places != NULL && t->place.is_at_hand;
+    if (!is_writing(t) && !holds_place) /* else at the next look */
+        end_alone(w, c);
 }
 
-void decide_on_sent(struct worker *w, struct conn *c)
+/* The look at the connection; true: nothing more is done. */
+static bool look(struct conn *c)
 {
-    for (struct list *l = c->settling.next; l != &c->settling; l = l->next) {
-        struct txn *t = CONTAINER_OF(l, struct txn, link);
-        for (uint32_t i = 0; t->dot.commit == SCRIPT_COMMIT_AFTER && i < t->rcpt_count; i++)
-            if (t->rcpts[i].is_accepted && t->rcpts[i].reply_end <= c->sent)
-                commit(w, t, &t->rcpts[i]);
-    }
+    c->txn->is_dropping |= must_stop(c);
+    return c->txn->is_dropping;
 }
 
-void decide_on_input(struct worker *w, struct conn *c)
-{
-    struct list *next;
-    for (struct list *l = c->settling.next; l != &c->settling; l = next) {
-        struct txn *t = CONTAINER_OF(l, struct txn, link);
-        next = l->next;
-        if (has_left(c, t))
-            settle(w, c, t, SETTLE_INPUT);
-    }
-}
-
-void decide_on_close(struct worker *w, struct conn *c)
-{
-    while (!list_is_empty(&c->settling))
-        settle(w, c, CONTAINER_OF(c->settling.next, struct txn, link), SETTLE_END);
-}
-
-/* --- whose reply it is ------------------------------------------------------------------------ */
-
-static void set_reply_ends(struct txn *t, uint64_t end)
-{
-    for (uint32_t i = 0; i < t->rcpt_count; i++)
-        t->rcpts[i].reply_end = end;
-}
-
-/* Line @line_idx of the replies, which ends at @end, is what makes somebody sure. */
-static void note_line(struct txn *t, uint32_t line_idx, uint64_t end, bool has_block)
-{
-    uint32_t opener_count = has_block && dialect_has_opener(t->dialect);
-    if (owner_of(t) == DIALECT_OWNER_FINAL)
-        return;
-    if (!has_block || owner_of(t) == DIALECT_OWNER_OPENER) {
-        if (line_idx == 0)
-            set_reply_ends(t, end);
-        t->is_promised |= has_block && line_idx == 0;
-        if (has_block && line_idx > 0 && line_idx <= t->rcpt_count)
-            t->rcpts[line_idx - 1].own_end = end;
-    } else if (line_idx >= opener_count && line_idx - opener_count < t->rcpt_count) {
-        t->rcpts[line_idx - opener_count].reply_end = end;
-    }
-}
-
-void decide_on_reply(struct conn *c, struct slice bytes, bool has_block)
-{
-    struct txn *t = c->txn;
-    if (t->lines_said == 0 && t->lines_max > 0)
-        t->lines_max += has_block && dialect_has_opener(t->dialect);
-    for (size_t at = 0; at < bytes.len;) {
-        bool is_life =
-            has_block && slice_has_prefix_nocase(slice_from(bytes, at), XRCPT250_WORKING);
-        at += slice_find(slice_from(bytes, at), '\n') + 1; /* each reply of ours is one line */
-        if (is_life)
-            continue;
-        note_line(t, t->lines_said++, c->formatted + at, has_block);
-        if (t->lines_said != t->lines_max)
-            continue;
-        t->dot.drop_replies = t->dot.drop_after;
-        t->dot.drop_replies_bytes = t->answer_bytes + at;
-    }
-    if (!t->is_last_due || !session_replies_done(&c->session))
-        return;
-    t->is_last_due = false;
-    if (owner_of(t) == DIALECT_OWNER_FINAL)
-        set_reply_ends(t, c->formatted + bytes.len);
-}
-
-uint32_t decide_on_spoilt(struct conn *c, uint64_t start, int64_t growth, size_t len)
-{
-    struct txn *t = c->txn;
-    for (uint32_t i = 0; i < t->rcpt_count; i++) {
-        uint64_t *const ends[] = {&t->rcpts[i].reply_end, &t->rcpts[i].own_end};
-        for (size_t k = 0; k < ARRAY_COUNT(ends); k++) {
-            if (*ends[k] == TXN_REPLY_NEVER || *ends[k] <= start)
-                continue;
-            *ends[k] = c->is_spoiled ? TXN_REPLY_NEVER : (uint64_t)((int64_t)*ends[k] + growth);
-        }
-    }
-    t->answer_bytes += len;
-    if (len == 0)
-        return 0;
-    if (t->dot.drop_replies == SCRIPT_DROP_NONE || t->answer_bytes < t->dot.drop_replies_bytes)
-        return 0;
-    c->cut = (uint8_t)t->dot.drop_replies;
-    return (uint32_t)(t->answer_bytes - t->dot.drop_replies_bytes);
-}
-
-/* --- decisions ------------------------------------------------------------------------------- */
-
-static void refuse_whole(struct worker *w, struct conn *c, struct answer answer)
-{
-    struct txn *t = c->txn;
-    for (uint32_t i = 0; i < t->rcpt_count; i++)
-        t->rcpts[i].code = answer_code(&answer);
-    worker_count(w, SINK_RCPTS_REFUSED, t->rcpt_count);
-    session_finish(&c->session, answer);
-    c->phase = CONN_PHASE_REPLIES;
-}
-
-void decide_begin(struct worker *w, struct conn *c, const struct session_event *ev)
-{
-    struct txn *t = c->txn;
-    t->dialect = session_dialect(&c->session);
-    t->is_naming = ev->kind == EV_NAMING;
-    txn_end_content(t, ev->scan);
-    worker_count(w, SINK_MESSAGES, 1);
-    worker_count(w, SINK_CONTENT_BYTES, t->content_bytes);
-    t->whole = ev->answer;
-    c->phase = CONN_PHASE_ENDED;
-}
+/* --- opening a list --------------------------------------------------------------------------- */
 
 static void restart_life(struct worker *w, struct conn *c)
 {
@@ -304,28 +186,145 @@ void decide_on_life(struct worker *w, struct conn *c)
     restart_life(w, c);
 }
 
+/* What can be formatted is, and times of silence begin anew. */
+static void show(struct worker *w, struct conn *c)
+{
+    struct txn *t = c->txn;
+    (void)conn_format(w, c);
+    restart_life(w, c);
+    if (t->dot.gap_ns > 0 && session_has_block(&c->session))
+        t->gap_at = t->answered_at + t->dot.gap_ns;
+}
+
+/* The list may be begun now; by force where that says what is not known yet. */
+static void open_list(struct worker *w, struct conn *c, bool by_force)
+{
+    struct txn *t = c->txn;
+    bool is_early = commits_by_opener(t) && !t->is_opener_written;
+    if (c->is_gone || is_early || c->is_withheld || session_has_block(&c->session))
+        return;
+    if (by_force)
+        session_force_block(&c->session);
+    else
+        session_open_block(&c->session);
+    if (!session_has_block(&c->session))
+        return;
+    t->answered_at = t->due_at;
+    show(w, c);
+}
+
+/* As an honest server does it, which is what "opener" asks for. */
+static void open_honestly(struct worker *w, struct conn *c)
+{
+    open_list(w, c, owner_of(c->txn) == DIALECT_OWNER_OPENER);
+}
+
+static uint32_t line_count(const struct txn *t)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < t->rcpt_count; i++)
+        count += t->rcpts[i].has_line;
+    return count;
+}
+
 /* Its replies begin to leave before all is decided. */
 static void begin_stream(struct worker *w, struct conn *c)
 {
     struct txn *t = c->txn;
     const struct script_effect *e = &t->dot;
-    bool takes_time = e->delay_ns > 0 || script_has(w->shared->script, SCRIPT_EACH);
     if (e->pacing == SCRIPT_PACING_BUFFER) {
         c->is_withheld = true;
         return;
     }
-    if (!takes_time && e->drop_after == SCRIPT_DROP_NONE && e->drop_replies == SCRIPT_DROP_NONE)
+    if (e->drop_after != SCRIPT_DROP_NONE && e->drop_after_count < line_count(t))
+        t->lines_max = e->drop_after_count; /* 0 is seen when the first one is decided */
+    if (commits_by_opener(t)) {
+        t->is_writing_opener = true;
+        t->opener_written_at = t->due_at + write_ns(w, t);
+    }
+    if (e->has_opener) {
+        t->opener_at = e->opener_ns != UINT64_MAX ? t->dot_at + e->opener_ns : CLOCK_NEVER;
         return;
-    session_force_block(&c->session);
-    (void)conn_format(w, c);
-    restart_life(w, c);
+    }
+    bool takes_time = e->delay_ns > 0 || e->final_ns > 0 || e->write != NULL || has_each(w) ||
+                      w->shared->places != NULL;
+    if (takes_time || e->drop_after != SCRIPT_DROP_NONE || e->drop_replies != SCRIPT_DROP_NONE)
+        open_list(w, c, true);
+}
+
+/* --- the end of the content ------------------------------------------------------------------- */
+
+static void refuse_whole(struct worker *w, struct conn *c, struct answer answer)
+{
+    struct txn *t = c->txn;
+    for (uint32_t i = 0; i < t->rcpt_count; i++)
+        t->rcpts[i].code = answer_code(&answer);
+    worker_count(w, SINK_RCPTS_REFUSED, t->rcpt_count);
+    place_leave(w->shared->places, &t->place);
+    session_finish(&c->session, answer);
+    c->phase = CONN_PHASE_REPLIES;
+}
+
+void decide_begin(struct worker *w, struct conn *c, const struct session_event *ev)
+{
+    struct txn *t = c->txn;
+    t->dialect = session_dialect(&c->session);
+    t->is_naming = ev->kind == EV_NAMING;
+    txn_end_content(t, ev->scan);
+    worker_count(w, SINK_MESSAGES, 1);
+    worker_count(w, SINK_CONTENT_BYTES, t->content_bytes);
+    t->whole = ev->answer;
+    c->phase = CONN_PHASE_ENDED;
+}
+
+/* Work on the content begins. */
+static void begin_before(struct worker *w, struct conn *c)
+{
+    struct txn *t = c->txn;
+    bool is_known =
+        t->dot.is_scan_once && t->has_id && memory_was_scanned(w->shared->memory, t->id);
+    t->stage = TXN_BEFORE;
+    t->stage_at = base_of(w, t) + (is_known ? 0 : work_ns(w, t->dot.delay_ns));
+}
+
+static void decided(struct worker *w, struct conn *c, uint32_t idx);
+
+static void begin_work(struct worker *w, struct conn *c)
+{
+    struct txn *t = c->txn;
+    c->phase = CONN_PHASE_WORK;
+    for (uint32_t i = 0; !t->is_naming && i < t->rcpt_count; i++) {
+        t->rcpts[i].is_suppressed = decide_is_suppressed(w, t, i);
+        if (t->rcpts[i].is_suppressed)
+            decided(w, c, i);
+    }
+    if (t->rcpt_count > 0 && t->decided_count == t->rcpt_count)
+        t->stage = TXN_EACH; /* nothing to do */
+    else if (place_enter(w->shared->places, &t->place))
+        begin_before(w, c);
+    else
+        t->stage = TXN_PLACE;
+}
+
+static void ask_dot(struct worker *w, struct conn *c)
+{
+    struct txn *t = c->txn;
+    struct script *script = w->shared->script;
+    if (!script_has(script, SCRIPT_DOT) && !script_has(script, SCRIPT_EACH))
+        return;
+    if (t->has_id && script_wants_attempts(script))
+        t->attempt = memory_count_attempt(w->shared->memory, t->id);
+    struct script_facts facts = conn_facts(c);
+    script_run(script, SCRIPT_DOT, &facts, &w->rng, &t->dot);
+    conn_apply(w, c, &t->dot);
+    for (uint32_t i = 0; t->dot.commit == SCRIPT_COMMIT_DOT && i < t->rcpt_count; i++)
+        taken_commit(w, t, &t->rcpts[i]);
 }
 
 /* What was answered before it has been formatted: whatever is from now on is about this message. */
 static bool on_ended(struct worker *w, struct conn *c)
 {
     struct txn *t = c->txn;
-    struct script *script = w->shared->script;
     if (!conn_format(w, c))
         return false;
     t->is_answering = true;
@@ -342,19 +341,24 @@ static bool on_ended(struct worker *w, struct conn *c)
         session_set_entries(&c->session, t->entries);
     for (uint32_t i = 0; i < t->rcpt_count; i++)
         t->rcpts[i].has_line = session_has_line(&c->session, i);
-    c->phase = CONN_PHASE_DOT;
-    if (script_has(script, SCRIPT_DOT) || script_has(script, SCRIPT_EACH)) {
-        if (t->has_id && script_wants_attempts(script))
-            t->attempt = shared_count_attempt(w->shared, t->id);
-        struct script_facts facts = conn_facts(c);
-        script_run(script, SCRIPT_DOT, &facts, &w->rng, &t->dot);
-        conn_apply(w, c, &t->dot);
-        for (uint32_t i = 0; t->dot.commit == SCRIPT_COMMIT_DOT && i < t->rcpt_count; i++)
-            commit(w, t, &t->rcpts[i]);
-    }
+    t->dot_at = t->due_at = t->answered_at = ring_now(w->ring);
+    ask_dot(w, c);
+    if (t->dot.budget_ns > 0 && !t->is_naming)
+        t->budget_at = t->dot_at + t->dot.budget_ns;
     if (!t->is_naming)
         begin_stream(w, c);
+    begin_work(w, c);
     return true;
+}
+
+void decide_on_place(struct worker *w, struct conn *c)
+{
+    struct txn *t = c->txn;
+    ASSERT(t->stage == TXN_PLACE);
+    t->due_at = ring_now(w->ring);
+    if (!look(c))
+        begin_before(w, c);
+    c->wait_until = 0;
 }
 
 /* ADAT: 355, or the whole message is refused (OTH-4). */
@@ -376,99 +380,110 @@ void decide_named(struct worker *w, struct conn *c)
 {
     struct txn *t = c->txn;
     ASSERT(session_rcpt_count(&c->session) == t->rcpt_count);
-    (void)w;
     session_set_entries(&c->session, t->entries);
     for (uint32_t i = 0; i < t->rcpt_count; i++) {
         t->rcpts[i].is_accepted = true;
         t->rcpts[i].code = 250;
+        t->rcpts[i].work = TXN_WORK_DECIDED;
     }
-    t->decide_idx = t->rcpt_count;
-    c->phase = CONN_PHASE_EACH;
+    t->begun_count = t->decided_count = t->rcpt_count;
+    t->due_at = ring_now(w->ring);
+    t->stage = TXN_EACH;
+    c->phase = CONN_PHASE_WORK;
 }
 
-/* The delay behind the content is over. */
-static bool on_dot(struct worker *w, struct conn *c)
+bool decide_is_suppressed(const struct worker *w, const struct txn *t, uint32_t idx)
 {
-    struct txn *t = c->txn;
-    if (t->dot.drop != SCRIPT_DROP_NONE && !c->is_gone)
-        conn_drop(w, c, t->dot.drop);
-    if (c->txn == NULL)
-        return true;
-    c->phase = CONN_PHASE_EACH;
-    if (t->is_naming && c->is_gone)
-        decide_end(w, c); /* OTH-7: nobody was named, and nobody will be */
-    else if (t->is_naming && !(t->dot.has_answer && answer_code(&t->dot.answer) == 421))
-        begin_naming(w, c);
-    if (c->txn == NULL)
-        c->phase = CONN_PHASE_INPUT;
-    return true;
+    return t->dot.suppress_ns > 0 && t->has_id &&
+           memory_has_copy(w->shared->memory, t->id, txn_rcpt(t, idx), ring_now(w->ring),
+                           t->dot.suppress_ns);
 }
 
-/* Whether the connection ends before the reply to recipient @t->decide_idx, by count. */
-static bool is_cut_here(const struct conn *c)
+/* --- one recipient ---------------------------------------------------------------------------- */
+
+/* Whether the connection ends before the first reply. */
+static bool is_cut_here(const struct conn *c, const struct sink_rcpt *r)
 {
     const struct txn *t = c->txn;
-    return t->dot.drop_after != SCRIPT_DROP_NONE && t->dot.pacing == SCRIPT_PACING_STREAM &&
-           session_has_block(&c->session) && t->rcpts[t->decide_idx].has_line &&
-           t->line_idx == t->dot.drop_after_count;
+    return t->dot.drop_after != SCRIPT_DROP_NONE && t->dot.drop_after_count == 0 &&
+           t->dot.pacing == SCRIPT_PACING_STREAM && session_has_block(&c->session) && r->has_line;
 }
 
-/* He has no line of his own: what refuses him refuses the message (DEF-15). */
-static bool is_bound_to_all(const struct txn *t)
+static void commit_now(struct worker *w, struct txn *t, struct sink_rcpt *r)
 {
-    return !t->rcpts[t->decide_idx].has_line;
+    switch (t->dot.commit) {
+    case SCRIPT_COMMIT_ALWAYS:
+        taken_commit(w, t, r);
+        return;
+    case SCRIPT_COMMIT_BEFORE:
+    case SCRIPT_COMMIT_END:
+    case SCRIPT_COMMIT_OPENER:
+        if (r->is_accepted)
+            taken_commit(w, t, r);
+        return;
+    case SCRIPT_COMMIT_AFTER:
+    case SCRIPT_COMMIT_DOT:
+    case SCRIPT_COMMIT_NEVER:
+        return;
+    }
+    UNREACHABLE();
 }
 
-static void decide_answer(struct worker *w, struct conn *c, struct sink_rcpt *r,
-                          struct answer answer)
+static void tell_session(struct worker *w, struct conn *c, uint32_t idx)
+{
+    struct sink_rcpt *r = &c->txn->rcpts[idx];
+    if (r->is_accepted) {
+        struct commit_proof proof = {.queue_id = ++w->proof_count, .is_committed = true};
+        session_accept_rcpt(&c->session, idx, r->answer, &proof);
+    } else {
+        session_refuse_rcpt(&c->session, idx, r->answer);
+    }
+}
+
+static void answer_rcpt(struct worker *w, struct conn *c, uint32_t idx)
 {
     struct txn *t = c->txn;
+    bool is_first = idx == t->answered_idx; /* with those behind him that are decided */
+    while (t->answered_idx < t->rcpt_count && t->rcpts[t->answered_idx].work == TXN_WORK_DECIDED)
+        t->answered_idx++;
+    if (has_one_reply(t))
+        return;
+    if (c->is_gone) { /* a line would have left */
+        t->is_unheard |= is_first && t->dot.pacing == SCRIPT_PACING_STREAM;
+        return;
+    }
+    tell_session(w, c, idx);
+    t->line_idx += t->rcpts[idx].has_line;
+    if (t->dot.has_opener)
+        open_honestly(w, c);
+    show(w, c);
+}
+
+/* He is decided, and written where that must come first. */
+static void decided(struct worker *w, struct conn *c, uint32_t idx)
+{
+    struct txn *t = c->txn;
+    struct sink_rcpt *r = &t->rcpts[idx];
+    struct answer answer = answer_of(t, r);
+    r->work = TXN_WORK_DECIDED;
+    t->decided_count++;
     r->code = answer_code(&answer);
     r->is_accepted = status_is_success(answer.status);
-    if (owner_of(t) != DIALECT_OWNER_FINAL)
+    if (commits_by_reply(t) || t->is_opener_written)
         commit_now(w, t, r);
     if (t->has_failed && r->is_accepted) {
         answer = ANSWER(STATUS_STORE_FAILED);
         r->code = answer_code(&answer);
         r->is_accepted = false;
     }
+    r->answer = answer;
+    r->has_answer = true;
     if (!r->is_accepted)
         worker_count(w, SINK_RCPTS_REFUSED, 1);
-    if (is_bound_to_all(t) && !r->is_accepted && t->refusal.status == STATUS_NONE)
+    /* He has no line of his own: what refuses him refuses the message (DEF-15). */
+    if (!r->has_line && !r->is_accepted && t->refusal.status == STATUS_NONE)
         t->refusal = answer;
-    if (c->is_gone || has_one_reply(t))
-        return;
-    if (r->is_accepted) {
-        struct commit_proof proof = {.queue_id = ++w->proof_count, .is_committed = true};
-        session_accept_rcpt(&c->session, t->decide_idx, answer, &proof);
-    } else {
-        session_refuse_rcpt(&c->session, t->decide_idx, answer);
-    }
-}
-
-/* One recipient; the connection may end before its reply. */
-static void decide_one(struct worker *w, struct conn *c, const struct script_effect *e)
-{
-    struct txn *t = c->txn;
-    if (!c->is_gone && e->drop != SCRIPT_DROP_NONE)
-        conn_drop(w, c, e->drop);
-    else if (!c->is_gone && is_cut_here(c))
-        conn_drop(w, c, t->dot.drop_after);
-    if (c->txn == NULL)
-        return;
-    struct answer answer = ANSWER(STATUS_STORED);
-    if (e->has_answer)
-        answer = e->answer;
-    else if (t->dot.has_answer)
-        answer = t->dot.answer;
-    struct sink_rcpt *r = &t->rcpts[t->decide_idx];
-    decide_answer(w, c, r, answer);
-    if (!c->is_gone && !has_one_reply(t)) {
-        t->line_idx += r->has_line;
-        (void)conn_format(w, c);
-        restart_life(w, c);
-    }
-    t->decide_idx++;
+    answer_rcpt(w, c, idx);
 }
 
 /* 421 behind the content: what was not decided yet is refused, and where the last reply counts,
@@ -484,17 +499,77 @@ static void end_session(struct worker *w, struct conn *c, struct answer answer)
         if (!is_said) {
             r->code = answer_code(&answer);
             r->is_accepted = false;
+            r->work = TXN_WORK_DECIDED;
         }
         commit_now(w, t, r);
     }
     c->is_withheld = false;
     c->life_at = 0;
     t->is_last_due = true;
+    place_leave(w->shared->places, &t->place);
     session_end_now(&c->session, answer);
     (void)conn_format(w, c);
     c->state = CONN_FLUSHING;
     c->phase = CONN_PHASE_REPLIES;
 }
+
+/* His work is over; the connection may end before his reply. */
+static void rcpt_over(struct worker *w, struct conn *c, uint32_t idx)
+{
+    struct txn *t = c->txn;
+    struct sink_rcpt *r = &t->rcpts[idx];
+    if (!c->is_gone && r->has_answer && answer_code(&r->answer) == 421) {
+        end_session(w, c, r->answer);
+        return;
+    }
+    if (!c->is_gone && r->drop != SCRIPT_DROP_NONE)
+        conn_drop(w, c, (enum script_drop)r->drop);
+    else if (!c->is_gone && is_cut_here(c, r))
+        conn_drop(w, c, t->dot.drop_after);
+    if (c->txn == NULL)
+        return;
+    struct answer answer = answer_of(t, r);
+    bool is_commit_due = status_is_success(answer.status) || t->dot.commit == SCRIPT_COMMIT_ALWAYS;
+    if (commits_by_reply(t) && is_commit_due) {
+        if (look(c))
+            return;
+        clock_ns ns = write_ns(w, t);
+        if (ns > 0) {
+            r->work = TXN_WORK_WRITING;
+            t->writing_count++;
+            txn_push_work(t, idx, base_of(w, t) + ns);
+            return;
+        }
+    }
+    decided(w, c, idx);
+}
+
+static void begin_rcpt(struct worker *w, struct conn *c)
+{
+    struct txn *t = c->txn;
+    uint32_t idx = t->begun_count++;
+    struct sink_rcpt *r = &t->rcpts[idx];
+    struct script_effect e;
+    if (r->work == TXN_WORK_DECIDED || look(c))
+        return;
+    ask(w, c, idx, &e);
+    r->work = TXN_WORK_BEGUN;
+    r->drop = (uint8_t)e.drop;
+    if (!c->is_gone && e.tweak != SCRIPT_TWEAK_NONE && (r->has_line || has_one_reply(t))) {
+        r->tweak = (uint8_t)e.tweak;
+        r->tweak_number = e.tweak_number;
+        r->tweak_text = e.tweak_text;
+        t->tweak_count++;
+    }
+    e.tweak = SCRIPT_TWEAK_NONE;
+    conn_apply(w, c, &e);
+    if (e.delay_ns == 0)
+        rcpt_over(w, c, idx);
+    else
+        txn_push_work(t, idx, base_of(w, t) + work_ns(w, e.delay_ns));
+}
+
+/* --- the last reply --------------------------------------------------------------------------- */
 
 /* What refuses one for whom only the whole message can be refused refuses all. */
 static void share_refusal(struct worker *w, struct txn *t)
@@ -508,10 +583,36 @@ static void share_refusal(struct worker *w, struct txn *t)
     }
 }
 
+/* One reply fits all (CORE-8): who is deferred defers all, and who is refused beside others is
+ * accepted with them, his copy being held. */
+static void hold_refused(struct txn *t)
+{
+    const struct sink_rcpt *deferred = NULL;
+    bool has_accepted = false;
+    for (uint32_t i = 0; i < t->rcpt_count; i++) {
+        const struct sink_rcpt *r = &t->rcpts[i];
+        has_accepted |= r->is_accepted;
+        if (r->code / 100 == 4 && deferred == NULL)
+            deferred = r;
+    }
+    if (deferred != NULL)
+        t->refusal = deferred->answer;
+    else if (has_accepted)
+        t->refusal = ANSWER(STATUS_NONE);
+    for (uint32_t i = 0; deferred == NULL && has_accepted && i < t->rcpt_count; i++) {
+        struct sink_rcpt *r = &t->rcpts[i];
+        if (r->is_accepted)
+            continue;
+        r->is_accepted = r->is_held = true;
+        r->code = 250;
+    }
+}
+
 static void accept_all(struct worker *w, struct conn *c)
 {
     const struct txn *t = c->txn;
-    struct answer answer = t->dot.has_answer ? t->dot.answer : ANSWER(STATUS_STORED);
+    bool is_good = t->dot.has_answer && status_is_success(t->dot.answer.status);
+    struct answer answer = is_good ? t->dot.answer : ANSWER(STATUS_STORED);
     for (uint32_t i = 0; i < t->rcpt_count; i++) {
         struct commit_proof proof = {.queue_id = ++w->proof_count, .is_committed = true};
         session_accept_rcpt(&c->session, i, answer, &proof);
@@ -560,11 +661,13 @@ static bool drop_before_last(struct worker *w, struct conn *c)
 static void finish(struct worker *w, struct conn *c)
 {
     struct txn *t = c->txn;
+    t->stage = TXN_DONE;
     if (t->refusal.status != STATUS_NONE)
         share_refusal(w, t);
     for (uint32_t i = 0; i < t->rcpt_count; i++)
         commit_now(w, t, &t->rcpts[i]);
     shared_count_message(w->shared);
+    place_leave(w->shared->places, &t->place);
     c->phase = CONN_PHASE_REPLIES;
     if (c->is_gone || drop_before_last(w, c))
         return;
@@ -575,43 +678,271 @@ static void finish(struct worker *w, struct conn *c)
         conn_drop(w, c, t->dot.drop_after);
 }
 
-static bool on_each(struct worker *w, struct conn *c)
+static void on_final(struct worker *w, struct conn *c)
 {
-    static const struct script_effect none;
     struct txn *t = c->txn;
-    if (!c->is_gone && !conn_has_room(w, c))
-        return false;
-    if (!c->is_gone && t->dot.has_answer && answer_code(&t->dot.answer) == 421) {
-        end_session(w, c, t->dot.answer);
-        return true;
-    }
-    if (t->decide_idx == t->rcpt_count) {
+    t->stage_at = CLOCK_NEVER;
+    if (commits_by_opener(t) && t->is_writing_opener)
+        return; /* nothing can be said before it is there */
+    if (commits_by_opener(t) || commits_by_reply(t)) {
         finish(w, c);
-        return true;
+        return;
     }
-    if (!script_has(w->shared->script, SCRIPT_EACH)) {
-        decide_one(w, c, &none);
-        return true;
-    }
-    struct script_facts facts = conn_facts(c);
-    facts.rcpt = txn_rcpt(t, t->decide_idx);
-    facts.index = t->decide_idx + 1;
-    facts.dialect = t->dialect;
-    script_run(w->shared->script, SCRIPT_EACH, &facts, &w->rng, &c->effect);
-    if (c->is_gone || t->dot.pacing == SCRIPT_PACING_BUFFER)
-        c->effect.tweak = SCRIPT_TWEAK_NONE; /* no reply leaves now */
-    conn_apply(w, c, &c->effect);
-    c->phase = CONN_PHASE_EACH_DECIDE;
-    return true;
+    if (look(c))
+        return;
+    bool has_any = t->dot.commit == SCRIPT_COMMIT_ALWAYS;
+    for (uint32_t i = 0; t->refusal.status == STATUS_NONE && i < t->rcpt_count; i++)
+        has_any |= t->rcpts[i].is_accepted;
+    clock_ns ns = has_any ? write_ns(w, t) : 0;
+    t->stage = TXN_WRITE;
+    t->stage_at = base_of(w, t) + ns;
+    if (ns == 0)
+        finish(w, c);
 }
 
-static bool on_each_decide(struct worker *w, struct conn *c)
+static void all_decided(struct worker *w, struct conn *c)
 {
-    c->phase = CONN_PHASE_EACH;
-    if (!c->is_gone && c->effect.has_answer && answer_code(&c->effect.answer) == 421)
-        end_session(w, c, c->effect.answer);
+    struct txn *t = c->txn;
+    t->stage = TXN_FINAL;
+    t->gap_at = CLOCK_NEVER;
+    if (has_one_reply(t) && t->dot.mixed == SCRIPT_MIXED_HOLD)
+        hold_refused(t);
+    bool has_closer = session_has_block(&c->session) && dialect_has_closer(t->dialect);
+    t->stage_at = base_of(w, t) + (has_closer ? t->dot.final_ns : 0);
+    if (!has_closer || t->dot.final_ns == 0)
+        on_final(w, c);
+}
+
+/* --- what is over ----------------------------------------------------------------------------- */
+
+/* The content has been worked on. */
+static void before_over(struct worker *w, struct conn *c)
+{
+    struct txn *t = c->txn;
+    t->stage = TXN_EACH;
+    t->stage_at = CLOCK_NEVER;
+    if (t->dot.is_scan_once && t->has_id)
+        memory_note_scan(w->shared->memory, t->id);
+    if (t->dot.drop != SCRIPT_DROP_NONE && !c->is_gone)
+        conn_drop(w, c, t->dot.drop);
+    if (c->txn == NULL)
+        return;
+    bool is_end = t->dot.has_answer && answer_code(&t->dot.answer) == 421;
+    if (t->is_naming && c->is_gone)
+        end_alone(w, c); /* OTH-7: nobody was named, and nobody will be */
+    else if (!c->is_gone && is_end)
+        end_session(w, c, t->dot.answer);
+    else if (t->is_naming)
+        begin_naming(w, c);
+}
+
+/* Reading B: all are ours, and the opening line may say so. */
+static void opener_written(struct worker *w, struct conn *c)
+{
+    struct txn *t = c->txn;
+    t->is_writing_opener = false;
+    t->opener_written_at = CLOCK_NEVER;
+    t->is_opener_written = true;
+    t->opener_wall = ring_wall(w->ring);
+    for (uint32_t i = 0; i < t->rcpt_count; i++)
+        if (t->rcpts[i].work == TXN_WORK_DECIDED)
+            commit_now(w, t, &t->rcpts[i]);
+    bool is_time = !t->dot.has_opener || t->decided_count > 0 ||
+                   (t->dot.opener_ns != UINT64_MAX && t->due_at - t->dot_at >= t->dot.opener_ns);
+    if (is_time)
+        open_list(w, c, true);
+    if (t->stage == TXN_FINAL && t->stage_at == CLOCK_NEVER)
+        on_final(w, c);
+}
+
+/* Whose time is over, or who keeps a list silent, is deferred; where all is ours he is taken. */
+static void defer(struct worker *w, struct conn *c, uint32_t idx)
+{
+    struct sink_rcpt *r = &c->txn->rcpts[idx];
+    r->has_answer = true;
+    r->answer = c->txn->is_opener_written ? ANSWER(STATUS_STORED) : ANSWER(STATUS_DECISION_TIMEOUT);
+    decided(w, c, idx);
+}
+
+/* A list may not be silent for so long (DEF-18, EXD-16): the next one is deferred. */
+static void gap_over(struct worker *w, struct conn *c)
+{
+    struct txn *t = c->txn;
+    uint32_t idx = t->answered_idx;
+    clock_ns again_at = t->gap_at + t->dot.gap_ns;
+    t->gap_at = CLOCK_NEVER;
+    if (idx == t->rcpt_count)
+        return;
+    if (t->rcpts[idx].work == TXN_WORK_WRITING)
+        t->gap_at = again_at;
     else
-        decide_one(w, c, &c->effect);
+        defer(w, c, idx);
+}
+
+/* Who is not decided, and not being written, is answered 451 in his place. */
+static void budget_over(struct worker *w, struct conn *c)
+{
+    struct txn *t = c->txn;
+    t->budget_at = CLOCK_NEVER;
+    place_skip_line(w->shared->places, &t->place);
+    for (uint32_t i = 0; i < t->rcpt_count; i++)
+        if (t->rcpts[i].work < TXN_WORK_WRITING)
+            defer(w, c, i);
+    t->stage = TXN_EACH;
+    t->stage_at = CLOCK_NEVER;
+}
+
+static void work_over(struct worker *w, struct conn *c)
+{
+    struct txn *t = c->txn;
+    uint32_t idx = txn_first_work(t);
+    txn_pop_work(t);
+    switch ((enum txn_work)t->rcpts[idx].work) {
+    case TXN_WORK_BEGUN:
+        rcpt_over(w, c, idx);
+        return;
+    case TXN_WORK_WRITING:
+        t->writing_count--;
+        decided(w, c, idx);
+        return;
+    case TXN_WORK_DECIDED: /* before it was over */
+        return;
+    case TXN_WORK_NONE:
+        break;
+    }
+    UNREACHABLE();
+}
+
+static void stage_over(struct worker *w, struct conn *c)
+{
+    switch (c->txn->stage) {
+    case TXN_BEFORE:
+        before_over(w, c);
+        return;
+    case TXN_FINAL:
+        on_final(w, c);
+        return;
+    case TXN_WRITE:
+        finish(w, c);
+        return;
+    case TXN_PLACE:
+    case TXN_EACH:
+    case TXN_DONE:
+        break;
+    }
+    UNREACHABLE();
+}
+
+/* At one time the first of these comes first. */
+enum due {
+    DUE_NOTHING,
+    DUE_GO_ON,
+    DUE_OPENER_WRITTEN,
+    DUE_OPENER,
+    DUE_STAGE,
+    DUE_WORK,
+    DUE_GAP,
+    DUE_BUDGET
+};
+
+/* The next recipient's work can begin, or all are decided. */
+static bool can_go_on(const struct txn *t)
+{
+    if (t->stage != TXN_EACH || t->is_dropping)
+        return false;
+    if (t->decided_count == t->rcpt_count)
+        return true;
+    if (t->begun_count == t->rcpt_count)
+        return false;
+    return t->begun_count == 0 || t->dot.order == SCRIPT_ORDER_CONCURRENT ||
+           t->rcpts[t->begun_count - 1].work == TXN_WORK_DECIDED;
+}
+
+static void take_earlier(enum due what, clock_ns at, enum due *what_first, clock_ns *first)
+{
+    if (at >= *first)
+        return;
+    *first = at;
+    *what_first = what;
+}
+
+static enum due next_due(const struct txn *t, clock_ns *ret_at)
+{
+    enum due what = DUE_NOTHING;
+    clock_ns first = CLOCK_NEVER;
+    uint32_t idx = txn_first_work(t);
+    bool is_limited = t->stage < TXN_FINAL && !t->is_dropping;
+    if (can_go_on(t)) {
+        *ret_at = t->due_at;
+        return DUE_GO_ON;
+    }
+    take_earlier(DUE_OPENER_WRITTEN, t->opener_written_at, &what, &first);
+    if (is_limited)
+        take_earlier(DUE_OPENER, t->opener_at, &what, &first);
+    if (!t->is_dropping || t->stage == TXN_WRITE)
+        take_earlier(DUE_STAGE, t->stage_at, &what, &first);
+    if (idx != UINT32_MAX)
+        take_earlier(DUE_WORK, t->rcpts[idx].due, &what, &first);
+    if (is_limited) {
+        take_earlier(DUE_GAP, t->gap_at, &what, &first);
+        take_earlier(DUE_BUDGET, t->budget_at, &what, &first);
+    }
+    *ret_at = first;
+    return what;
+}
+
+static void do_due(struct worker *w, struct conn *c, enum due what)
+{
+    struct txn *t = c->txn;
+    switch (what) {
+    case DUE_GO_ON:
+        if (t->decided_count == t->rcpt_count)
+            all_decided(w, c);
+        else
+            begin_rcpt(w, c);
+        return;
+    case DUE_OPENER_WRITTEN:
+        opener_written(w, c);
+        return;
+    case DUE_OPENER:
+        t->opener_at = CLOCK_NEVER;
+        open_honestly(w, c);
+        return;
+    case DUE_STAGE:
+        stage_over(w, c);
+        return;
+    case DUE_WORK:
+        work_over(w, c);
+        return;
+    case DUE_GAP:
+        gap_over(w, c);
+        return;
+    case DUE_BUDGET:
+        budget_over(w, c);
+        return;
+    case DUE_NOTHING:
+        break;
+    }
+    UNREACHABLE();
+}
+
+static bool on_work(struct worker *w, struct conn *c)
+{
+    struct txn *t = c->txn;
+    clock_ns now = ring_now(w->ring), at;
+    if (t->is_dropping && !is_writing(t)) {
+        end_alone(w, c);
+        return true;
+    }
+    if (!c->is_gone && !conn_has_room(w, c))
+        return false;
+    enum due what = next_due(t, &at);
+    if (what == DUE_NOTHING || at > now) {
+        c->wait_until = u64_min(at, now + LOOK_NS);
+        return false;
+    }
+    t->due_at = u64_max(at, t->due_at);
+    do_due(w, c, what);
     return true;
 }
 
@@ -634,12 +965,8 @@ bool decide_step(struct worker *w, struct conn *c)
     switch ((enum conn_phase)c->phase) {
     case CONN_PHASE_ENDED:
         return on_ended(w, c);
-    case CONN_PHASE_DOT:
-        return on_dot(w, c);
-    case CONN_PHASE_EACH:
-        return on_each(w, c);
-    case CONN_PHASE_EACH_DECIDE:
-        return on_each_decide(w, c);
+    case CONN_PHASE_WORK:
+        return on_work(w, c);
     case CONN_PHASE_REPLIES:
         return on_replies(w, c);
     case CONN_PHASE_CONNECT:

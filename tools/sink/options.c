@@ -9,9 +9,11 @@
 #include <arpa/inet.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define CONNS_MAX 1000000
+#define SLOWDOWN_MAX 1000
 #define LATE_RULES_MAX 16
 #define LATE_RULE_BYTES_MAX 128
 
@@ -319,6 +321,21 @@ static bool set_source_rate(struct cli *c, const char *value)
     return cli_u32(c, value, 1, UINT32_MAX, &options_of(c)->source_rate_max);
 }
 
+static bool set_capacity(struct cli *c, const char *value)
+{
+    return cli_u32(c, value, 1, UINT32_MAX, &options_of(c)->capacity);
+}
+
+static bool set_slowdown(struct cli *c, const char *value)
+{
+    char *end;
+    double factor = strtod(value, &end);
+    if (value[0] < '0' || value[0] > '9' || *end != '\0' || !(factor <= SLOWDOWN_MAX))
+        return cli_expected(c, value, "a number from 0 to 1000");
+    options_of(c)->slowdown = factor;
+    return true;
+}
+
 static bool set_rcvbuf(struct cli *c, const char *value)
 {
     uint64_t bytes;
@@ -376,6 +393,8 @@ static const struct cli_row rows[] = {
     {"rcpt-max", "N", "1000", "recipients", set_rcpt_max, 0},
     {"source-conns", "N", NULL, "of one client", set_source_conns, 0},
     {"source-rate", "N", NULL, "messages/s of one", set_source_rate, 0},
+    {"capacity", "N", NULL, "messages in work", set_capacity, 0},
+    {"slowdown", "X", "0", "under load", set_slowdown, 0},
     {"rcvbuf", "SIZE", NULL, "receive buffer", set_rcvbuf, 0},
     {"idle", "TIME", "300s", "for input", set_idle, 0},
     {"seed", "N", "1", "of all draws", set_seed, 0},
@@ -409,8 +428,11 @@ static const char usage_end[] =
     "  actions     reply CODE [X.Y.Z] [TEXT]; delay DIST; drop [reset]; stop;\n"
     "              drop-after K [reset]; drop-content N [reset]; rcvbuf N;\n"
     "              drop-replies N [reset]; pacing stream|buffer; life DIST;\n"
-    "              decide now|later; commit before|after|dot|never|always;\n"
-    "              gone run|stop; stall-read DIST [N]; stall-write DIST; pace DIST;\n"
+    "              decide now|later; order sequential|concurrent; budget DIST;\n"
+    "              commit before|after|dot|never|always|end|opener; write DIST;\n"
+    "              gone run|stop|write; opener DIST|first; final DIST; gap DIST;\n"
+    "              mixed refuse|hold; scan always|once; suppress DIST;\n"
+    "              stall-read DIST [N]; stall-write DIST; pace DIST;\n"
     "              garbage [N]; endless [N]; code NNN; surplus [TEXT]; missing;\n"
     "              early; raw TEXT\n"
     "  examples    each rcpt=slow* -> delay 30s          dot p=1% -> drop reset\n"

@@ -67,6 +67,7 @@ bool script_add(struct script *s, struct slice line, char *ret_text, size_t text
     s->wants_client |= r->wants_client;
     s->wants_identity |= r->wants_identity;
     s->wants_attempts |= r->wants_attempts;
+    s->wants_memory |= r->wants_memory;
     s->has_tweaks |= r->has_tweaks;
     return true;
 }
@@ -117,6 +118,11 @@ bool script_wants_identity(const struct script *s)
 bool script_wants_attempts(const struct script *s)
 {
     return s->wants_attempts;
+}
+
+bool script_wants_memory(const struct script *s)
+{
+    return s->wants_memory;
 }
 
 bool script_has_tweaks(const struct script *s)
@@ -225,28 +231,13 @@ static bool rule_holds(struct script_rule *r, const struct script_facts *f, stru
 
 /* --- actions --------------------------------------------------------------------------------- */
 
-/* ACTION_REPLY, ..., which say when and what; the rest are tweaks. */
-static void apply(const struct script_action *a, struct rng *rng, struct script_effect *e)
+/* Of the whole message: ACTION_DROP_AFTER, ...; only at SCRIPT_DOT. */
+static void apply_at_dot(const struct script_action *a, uint64_t time_ns, struct script_effect *e)
 {
-    uint64_t time_ns = a->has_time ? dist_draw(&a->time, rng) : 0;
-    switch (a->kind) {
-    case ACTION_REPLY:
-        e->has_answer = true;
-        e->answer = a->answer;
-        break;
-    case ACTION_DELAY:
-        e->delay_ns = time_ns;
-        break;
-    case ACTION_DROP:
-        e->drop = a->drop;
-        break;
+    switch ((unsigned)a->kind) {
     case ACTION_DROP_AFTER:
         e->drop_after = a->drop;
         e->drop_after_count = (uint32_t)a->number;
-        break;
-    case ACTION_DROP_CONTENT:
-        e->drop_content = a->drop;
-        e->drop_content_bytes = a->number;
         break;
     case ACTION_DROP_REPLIES:
         e->drop_replies = a->drop;
@@ -258,15 +249,67 @@ static void apply(const struct script_action *a, struct rng *rng, struct script_
     case ACTION_PACING:
         e->pacing = (enum script_pacing)a->number;
         break;
-    case ACTION_DECIDE:
-        e->decide = (enum script_decide)(a->number + 1);
-        break;
     case ACTION_COMMIT:
-        e->has_commit = true;
         e->commit = (enum script_commit)a->number;
         break;
     case ACTION_GONE:
         e->gone = (enum script_gone)a->number;
+        break;
+    case ACTION_ORDER:
+        e->order = (enum script_order)a->number;
+        break;
+    case ACTION_MIXED:
+        e->mixed = (enum script_mixed)a->number;
+        break;
+    case ACTION_SCAN:
+        e->is_scan_once = a->number == 1;
+        break;
+    case ACTION_OPENER:
+        e->has_opener = true;
+        e->opener_ns = a->has_time ? time_ns : UINT64_MAX;
+        break;
+    case ACTION_FINAL:
+        e->final_ns = time_ns;
+        break;
+    case ACTION_BUDGET:
+        e->budget_ns = time_ns;
+        break;
+    case ACTION_GAP:
+        e->gap_ns = time_ns;
+        break;
+    case ACTION_SUPPRESS:
+        e->suppress_ns = time_ns;
+        break;
+    default: /* those of all points */
+        break;
+    }
+}
+
+/* ACTION_REPLY, ..., which say when and what; the rest are tweaks. */
+static void apply(const struct script_action *a, struct rng *rng, struct script_effect *e)
+{
+    bool is_now = a->has_time && a->kind != ACTION_WRITE;
+    uint64_t time_ns = is_now ? dist_draw(&a->time, rng) : 0;
+    switch (a->kind) {
+    case ACTION_REPLY:
+        e->has_answer = true;
+        e->answer = a->answer;
+        break;
+    case ACTION_DELAY:
+        e->delay_ns = time_ns;
+        break;
+    case ACTION_DROP:
+        e->drop = a->drop;
+        break;
+    case ACTION_DROP_CONTENT:
+        e->drop_content = a->drop;
+        e->drop_content_bytes = a->number;
+        break;
+    case ACTION_DECIDE:
+        e->decide = (enum script_decide)(a->number + 1);
+        break;
+    case ACTION_WRITE:
+        e->write = &a->time;
         break;
     case ACTION_STALL_READ:
         e->stall_read_ns = time_ns;
@@ -285,6 +328,22 @@ static void apply(const struct script_action *a, struct rng *rng, struct script_
         e->tweak = a->tweak;
         e->tweak_number = a->number;
         e->tweak_text = a->text;
+        break;
+    case ACTION_DROP_AFTER:
+    case ACTION_DROP_REPLIES:
+    case ACTION_LIFE:
+    case ACTION_PACING:
+    case ACTION_COMMIT:
+    case ACTION_GONE:
+    case ACTION_ORDER:
+    case ACTION_MIXED:
+    case ACTION_SCAN:
+    case ACTION_OPENER:
+    case ACTION_FINAL:
+    case ACTION_BUDGET:
+    case ACTION_GAP:
+    case ACTION_SUPPRESS:
+        apply_at_dot(a, time_ns, e);
         break;
     case ACTION_STOP:
     case ACTION_KIND_COUNT:

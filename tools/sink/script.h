@@ -51,8 +51,20 @@ enum script_commit {
     SCRIPT_COMMIT_DOT,    /* at once, before any delay, whatever is answered */
     SCRIPT_COMMIT_NEVER,
     SCRIPT_COMMIT_ALWAYS, /* as before, but those refused, too */
+    SCRIPT_COMMIT_END,    /* all of them when the last one is decided */
+    SCRIPT_COMMIT_OPENER, /* before the line that opens the list; who is refused behind it gets a
+                             notice, if he was not told (HOL-12) */
 };
-enum script_gone { SCRIPT_GONE_RUN, SCRIPT_GONE_STOP };
+enum script_gone {
+    SCRIPT_GONE_RUN,
+    SCRIPT_GONE_STOP,
+    SCRIPT_GONE_WRITE, /* as STOP, from when a reply could not be sent (DUP-10) */
+};
+enum script_order { SCRIPT_ORDER_SEQUENTIAL, SCRIPT_ORDER_CONCURRENT };
+enum script_mixed { /* one reply for all, of whom not all are accepted */
+                    SCRIPT_MIXED_REFUSE,
+                    SCRIPT_MIXED_HOLD, /* CORE-8 */
+};
 enum script_pacing {
     SCRIPT_PACING_STREAM, /* a recipient's reply leaves when he is decided */
     SCRIPT_PACING_BUFFER, /* all leave when the last one is */
@@ -75,7 +87,6 @@ enum script_tweak { /* what is done to a reply */
 
 struct script_effect {
     bool has_answer;
-    bool has_commit;
     struct answer answer;
     uint64_t delay_ns;
     enum script_drop drop;
@@ -92,6 +103,16 @@ struct script_effect {
     enum script_pacing pacing;
     uint64_t life_ns; /* an open list says so often that it is alive; 0: never */
     enum script_decide decide;
+    enum script_order order;
+    enum script_mixed mixed;
+    bool is_scan_once;        /* the content of an earlier try need not be looked at again */
+    bool has_opener;          /* when a list is begun; else at once, or with the first reply */
+    uint64_t opener_ns;       /* from the dot; UINT64_MAX: with the first reply */
+    uint64_t final_ns;        /* between the last recipient's reply and the final one */
+    uint64_t budget_ns;       /* then who is not decided is deferred; 0: none */
+    uint64_t gap_ns;          /* the same of one, for a list that was silent so long; 0: none */
+    uint64_t suppress_ns;     /* for so long a copy that is here is not taken again; 0: none is */
+    const struct dist *write; /* how long a commit takes, of the rule; NULL: no time */
     enum script_drop drop_replies; /* behind @drop_replies_bytes of the replies to the content */
     uint64_t drop_replies_bytes;
     uint32_t rcvbuf_bytes;
@@ -117,6 +138,7 @@ bool script_has(const struct script *s, enum script_point at);
 bool script_wants_client(const struct script *s);
 bool script_wants_identity(const struct script *s);
 bool script_wants_attempts(const struct script *s);
+bool script_wants_memory(const struct script *s); /* of contents looked at, and of copies */
 bool script_has_tweaks(const struct script *s);
 
 /* script_run() - what the rules for @at say to @facts. Rules count how often they were asked

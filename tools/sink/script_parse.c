@@ -405,6 +405,15 @@ static const struct action_row {
     {"decide", ACTION_DECIDE, AT(RCPT), SCRIPT_TWEAK_NONE},
     {"commit", ACTION_COMMIT, AT(DOT), SCRIPT_TWEAK_NONE},
     {"gone", ACTION_GONE, AT(DOT), SCRIPT_TWEAK_NONE},
+    {"order", ACTION_ORDER, AT(DOT), SCRIPT_TWEAK_NONE},
+    {"opener", ACTION_OPENER, AT(DOT), SCRIPT_TWEAK_NONE},
+    {"final", ACTION_FINAL, AT(DOT), SCRIPT_TWEAK_NONE},
+    {"write", ACTION_WRITE, AT(DOT), SCRIPT_TWEAK_NONE},
+    {"budget", ACTION_BUDGET, AT(DOT), SCRIPT_TWEAK_NONE},
+    {"gap", ACTION_GAP, AT(DOT), SCRIPT_TWEAK_NONE},
+    {"mixed", ACTION_MIXED, AT(DOT), SCRIPT_TWEAK_NONE},
+    {"scan", ACTION_SCAN, AT(DOT), SCRIPT_TWEAK_NONE},
+    {"suppress", ACTION_SUPPRESS, AT(DOT), SCRIPT_TWEAK_NONE},
     {"stall-read", ACTION_STALL_READ, ANYWHERE, SCRIPT_TWEAK_NONE},
     {"stall-write", ACTION_STALL_WRITE, ANYWHERE, SCRIPT_TWEAK_NONE},
     {"pace", ACTION_PACE, ANYWHERE, SCRIPT_TWEAK_NONE},
@@ -419,20 +428,54 @@ static const struct action_row {
     {"stop", ACTION_STOP, ANYWHERE, SCRIPT_TWEAK_NONE},
 };
 
-static bool parse_arguments(const struct parser *p, struct script_action *a, char **rest)
+static bool parse_word(const struct parser *p, struct script_action *a, const char *word)
 {
-    static const char *const commits[] = {"before", "after", "dot", "never", "always"};
-    static const char *const gones[] = {"run", "stop"};
+    static const char *const commits[] = {"before", "after", "dot",   "never",
+                                          "always", "end",   "opener"};
+    static const char *const gones[] = {"run", "stop", "write"};
     static const char *const pacings[] = {"stream", "buffer"};
     static const char *const decides[] = {"now", "later"};
+    static const char *const orders[] = {"sequential", "concurrent"};
+    static const char *const mixeds[] = {"refuse", "hold"};
+    static const char *const scans[] = {"always", "once"};
+    switch ((unsigned)a->kind) {
+    case ACTION_COMMIT:
+        return parse_choice(p, a, word, commits, ARRAY_COUNT(commits));
+    case ACTION_GONE:
+        return parse_choice(p, a, word, gones, ARRAY_COUNT(gones));
+    case ACTION_PACING:
+        return parse_choice(p, a, word, pacings, ARRAY_COUNT(pacings));
+    case ACTION_DECIDE:
+        return parse_choice(p, a, word, decides, ARRAY_COUNT(decides));
+    case ACTION_ORDER:
+        return parse_choice(p, a, word, orders, ARRAY_COUNT(orders));
+    case ACTION_MIXED:
+        return parse_choice(p, a, word, mixeds, ARRAY_COUNT(mixeds));
+    case ACTION_SCAN:
+        return parse_choice(p, a, word, scans, ARRAY_COUNT(scans));
+    default:
+        UNREACHABLE();
+    }
+}
+
+static bool parse_arguments(const struct parser *p, struct script_action *a, char **rest)
+{
     const char *word;
     switch (a->kind) {
     case ACTION_REPLY:
         return parse_reply(p, a, *rest);
+    case ACTION_OPENER:
+        word = next_word(rest);
+        return strcmp(word, "first") == 0 || parse_time(p, a, word);
     case ACTION_DELAY:
     case ACTION_LIFE:
     case ACTION_STALL_WRITE:
     case ACTION_PACE:
+    case ACTION_FINAL:
+    case ACTION_WRITE:
+    case ACTION_BUDGET:
+    case ACTION_GAP:
+    case ACTION_SUPPRESS:
         return parse_time(p, a, next_word(rest));
     case ACTION_STALL_READ:
         if (!parse_time(p, a, next_word(rest)))
@@ -452,13 +495,13 @@ static bool parse_arguments(const struct parser *p, struct script_action *a, cha
         return parse_number(p, a, next_word(rest), DIST_BYTES, UINT64_MAX) &&
                parse_drop(p, a, next_word(rest));
     case ACTION_COMMIT:
-        return parse_choice(p, a, next_word(rest), commits, ARRAY_COUNT(commits));
     case ACTION_PACING:
-        return parse_choice(p, a, next_word(rest), pacings, ARRAY_COUNT(pacings));
     case ACTION_DECIDE:
-        return parse_choice(p, a, next_word(rest), decides, ARRAY_COUNT(decides));
     case ACTION_GONE:
-        return parse_choice(p, a, next_word(rest), gones, ARRAY_COUNT(gones));
+    case ACTION_ORDER:
+    case ACTION_MIXED:
+    case ACTION_SCAN:
+        return parse_word(p, a, next_word(rest));
     case ACTION_RCVBUF:
         return parse_number(p, a, next_word(rest), DIST_BYTES, RCVBUF_BYTES_MAX);
     case ACTION_TWEAK:
@@ -492,6 +535,9 @@ static bool parse_action(const struct parser *p, char *text)
         text[--len] = '\0';
     if (!parse_arguments(p, a, &text))
         return false;
+    bool remembers = a->kind == ACTION_SUPPRESS || a->kind == ACTION_SCAN;
+    r->wants_memory |= remembers;
+    r->wants_identity |= remembers;
     if (a->kind == ACTION_REPLY || a->kind == ACTION_TWEAK)
         return true; /* the rest was its text */
     word = next_word(&text);

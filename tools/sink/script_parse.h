@@ -6,7 +6,7 @@
 #include "script.h"
 
 #define SCRIPT_CONDS_MAX 12
-#define SCRIPT_ACTIONS_MAX 12
+#define SCRIPT_ACTIONS_MAX 20
 
 enum script_cond_kind {
     COND_FROM,
@@ -52,6 +52,15 @@ enum script_action_kind {
     ACTION_PACE,
     ACTION_RCVBUF,
     ACTION_TWEAK,
+    ACTION_ORDER,
+    ACTION_MIXED,
+    ACTION_SCAN,
+    ACTION_OPENER,
+    ACTION_FINAL,
+    ACTION_BUDGET,
+    ACTION_GAP,
+    ACTION_SUPPRESS,
+    ACTION_WRITE,
     ACTION_STOP,
     ACTION_KIND_COUNT
 };
@@ -77,6 +86,7 @@ struct script_rule {
     bool wants_client;
     bool wants_identity;
     bool wants_attempts;
+    bool wants_memory;
     bool has_tweaks;
     struct script_cond conds[SCRIPT_CONDS_MAX];
     struct script_action actions[SCRIPT_ACTIONS_MAX];
@@ -87,6 +97,7 @@ struct script {
     bool wants_client;
     bool wants_identity;
     bool wants_attempts;
+    bool wants_memory;
     bool has_tweaks;
 };
 

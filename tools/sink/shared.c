@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * shared.c - owns what the workers have in common. Both tables are open hash tables behind one
- * lock each; they grow by doubling and never shrink.
+ * shared.c - owns what the workers have in common. The table of sources is an open hash table
+ * behind a lock; it grows by doubling and never shrinks.
  */
 #include "shared.h"
 #include "base/err.h"
@@ -16,18 +16,6 @@
 
 #define TABLE_ROWS_FIRST 1024 /* power of two */
 #define LEDGER_HEAD_BYTES_MAX 256
-
-struct seen_row {
-    struct identity id;
-    uint32_t count; /* 0: free */
-};
-
-struct seen_table {
-    pthread_mutex_t lock;
-    struct seen_row *rows;
-    uint64_t row_count;
-    uint64_t used_count;
-};
 
 struct source_row {
     uint8_t address[16];
@@ -66,54 +54,6 @@ static uint64_t mix(uint64_t a, uint64_t b)
     x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u;
     x = (x ^ x >> 27) * 0x94D049BB133111EBu;
     return x ^ x >> 31;
-}
-
-/* --- identities ------------------------------------------------------------------------------ */
-
-static struct seen_row *seen_find(const struct seen_table *t, struct identity id)
-{
-    uint64_t i = mix(id.run, id.seq);
-    for (;; i++) {
-        struct seen_row *row = &t->rows[i & (t->row_count - 1)];
-        if (row->count == 0 || (row->id.run == id.run && row->id.seq == id.seq))
-            return row;
-    }
-}
-
-/* Twice the rows; without memory the table stays as it is, and fuller. */
-static void seen_grow(struct seen_table *t)
-{
-    struct seen_table wide = {.row_count = t->row_count * 2};
-    wide.rows = calloc(wide.row_count, sizeof(*wide.rows));
-    if (wide.rows == NULL)
-        return;
-    for (uint64_t i = 0; i < t->row_count; i++)
-        if (t->rows[i].count > 0)
-            *seen_find(&wide, t->rows[i].id) = t->rows[i];
-    free(t->rows);
-    t->rows = wide.rows;
-    t->row_count = wide.row_count;
-}
-
-uint32_t shared_count_attempt(struct shared *sh, struct identity id)
-{
-    struct seen_table *t = sh->seen;
-    if (t == NULL)
-        return 1;
-    pthread_mutex_lock(&t->lock);
-    if (t->used_count * 2 >= t->row_count)
-        seen_grow(t);
-    uint32_t count = 1;
-    struct seen_row *row = NULL;
-    if (t->used_count + 1 < t->row_count || seen_find(t, id)->count > 0)
-        row = seen_find(t, id);
-    if (row != NULL) {
-        t->used_count += row->count == 0;
-        row->id = id;
-        count = ++row->count;
-    }
-    pthread_mutex_unlock(&t->lock);
-    return count;
 }
 
 /* --- sources --------------------------------------------------------------------------------- */
@@ -275,14 +215,14 @@ bool shared_init(struct shared *sh, char *ret_text, size_t text_cap)
         return false;
     }
     sh->wants_identity = sh->ledger_fd >= 0 || script_wants_identity(sh->script);
-    if (script_wants_attempts(sh->script)) {
-        sh->seen = calloc(1, sizeof(*sh->seen));
-        if (sh->seen != NULL) {
-            pthread_mutex_init(&sh->seen->lock, NULL);
-            sh->seen->row_count = TABLE_ROWS_FIRST;
-            sh->seen->rows = calloc(TABLE_ROWS_FIRST, sizeof(*sh->seen->rows));
-        }
-        if (sh->seen == NULL || sh->seen->rows == NULL)
+    if (script_wants_attempts(sh->script) || script_wants_memory(sh->script)) {
+        sh->memory = memory_new();
+        if (sh->memory == NULL)
+            result = -ENOMEM;
+    }
+    if (o->capacity > 0 || o->slowdown > 0) {
+        sh->places = places_new(o->capacity, o->slowdown);
+        if (sh->places == NULL)
             result = -ENOMEM;
     }
     if (o->source_conns_max > 0 || o->source_rate_max > 0) {
@@ -302,9 +242,8 @@ bool shared_init(struct shared *sh, char *ret_text, size_t text_cap)
 
 void shared_deinit(struct shared *sh)
 {
-    if (sh->seen != NULL)
-        free(sh->seen->rows);
-    free(sh->seen);
+    memory_free(sh->memory);
+    places_free(sh->places);
     if (sh->sources != NULL)
         free(sh->sources->rows);
     free(sh->sources);

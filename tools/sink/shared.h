@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * shared.h - what all workers of the sink have in common: configuration, script, the tables of
- * identities and of sources, the arrival ledger's file, and the wish to stop.
+ * shared.h - what all workers of the sink have in common: configuration, script, what is remembered
+ * of messages, places at work, the table of sources, the arrival ledger's file, and the wish to
+ * stop.
  *
  * Everything that changes is behind a lock or atomic, and is touched only where an option or the
  * script asks for it; a sink that just discards shares two counters.
@@ -9,8 +10,9 @@
 #ifndef SINK_SHARED_H
 #define SINK_SHARED_H
 
+#include "memory.h"
+#include "place.h"
 #include "script.h"
-#include "trace/identity.h"
 #include <pthread.h>
 #include <sys/un.h>
 
@@ -43,6 +45,8 @@ struct sink_options {
     uint64_t message_count_max;
     uint64_t conns_count_max; /* end after so many connections; 0: no limit */
     uint64_t seed;
+    uint32_t capacity; /* messages in work at a time; 0: no limit */
+    double slowdown;   /* of work under load; 0: none */
     clock_ns idle_ns_max;
     clock_ns grace_ns; /* for transactions when the sink ends */
     struct session_config smtp;
@@ -74,13 +78,13 @@ enum sink_counter {
 };
 const char *sink_counter_name(enum sink_counter c);
 
-struct seen_table; /* identities and how often each came */
 struct source_table;
 
 struct shared {
     struct sink_options options;
     struct script *script;
-    struct seen_table *seen;      /* NULL: nobody asks */
+    struct memory *memory;        /* NULL: nobody asks */
+    struct places *places;        /* NULL: all is worked on at once */
     struct source_table *sources; /* NULL: no limits */
     int ledger_fd;                /* -1: none */
     int wake_fd;                  /* main waits for it */
@@ -119,9 +123,6 @@ void shared_count_conn_end(struct shared *sh);
 /* shared_open_conns() - connections that have begun and not ended, of all workers. */
 uint64_t shared_open_conns(const struct shared *sh);
 void shared_count_message(struct shared *sh);
-
-/* shared_count_attempt() - how often @id has come, this time included. */
-uint32_t shared_count_attempt(struct shared *sh, struct identity id);
 
 /* shared_source_enter() - one more connection; false (and not counted) when it is too many. */
 MUST_CHECK bool shared_source_enter(struct shared *sh, const struct sockaddr_storage *client);

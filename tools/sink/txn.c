@@ -28,6 +28,7 @@ void txn_free(struct txn *t)
     free(t->text);
     free(t->entries);
     free(t->rcpts);
+    free(t->works);
     free(t);
 }
 
@@ -68,11 +69,16 @@ void txn_begin(struct txn *t, uint32_t number, struct slice sender)
     t->content_hash = 0;
     t->dot = (struct script_effect){0};
     t->refusal = t->whole = ANSWER(STATUS_NONE);
-    t->decide_idx = t->line_idx = t->lines_said = t->lines_max = 0;
+    t->line_idx = t->lines_said = t->lines_max = 0;
     t->answer_bytes = 0;
     t->is_naming = t->is_answering = t->is_promised = t->is_last_due = false;
-    t->due_at = 0;
     t->has_failed = false;
+    t->stage = TXN_DONE;
+    t->begun_count = t->decided_count = t->writing_count = 0;
+    t->answered_idx = t->shown_idx = t->tweak_count = t->work_count = 0;
+    t->is_dropping = t->is_unheard = t->is_writing_opener = t->is_opener_written = false;
+    t->is_budget_over = false;
+    t->stage_at = t->opener_at = t->opener_written_at = t->budget_at = t->gap_at = CLOCK_NEVER;
     if (text_put(t, sender))
         t->sender_len = (uint32_t)sender.len;
 }
@@ -89,6 +95,10 @@ bool txn_add_rcpt(struct txn *t, uint32_t rcpt_idx, struct slice address)
         if (entries == NULL)
             return false;
         t->entries = entries;
+        uint32_t *works = realloc(t->works, cap * sizeof(*works));
+        if (works == NULL)
+            return false;
+        t->works = works;
         t->rcpt_cap = cap;
     }
     struct sink_rcpt *r = &t->rcpts[t->rcpt_count];
@@ -144,6 +154,47 @@ void txn_end_content(struct txn *t, const struct scan_result *scan)
     if (!t->has_id && scan->message_id_len > 0) /* behind what was kept */
         t->has_id =
             identity_from_message_id(slice_of(scan->message_id, scan->message_id_len), &t->id);
+}
+
+/* --- works ----------------------------------------------------------------------------------- */
+
+static bool is_over_before(const struct txn *t, uint32_t a, uint32_t b)
+{
+    const struct sink_rcpt *left = &t->rcpts[a], *right = &t->rcpts[b];
+    return left->due != right->due ? left->due < right->due : left->due_order < right->due_order;
+}
+
+void txn_push_work(struct txn *t, uint32_t idx, clock_ns due)
+{
+    ASSERT(t->work_count < t->rcpt_count);
+    t->rcpts[idx].due = due;
+    t->rcpts[idx].due_order = t->work_order++;
+    uint32_t at = t->work_count++;
+    while (at > 0 && is_over_before(t, idx, t->works[(at - 1) / 2])) {
+        t->works[at] = t->works[(at - 1) / 2];
+        at = (at - 1) / 2;
+    }
+    t->works[at] = idx;
+}
+
+uint32_t txn_first_work(const struct txn *t)
+{
+    return t->work_count > 0 ? t->works[0] : UINT32_MAX;
+}
+
+void txn_pop_work(struct txn *t)
+{
+    ASSERT(t->work_count > 0);
+    uint32_t last = t->works[--t->work_count], at = 0;
+    for (uint32_t next = 1; next < t->work_count; next = 2 * at + 1) {
+        if (next + 1 < t->work_count && is_over_before(t, t->works[next + 1], t->works[next]))
+            next++;
+        if (!is_over_before(t, t->works[next], last))
+            break;
+        t->works[at] = t->works[next];
+        at = next;
+    }
+    t->works[at] = last;
 }
 
 struct slice txn_sender(const struct txn *t)

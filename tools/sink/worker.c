@@ -271,6 +271,13 @@ static uint64_t wait_ns(const struct worker *w)
     return due == CLOCK_NEVER ? CLOCK_NEVER : (due > now ? due - now : 0);
 }
 
+void worker_run_places(struct worker *w)
+{
+    struct place *pl;
+    while ((pl = place_next(w->shared->places, w)) != NULL)
+        conn_on_place(w, CONTAINER_OF(pl, struct txn, place)->conn);
+}
+
 static int turn(struct worker *w)
 {
     const struct ring_event *events;
@@ -283,6 +290,7 @@ static int turn(struct worker *w)
         dispatch(w, &events[i]);
     while ((t = timer_expire(&w->timers, ring_now(w->ring))) != NULL)
         conn_on_timer(w, CONTAINER_OF(t, struct conn, timer));
+    worker_run_places(w);
     run_stop(w);
     uint32_t flushes_left = 4 * (w->conn_count + 1);
     while (flushes_left-- > 0 && (entry = list_pop(&w->dirty)) != NULL)

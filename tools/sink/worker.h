@@ -70,6 +70,9 @@ static inline void worker_count(struct worker *w, enum sink_counter c, uint64_t 
     __atomic_store_n(&w->counters[c], w->counters[c] + n, __ATOMIC_RELAXED);
 }
 
+/* worker_run_places() - messages whose turn at work has come go on. */
+void worker_run_places(struct worker *w);
+
 /* worker_txn_take() - NULL: no memory. */
 struct txn *worker_txn_take(struct worker *w);
 void worker_txn_give(struct worker *w, struct txn *t);
