@@ -880,7 +880,7 @@ static void flush(struct worker *w)
     }
 }
 
-static clock_ns next_due(const struct worker *w)
+static clock_ns next_due(struct worker *w)
 {
     clock_ns due = u64_min(timer_next_due(&w->timers), w->now + WAKE_NS);
     due = u64_min(due, u64_min(w->drain_at, w->quit_at));

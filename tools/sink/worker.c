@@ -257,7 +257,7 @@ static void dispatch(struct worker *w, const struct ring_event *ev)
     UNREACHABLE();
 }
 
-static uint64_t wait_ns(const struct worker *w)
+static uint64_t wait_ns(struct worker *w)
 {
     clock_ns now = ring_now(w->ring);
     clock_ns due = timer_next_due(&w->timers);
