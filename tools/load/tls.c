@@ -18,7 +18,8 @@
 
 struct tls_context {
     SSL_CTX *ssl;
-    SSL_SESSION *session; /* the last one */
+    SSL_SESSION **sessions; /* from @session_first on, around the end; the newest is the last */
+    uint32_t session_first, session_count, sessions_max;
     char *server_name;
     bool is_verified;
 };
@@ -35,12 +36,37 @@ struct tls {
     uint8_t plain[RECORD_BYTES];
 };
 
+static SSL_SESSION **session_at(struct tls_context *c, uint32_t idx)
+{
+    ASSERT(idx < c->sessions_max);
+    return &c->sessions[(c->session_first + idx) % c->sessions_max];
+}
+
 static int on_session(SSL *ssl, SSL_SESSION *session)
 {
     struct tls_context *c = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
-    SSL_SESSION_free(c->session);
-    c->session = session;
+    if (c->sessions_max == 0)
+        return 0;
+    if (c->session_count == c->sessions_max) {
+        SSL_SESSION_free(*session_at(c, 0));
+        c->session_first = (c->session_first + 1) % c->sessions_max;
+        c->session_count--;
+    }
+    *session_at(c, c->session_count++) = session;
     return 1; /* the reference is ours now */
+}
+
+/* Until TLS 1.2 a session may be resumed again and again, and brings no other. */
+static void offer_session(struct tls_context *c, SSL *ssl)
+{
+    if (c->session_count == 0)
+        return;
+    SSL_SESSION *session = *session_at(c, c->session_count - 1);
+    (void)SSL_set_session(ssl, session);
+    if (SSL_SESSION_get_protocol_version(session) < TLS1_3_VERSION)
+        return;
+    SSL_SESSION_free(session);
+    c->session_count--;
 }
 
 static bool load_ca(SSL_CTX *ssl, const char *path)
@@ -58,9 +84,12 @@ int tls_context_new(const struct tls_options *options, struct tls_context **ret_
     if (c == NULL)
         return -ENOMEM;
     c->ssl = SSL_CTX_new(TLS_client_method());
+    c->sessions_max = options->sessions_max;
+    c->sessions = calloc((size_t)c->sessions_max + 1, sizeof(SSL_SESSION *));
     if (options->server_name != NULL)
         c->server_name = strdup(options->server_name);
-    if (c->ssl == NULL || (options->server_name != NULL && c->server_name == NULL)) {
+    if (c->ssl == NULL || c->sessions == NULL ||
+        (options->server_name != NULL && c->server_name == NULL)) {
         snprintf(ret_text, text_cap, "TLS: out of memory");
         tls_context_free(c);
         return -ENOMEM;
@@ -86,7 +115,9 @@ void tls_context_free(struct tls_context *c)
 {
     if (c == NULL)
         return;
-    SSL_SESSION_free(c->session);
+    for (uint32_t i = 0; i < c->session_count; i++)
+        SSL_SESSION_free(*session_at(c, i));
+    free(c->sessions);
     SSL_CTX_free(c->ssl);
     free(c->server_name);
     free(c);
@@ -119,8 +150,8 @@ struct tls *tls_open(struct tls_context *c, bool resumes)
         if (c->is_verified)
             (void)SSL_set1_host(t->ssl, c->server_name);
     }
-    if (resumes && c->session != NULL)
-        (void)SSL_set_session(t->ssl, c->session);
+    if (resumes)
+        offer_session(c, t->ssl);
     return t;
 }
 

@@ -2,8 +2,10 @@
 /*
  * tls.h - TLS of one connection over memory: ciphertext in, ciphertext out, no descriptors.
  *
- * A context belongs to one worker and one target: it keeps the last session that the server gave,
- * for those connections that are to resume one.
+ * A context belongs to one worker and one target: it keeps the sessions that the server gave, for
+ * those connections that are to resume one. A ticket of TLS 1.3 is used once (RFC 8446 appendix
+ * C.4), and the next comes behind the handshake that it was used for; so there must be one for each
+ * of the connections that begin before that.
  */
 #ifndef LOAD_TLS_H
 #define LOAD_TLS_H
@@ -14,6 +16,7 @@
 struct tls_options {
     const char *ca_path;     /* file or folder of certificates to verify against; NULL: no check */
     const char *server_name; /* SNI, and the name that is verified; NULL: none (an address) */
+    uint32_t sessions_max;   /* that are kept: the newest. 0: none is ever resumed */
 };
 
 struct tls_context;
@@ -24,7 +27,8 @@ MUST_CHECK int tls_context_new(const struct tls_options *options, struct tls_con
                                char *ret_text, size_t text_cap);
 void tls_context_free(struct tls_context *c);
 
-/* tls_open() - a fresh client; @resumes: offer the last session, if there is one. NULL: no memory.
+/* tls_open() - a fresh client; @resumes: offer the newest session, if there is one. NULL: no
+ * memory.
  */
 struct tls *tls_open(struct tls_context *c, bool resumes);
 void tls_close(struct tls *t);

@@ -140,7 +140,13 @@ static int lane_init(struct worker *w, uint32_t idx, char *ret_text, size_t text
         lane->config.tls = LINK_TLS_STARTTLS;
     if (lane->config.tls == LINK_TLS_NONE)
         return 0;
-    struct tls_options tls = {.ca_path = o->tls_ca, .server_name = t->is_name ? t->host : NULL};
+    /* A full handshake brings two tickets (OpenSSL), and one that resumes uses one and brings one.
+     */
+    struct tls_options tls = {
+        .ca_path = o->tls_ca,
+        .server_name = t->is_name ? t->host : NULL,
+        .sessions_max = o->tls_resume_share > 0 ? 2 * w->channel_count : 0,
+    };
     return tls_context_new(&tls, &lane->config.tls_context, ret_text, text_cap);
 }
 
