@@ -2,6 +2,7 @@
 """postern-lab run and show: the classic table cell by cell with the sheet (DUP section 4), the same
 ledger from the same seed, results read back and joined, and what is refused."""
 
+import contextlib
 import csv
 import filecmp
 import glob
@@ -106,8 +107,8 @@ experiment "cuts" {
 }
 """
 # Rows of the classic table in real time. C is 315 s and not 300 s, where a reply would be due at
-# the very limit: what is due is 15 s away from it on both sides, which is 75 ms (DUP section 4: the
-# same copies).
+# the very limit: what is due is 15 s away from it on both sides (DUP section 4: the same copies).
+MARGIN_NS = 15 * 10**9
 LIVE = """
 experiment "live" {
   recipients = 10; messages = 3; time_scale = SCALE
@@ -132,7 +133,7 @@ experiment "live-not" {
   server { dialect = prdr; opener = [0s, first-reply] }
   client { credits_early = [no, yes] }
 }
-""".replace("SCALE", f"{5 * harness.SLOW}ms")
+"""
 # posternd itself, and in front of it clients that leave behind the dot.
 LIVE_POSTERN = """
 experiment "live-postern" {
@@ -152,7 +153,14 @@ experiment "live-leave" {
   client { tries = 2; retry = 400s }
   faults { cut = after-replies; cut_replies = 4 }
 }
-""".replace("SCALE", f"{5 * harness.SLOW}ms")
+"""
+LIVE_LATE = """
+experiment "late" {
+  recipients = 10; time_scale = SCALE
+  server { dialect = lmtp; before = 60s; per_recipient = 30s }
+  client { limit = 315s; timer = total; tries = 2; retry = 100s }
+}
+"""
 # Whole seconds, as Postfix knows them: C is 2 s, and all replies are there after 3.6 s.
 REAL_CLIENT = """
 experiment "real-client" {
@@ -419,10 +427,34 @@ def test_damaged_results(case):
     lab("show", os.path.join(case.dir, "none.json"), status=3)
 
 
+def scaled(case, text, factor=1):
+    """A file in which a second takes 8 ms, or so many times that."""
+    return write(case, f"live-{factor}.conf", text.replace("SCALE", f"{8 * factor * harness.SLOW}ms"))
+
+
+def live_rows(case, text):
+    """Rows of live runs in which all programs kept their times, as the result says. On a busy machine not
+    all do: what was late is run again, and a second takes twice as long."""
+    rows = {}
+    for factor in (1, 2, 4):
+        result, folder = (os.path.join(case.dir, f"{name}-{factor}") for name in ("result", "ledgers"))
+        found = table(scaled(case, text, factor), "--mode", "live", "--jobs", "8", "--json", result,
+                      "--ledger", folder, status=(0, 1))
+        with open(result, encoding="utf-8") as f:
+            late = {(e["name"], str(i)): max((r["late_ns"] for r in point["runs"]), default=0)
+                    for e in json.load(f)["experiments"] for i, point in enumerate(e["points"])}
+        for row in found:
+            key = row["experiment"], row["point"]
+            if key not in rows and late[key] < MARGIN_NS:
+                rows[key] = dict(row, folder=folder)
+        if len(rows) == len(found):
+            return list(rows.values())
+        case.note(f"late by ns: {late}")
+    raise harness.Failure(f"late at every scale: {late}")
+
+
 def test_live(case):
-    path = write(case, "live.conf", LIVE)
-    folder = os.path.join(case.dir, "ledgers")
-    rows = table(path, "--mode", "live", "--jobs", "8", "--ledger", folder)
+    rows = live_rows(case, LIVE)
     for row in rows:
         check_equal((row["messages"], row["lost"]),
                     ("1" if row["experiment"] == "live-not" else "3", "0"))
@@ -441,14 +473,63 @@ def test_live(case):
              if r["experiment"] == "live-cut"}
     check_equal(found, {"lmtp": 18, "prdr": 30})
     # The files are what postern-lab ledger reads, and it finds the same.
-    stem = f"{folder}/live-00003-live-1"
+    (total,) = [r for r in rows if (r["experiment"], r["point"]) == ("live", "3")]
+    stem = f"{total['folder']}/live-00003-live-1"
     joined = json.loads(lab("ledger", "--attempts", stem + ".attempts", "--arrived",
                             f"sink:{stem}.arrivals", "--json", "-"))
     check_equal((joined["copies_excess"], joined["messages"]), (6, 3))
 
 
+def children(pid):
+    found = []
+    for task in glob.glob(f"/proc/{pid}/task/*/children"):
+        with contextlib.suppress(OSError), open(task, encoding="ascii") as f:
+            found += [int(n) for n in f.read().split()]
+    return found
+
+
+def program_below(pid, name):
+    for child in children(pid):
+        with contextlib.suppress(OSError), open(f"/proc/{child}/cmdline", encoding="utf-8") as f:
+            if os.path.basename(f.read().split("\0")[0]) == name:
+                return child
+    return None
+
+
+def test_live_says_how_late_it_was(case):
+    """A server that stands still until the client has left: no reply was measured that was late, and the
+    result says it all the same, so that it contradicts nothing."""
+    scratch, result = os.path.join(case.dir, "scratch"), os.path.join(case.dir, "result")
+    os.mkdir(scratch)
+    command = [harness.own_program("POSTERN_LAB"), "run", scaled(case, LIVE_LATE), "--mode", "live",
+               "--json", result, "--text", "-"]
+
+    def read(name):
+        return "".join(open(path, encoding="utf-8").read() for path in glob.glob(f"{scratch}/*/{name}"))
+
+    with subprocess.Popen(command, env=dict(os.environ, TMPDIR=scratch), stdout=subprocess.PIPE,
+                          text=True) as lab_process:
+        sink = harness.wait_until(lambda: program_below(lab_process.pid, "postern-sink"), "a sink")
+
+        def has_message():
+            os.kill(sink, signal.SIGUSR1)
+            return re.search(r"^  messages +1$", read("server.log"), re.MULTILINE)
+
+        harness.wait_until(lambda: read("attempts-0"), "a sender")
+        harness.wait_until(has_message, "the end of the content")
+        os.kill(sink, signal.SIGSTOP)
+        harness.wait_until(lambda: "timeout" in read("attempts-0"), "the client leaves")
+        os.kill(sink, signal.SIGCONT)
+        text = lab_process.stdout.read()
+        check_equal(lab_process.wait(), 0, text)
+    check("Nothing contradicts the theory." in text, text)
+    with open(result, encoding="utf-8") as f:
+        (run,) = json.load(f)["experiments"][0]["points"][0]["runs"]
+    check(run["late_ns"] >= MARGIN_NS, run)
+
+
 def test_live_beside_sim(case):
-    path = write(case, "live.conf", LIVE)
+    path = scaled(case, LIVE)
     result = os.path.join(case.dir, "r.json")
     text = lab("run", path, "--only", "live-not", "--mode", "sim,live", "--json", result,
                "--text", "-",
@@ -467,7 +548,7 @@ def test_live_beside_sim(case):
 
 
 def test_live_posternd(case):
-    rows = table(write(case, "live.conf", LIVE_POSTERN), "--mode", "live", "--jobs", "8")
+    rows = live_rows(case, LIVE_POSTERN)
     check_equal(len(rows), 12 + 2)
     for row in (r for r in rows if r["experiment"] == "live-postern"):
         wanted = LIVE_COPIES[row["server.dialect"], row["client.timer"]]
@@ -521,7 +602,7 @@ def test_real_server(case):
 
 
 def test_live_leaves_nothing_behind(case):
-    path = write(case, "live.conf", LIVE)
+    path = scaled(case, LIVE, 20)
     scratch = os.path.join(case.dir, "scratch")
     os.mkdir(scratch)
     command = [harness.own_program("POSTERN_LAB"), "run", path, "--mode", "live", "--only", "live"]

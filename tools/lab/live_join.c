@@ -126,6 +126,29 @@ static struct try *try_of(struct join *j, uint32_t message, const struct attempt
     return &j->tries[j->try_count++];
 }
 
+/* What a client that left tells of lateness: a reply was due and had not come, so nobody measured
+ * it; or he left later than his limit says. Ahead of the content there is the envelope, which
+ * counts as late here and is short. */
+static clock_ns late_at_end(const struct join *j, const struct attempt *a)
+{
+    const struct lab_point *p = j->job->point;
+    struct live_sender senders[LAB_MIX_ROWS_MAX];
+    int64_t source = source_of(j, a->id.run);
+    if (a->sent != ATTEMPT_SENT_ALL || source < 0 || source >= live_senders(p, senders) ||
+        j->files->sources[source].report == NULL)
+        return 0;
+    const struct lab_client *client = senders[source].client;
+    wall_us wall = a->end_at > a->start_at ? a->end_at - a->start_at : 0;
+    clock_ns took = live_model_time(wall * NS_PER_US, j->job->time_scale_ns), late = 0;
+    clock_ns due = p->server.dialect == LAB_LMTP ? live_reply_due(p, a->replies_seen)
+                                                 : live_reply_due(p, CLOCK_NEVER);
+    if (a->cause == ATTEMPT_CAUSE_TIMEOUT && took > due)
+        late = took - due;
+    if (client->timer == LAB_TIMER_TOTAL && took > client->limit_ns)
+        late = u64_max(late, took - client->limit_ns);
+    return late;
+}
+
 static int take_attempt(struct join *j, const struct attempt *a)
 {
     uint32_t message = message_of(j, a->id), rcpt = rcpt_of(j, a->address);
@@ -153,6 +176,7 @@ static int take_attempt(struct join *j, const struct attempt *a)
         j->begin_at = a->planned_at;
     if (a->end_at > j->end_at)
         j->end_at = a->end_at;
+    j->m->late_ns = u64_max(j->m->late_ns, late_at_end(j, a));
     return 0;
 }
 
