@@ -140,8 +140,11 @@ static clock_ns late_at_end(const struct join *j, const struct attempt *a)
     const struct lab_client *client = senders[source].client;
     wall_us wall = a->end_at > a->start_at ? a->end_at - a->start_at : 0;
     clock_ns took = live_model_time(wall * NS_PER_US, j->job->time_scale_ns), late = 0;
-    clock_ns due = p->server.dialect == LAB_LMTP ? live_reply_due(p, a->replies_seen)
-                                                 : live_reply_due(p, CLOCK_NEVER);
+    clock_ns due = CLOCK_NEVER;
+    if (a->attempt == 0 || p->server.dialect == LAB_LMTP) /* who is left may have no list */
+        due = live_reply_due(p, a->replies_seen);
+    if (due == CLOCK_NEVER)
+        due = live_reply_due(p, CLOCK_NEVER);
     if (a->cause == ATTEMPT_CAUSE_TIMEOUT && took > due)
         late = took - due;
     if (client->timer == LAB_TIMER_TOTAL && took > client->limit_ns)

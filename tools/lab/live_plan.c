@@ -436,8 +436,9 @@ clock_ns live_reply_due(const struct lab_point *p, uint64_t k)
                      !lab_faults_have(&p->faults, LAB_CUT_AFTER_REPLIES);
     bool is_fixed = is_constant(&s->before) && is_constant(&s->per_rcpt) && !s->remembers_scan &&
                     is_timely && p->server.dialect != LAB_ADAT;
-    if (!is_fixed ||
-        (k != CLOCK_NEVER && (s->pacing == LAB_BUFFER || !settles_before_last(s->dialect))))
+    bool is_together =
+        s->pacing == LAB_BUFFER || !settles_before_last(s->dialect) || is_unlisted(p);
+    if (!is_fixed || (k != CLOCK_NEVER && is_together))
         return CLOCK_NEVER;
     if (s->dialect == LAB_WRAPPED_B)
         return CLOCK_NEVER;
