@@ -17,6 +17,8 @@ import socket
 import ssl
 import threading
 
+import harness
+
 SIZE = 65536
 RCPT_MAX = 150
 KEYWORDS = ["PIPELINING", f"SIZE {SIZE}", "8BITMIME", "ENHANCEDSTATUSCODES", "DSN", "SMTPUTF8",
@@ -453,7 +455,8 @@ class Server:
         self.listener = socket.create_server(address, backlog=64)
         host, port = self.listener.getsockname()
         self.url = f"{'lmtp' if is_lmtp else 'smtps' if is_tls else 'smtp'}://{host}:{port}"
-        threading.Thread(target=self.serve, daemon=True).start()
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
 
     def serve(self):
         with contextlib.suppress(OSError):
@@ -481,4 +484,4 @@ class Server:
         return self
 
     def __exit__(self, *ignored):
-        self.listener.close()
+        harness.close_listener(self.listener, self.thread)

@@ -36,7 +36,8 @@ class Proxy:
         self.lines = []
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.port = self.socket.getsockname()[1]
-        threading.Thread(target=self.serve, daemon=True).start()
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
 
     def serve(self):
         while True:
@@ -52,7 +53,7 @@ class Proxy:
                     pass
 
     def close(self):
-        self.socket.close()
+        harness.close_listener(self.socket, self.thread)
 
 
 def high_pipe():

@@ -19,6 +19,7 @@ longer.
 """
 
 import atexit
+import contextlib
 import os
 import re
 import shlex
@@ -90,6 +91,21 @@ def own_program(variable):
     if not path or not os.access(path, os.X_OK):
         raise Skip(f"{variable} does not name a program that was built")
     return path
+
+
+def shut(connection):
+    """Wakes up who waits on a socket; for one that has ended nothing."""
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+
+
+def close_listener(listener, thread):
+    """Closes a socket behind the thread that accepts on it. Closing alone does not wake the thread up;
+    and when it is about to accept, the number that it does so on may by then be another listener's,
+    whose next connection it would take."""
+    shut(listener)
+    thread.join(STEP_SECONDS)
+    listener.close()
 
 
 # --- messages ---------------------------------------------------------------------------------

@@ -24,14 +24,16 @@ class BadServer:
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.url = f"smtp://127.0.0.1:{self.listener.getsockname()[1]}"
         self.taken = []
-        threading.Thread(target=self.serve, daemon=True).start()
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
 
     def serve(self):
         with contextlib.suppress(OSError):
             while True:
                 connection = self.listener.accept()[0]
-                self.taken.append(connection)
-                threading.Thread(target=self.one, args=(connection,), daemon=True).start()
+                thread = threading.Thread(target=self.one, args=(connection,), daemon=True)
+                self.taken.append((connection, thread))
+                thread.start()
 
     def one(self, connection):
         with contextlib.suppress(OSError):
@@ -41,8 +43,10 @@ class BadServer:
         return self
 
     def __exit__(self, *ignored):
-        self.listener.close()
-        for connection in self.taken:
+        harness.close_listener(self.listener, self.thread)
+        for connection, thread in self.taken:
+            harness.shut(connection)
+            thread.join(harness.STEP_SECONDS)
             connection.close()
 
 

@@ -28,7 +28,8 @@ class TlsServer:
         self.lock = threading.Lock()
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self.serve, daemon=True).start()
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
 
     def serve(self):
         with contextlib.suppress(OSError):
@@ -73,7 +74,7 @@ class TlsServer:
         return self
 
     def __exit__(self, *ignored):
-        self.listener.close()
+        harness.close_listener(self.listener, self.thread)
 
 
 def load(case, url, *arguments, status=0):

@@ -26,8 +26,9 @@ class Script:
         self.messages = 0
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
-        case.cleanups.append(self.listener.close)
+        thread = threading.Thread(target=self.accept, daemon=True)
+        thread.start()
+        case.cleanups.append(lambda: harness.close_listener(self.listener, thread))
         case.note(f"script: {after!r}, closing: {is_closing}")
 
     def accept(self):

@@ -4,6 +4,8 @@
 import socket
 import threading
 
+import harness
+
 
 class Relay:
     """Passes lines on between clients of its port and the server at the given one. A subclass has
@@ -13,8 +15,9 @@ class Relay:
         self.server_port = port
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
-        case.cleanups.append(self.listener.close)
-        threading.Thread(target=self.accept, daemon=True).start()
+        thread = threading.Thread(target=self.accept, daemon=True)
+        thread.start()
+        case.cleanups.append(lambda: harness.close_listener(self.listener, thread))
 
     def ask(self, line):
         """What becomes of a line of the client."""
