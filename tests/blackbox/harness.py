@@ -596,15 +596,17 @@ class Message:
         self.queue_id = re.search(rf"\bid ({QUEUE_ID})\b", self.received).group(1)
 
 
+def cheap_folder():
+    """Where to sync costs nothing; None where there is no such place, or too little room in it."""
+    if not os.access("/dev/shm", os.W_OK):
+        return None
+    room = os.statvfs("/dev/shm")
+    return "/dev/shm" if room.f_bavail * room.f_frsize > 1 << 30 else None
+
+
 def stored(spool, status=0):
-    """{queue id: Message} of what is in a spool. Exports sync each file, so they go where that
-    costs nothing."""
-    where = None
-    if os.access("/dev/shm", os.W_OK):
-        room = os.statvfs("/dev/shm")
-        is_roomy = room.f_bavail * room.f_frsize > 1 << 30
-        where = "/dev/shm" if is_roomy else None
-    with tempfile.TemporaryDirectory(prefix="postern-export-", dir=where) as folder:
+    """{queue id: Message} of what is in a spool. Exports sync each file."""
+    with tempfile.TemporaryDirectory(prefix="postern-export-", dir=cheap_folder()) as folder:
         messages = [Message(data) for data in export(spool, folder, status=status).values()]
     found = {m.queue_id: m for m in messages}
     check_equal(len(found), len(messages), "queue ids are not unique: files, ids")

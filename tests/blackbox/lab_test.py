@@ -10,8 +10,10 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
+import tempfile
 
 import harness
 import peers
@@ -193,16 +195,16 @@ LIVE_COPIES = {
 }
 
 
-def lab(*arguments, status=0):
-    return harness.run([harness.own_program("POSTERN_LAB"), *arguments], status=status)
+def lab(*arguments, status=0, **named):
+    return harness.run([harness.own_program("POSTERN_LAB"), *arguments], status=status, **named)
 
 
 def shipped(name):
     return os.path.join(FOLDER, name + ".conf")
 
 
-def table(*arguments, status=0):
-    return list(csv.DictReader(io.StringIO(lab("run", *arguments, "--csv", "-", status=status))))
+def table(*arguments, **named):
+    return list(csv.DictReader(io.StringIO(lab("run", *arguments, "--csv", "-", **named))))
 
 
 def write(case, name, text):
@@ -436,10 +438,12 @@ def live_rows(case, text):
     """Rows of live runs in which all programs kept their times, as the result says. On a busy machine not
     all do: what was late is run again, and a second takes twice as long."""
     rows, open_keys, only = {}, set(), []
+    scratch = tempfile.mkdtemp(prefix="postern-test-", dir=harness.cheap_folder())
+    case.cleanups.append(lambda: shutil.rmtree(scratch, ignore_errors=True))
     for factor in (1, 2, 4, 8):
         result, folder = (os.path.join(case.dir, f"{name}-{factor}") for name in ("result", "ledgers"))
         found = table(scaled(case, text, factor), "--mode", "live", "--jobs", "8", "--json", result,
-                      "--ledger", folder, *only, status=(0, 1))
+                      "--ledger", folder, *only, status=(0, 1), env=dict(os.environ, TMPDIR=scratch))
         with open(result, encoding="utf-8") as f:
             late = {(e["name"], str(i)): max((r["late_ns"] for r in point["runs"]), default=0)
                     for e in json.load(f)["experiments"] for i, point in enumerate(e["points"])}
