@@ -231,6 +231,10 @@ class Peer:
 
         return self.wait_log(reached, f"{self.name} counts {wanted}", seconds)
 
+    def check_counts(self, expected, what=""):
+        """The log comes to exactly this, each line of which may be written behind the reply."""
+        harness.check_equal(self.wait_counts(**expected._asdict()), expected, what)
+
     def wait_deliveries(self, count, seconds=harness.STEP_SECONDS, **fields):
         """Waits for so many outcomes with these fields (status="sent"); all of them."""
         def reached():
