@@ -566,21 +566,21 @@ static bool make_room(struct shard *sh, struct conn *c)
 static enum session_event_kind feed(struct shard *sh, struct conn *c, struct window *w)
 {
     struct session_event ev;
+    clock_ns now = ring_now(sh->ring);
+    size_t len_before = w->bytes.len;
     do {
         /* The texts of the last message must be formatted before another may begin. */
-        if (c->txn != NULL && c->txn->state == TXN_REPLYING && !make_room(sh, c))
-            return EV_BLOCKED;
-        uint32_t errors = session_error_count(&c->session);
-        size_t used = session_feed(&c->session, w->bytes, ring_now(sh->ring), &ev);
-        errors = session_error_count(&c->session) - errors;
-        if (errors > 0)
-            metrics_add(&sh->metrics, METRIC_BAD_COMMANDS, errors);
+        if (c->txn != NULL && c->txn->state == TXN_REPLYING && !make_room(sh, c)) {
+            ev.kind = EV_BLOCKED;
+            break;
+        }
+        size_t used = session_feed(&c->session, w->bytes, now, &ev);
         if (ev.kind == EV_OUTPUT && !make_room(sh, c))
             ev.kind = EV_BLOCKED;
         on_session_event(sh, c, &ev, w);
         window_consume(w, used);
-        c->has_progress |= used > 0;
     } while (ev.kind != EV_MORE && ev.kind != EV_BLOCKED && ev.kind != EV_CLOSE);
+    c->has_progress |= w->bytes.len < len_before;
     return ev.kind;
 }
 
@@ -771,6 +771,7 @@ static void conn_process(struct shard *sh, struct conn *c)
     c->is_processing = true;
     c->is_blocked = false;
     c->has_progress = false;
+    uint32_t errors = session_error_count(&c->session);
     while (c->held_first != NULL && c->state == CONN_OPEN) {
         enum session_event_kind kind = window_feed(sh, c, &c->held_first->window);
         if (kind == EV_BLOCKED) {
@@ -787,6 +788,9 @@ static void conn_process(struct shard *sh, struct conn *c)
             conn_stall(sh, c); /* what has arrived already is taken in */
     }
     c->is_processing = false;
+    errors = session_error_count(&c->session) - errors;
+    if (errors > 0)
+        metrics_add(&sh->metrics, METRIC_BAD_COMMANDS, errors);
     if (c->held_count > 0 && list_is_empty(&c->holding))
         list_push(&sh->holding, &c->holding);
     drop_unfinished(sh, c);
@@ -794,7 +798,7 @@ static void conn_process(struct shard *sh, struct conn *c)
         c->progress_at = ring_now(sh->ring);
         deadline_after_progress(sh, c);
     }
-    if (wants_input(c) && !c->is_recv_armed)
+    if (!c->is_recv_armed && wants_input(c))
         recv_arm(sh, c);
     watch(sh, c);
     mark_dirty(sh, c);
@@ -920,7 +924,7 @@ static void on_recv(struct shard *sh, struct conn *c, const struct ring_event *e
     } else if (ev->res != -ECANCELED && ev->res != -EINTR && ev->res != -EAGAIN) {
         conn_lost(sh, c, "connection reset");
     }
-    if (c->state <= CONN_LINGERING && wants_input(c) && !c->is_recv_armed)
+    if (c->state <= CONN_LINGERING && !c->is_recv_armed && wants_input(c))
         recv_arm(sh, c);
     watch(sh, c);
 }
