@@ -49,7 +49,8 @@ static bool has_work(const struct txn *t)
         return false;
     if (t->listener->content_delay.kind != DELAY_NONE)
         return true;
-    for (uint32_t i = 0; i < t->rcpt_count; i++)
+    bool has_delays = policy_has_delays(t->epoch->policy);
+    for (uint32_t i = 0; has_delays && i < t->rcpt_count; i++)
         if (policy_class(t->epoch->policy, t->rcpts[i].class_idx)->delay.kind != DELAY_NONE)
             return true;
     return false;

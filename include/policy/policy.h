@@ -93,6 +93,8 @@ struct policy_rcpt {
 struct policy_rcpt policy_rcpt(const struct policy *p, const struct path *rcpt, uint64_t size);
 uint16_t policy_class_count(const struct policy *p);
 const struct policy_class *policy_class(const struct policy *p, uint16_t class_idx);
+/* policy_has_delays() - there is a class whose recipients are worked on. */
+bool policy_has_delays(const struct policy *p);
 
 /*
  * policy_one_class_answer() - POLICY_MIXED_ONE_CLASS at RCPT (OTH-15)

@@ -229,6 +229,11 @@ const struct policy_class *policy_class(const struct policy *p, uint16_t class_i
     return &p->core->classes[class_idx];
 }
 
+bool policy_has_delays(const struct policy *p)
+{
+    return p->core->has_delays;
+}
+
 struct answer policy_one_class_answer(const struct policy_rcpt *decided, uint32_t accepted_count,
                                       uint16_t class_idx_first)
 {

@@ -370,6 +370,8 @@ int policy_build_finish(struct policy_build *b, struct policy **ret_policy)
 {
     struct policy first = {.core = b->core};
     struct policy *p;
+    for (uint16_t i = 0; i < b->core->class_count; i++)
+        b->core->has_delays |= b->core->classes[i].delay.kind != DELAY_NONE;
     int err = policy_view_new(&first, &p);
     if (err < 0) {
         policy_build_abort(b);

@@ -37,6 +37,7 @@ struct policy_core {
     struct policy_class *classes;
     uint16_t class_count;
     uint16_t class_idx_postmaster; /* POLICY_CLASS_NONE: the domain's */
+    bool has_delays;               /* in a class */
 
     struct policy_domain *domains;
     uint32_t domain_count;
