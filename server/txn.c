@@ -441,8 +441,12 @@ void txn_make_verdicts(struct txn *t, const struct conn *c)
             };
             continue;
         }
-        const struct policy_class *class = policy_class(t->epoch->policy, t->rcpts[i].class_idx);
-        t->verdicts[i] = policy_verdict(class, &t->result, &t->hits);
+        uint16_t class_idx = t->rcpts[i].class_idx;
+        if (i > 0 && class_idx == t->rcpts[i - 1].class_idx)
+            t->verdicts[i] = t->verdicts[i - 1];
+        else
+            t->verdicts[i] =
+                policy_verdict(policy_class(t->epoch->policy, class_idx), &t->result, &t->hits);
     }
     t->dialect = session_dialect(&c->session);
     t->has_one_reply = !dialect_has_list(t->dialect) && !t->is_naming; /* DRCP has told them */
@@ -508,7 +512,7 @@ void txn_begin_entries(struct txn *t)
     session_set_entries(&t->conn->session, t->entries);
     t->has_entries = true;
     for (uint32_t i = 0; i < t->rcpt_count; i++)
-        t->entries[i] = (struct session_entry){.rcpt_code = t->rcpts[i].rcpt_code};
+        t->entries[i].rcpt_code = t->rcpts[i].rcpt_code; /* the rest was cleared */
 }
 
 /* A commit may take as long as the reply budget; only then is it given up. */
