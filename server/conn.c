@@ -345,8 +345,9 @@ static bool is_over(const struct conn *c)
 /* @is_complete: c->out has everything that is ready. */
 static void send_first(struct shard *sh, struct conn *c, bool is_complete)
 {
-    bool is_goodbye = is_complete && is_over(c) && session_has_quit(&c->session);
-    bool is_quiet = is_complete && !is_over(c) && !c->is_blocked && !sh->is_draining;
+    bool is_last = is_complete && is_over(c);
+    bool is_goodbye = is_last && session_has_quit(&c->session);
+    bool is_quiet = is_complete && !is_last && !c->is_blocked && !sh->is_draining;
     metrics_add(&sh->metrics, METRIC_BYTES_SENT, c->out->len - c->out_sent);
     c->send_since = ring_now(sh->ring);
     send_next(sh, c, is_quiet || is_goodbye ? SEND_QUIET : SEND_PROMPT);
