@@ -14,9 +14,11 @@ static uint8_t *put_small(uint8_t *at, unsigned value)
     ASSERT(value <= 999);
     if (value >= 100)
         *at++ = (uint8_t)('0' + value / 100);
-    if (value >= 10)
+    if (value >= 10) {
         *at++ = (uint8_t)('0' + value / 10 % 10);
-    *at++ = (uint8_t)('0' + value % 10);
+        value %= 10;
+    }
+    *at++ = (uint8_t)('0' + value);
     return at;
 }
 
