@@ -77,6 +77,7 @@ int shard_init(struct shard *sh, const struct shard_options *options, char *ret_
 {
     memset(sh, 0, sizeof(*sh));
     sh->options = *options;
+    sh->listen_due = CLOCK_NEVER;
     list_init(&sh->dirty);
     list_init(&sh->speechless);
     list_init(&sh->starved);
@@ -304,6 +305,8 @@ static void run_holding(struct shard *sh)
 {
     struct list again;
     struct list *entry;
+    if (list_is_empty(&sh->holding))
+        return;
     list_init(&again);
     while (ring_buffers_free(sh->ring) < sh->buffers_reserved &&
            (entry = list_pop(&sh->holding)) != NULL)
@@ -317,6 +320,8 @@ static void run_waiting(struct shard *sh)
 {
     while (!list_is_empty(&sh->starved) && ring_buffers_free(sh->ring) >= sh->buffers_reserved)
         conn_rearm(sh, CONTAINER_OF(list_pop(&sh->starved), struct conn, waiting));
+    if (list_is_empty(&sh->stalled))
+        return;
     struct list again;
     list_init(&again);
     struct list *entry;
@@ -345,10 +350,15 @@ static void run_drained(struct shard *sh)
 
 static void run_listeners(struct shard *sh)
 {
+    sh->listen_due = CLOCK_NEVER;
     for (uint32_t i = 0; i < sh->options.listener_count; i++) {
         struct listener *l = &sh->listeners[i];
-        if (listener_may_arm(sh, l) && ring_now(sh->ring) >= l->retry_at)
+        if (!listener_may_arm(sh, l))
+            continue;
+        if (ring_now(sh->ring) >= l->retry_at)
             listener_arm(sh, l);
+        else
+            sh->listen_due = u64_min(sh->listen_due, l->retry_at);
     }
 }
 
@@ -405,14 +415,11 @@ static uint64_t wait_ns(struct shard *sh, uint64_t wait_ns_max)
 {
     clock_ns now = ring_now(sh->ring);
     clock_ns due = u64_min(timer_next_due(&sh->timers), log_writer_due(sh->log));
-    due = u64_min(due, spool_due(sh->spool));
+    due = u64_min(due, u64_min(spool_due(sh->spool), sh->listen_due));
     if (!list_is_empty(&sh->pinned)) {
         const struct txn *t = CONTAINER_OF(sh->pinned.next, struct txn, link);
         due = u64_min(due, t->pinned_since + PINNED_NS_MAX);
     }
-    for (uint32_t i = 0; i < sh->options.listener_count; i++)
-        if (listener_may_arm(sh, &sh->listeners[i]))
-            due = u64_min(due, sh->listeners[i].retry_at);
     if (!list_is_empty(&sh->dirty) ||
         (!list_is_empty(&sh->speechless) && chunk_is_free(&sh->chunks)))
         return 0;

@@ -110,6 +110,7 @@ struct shard {
     struct list sending;       /* transactions whose content arrives */
     uint32_t buffers_reserved; /* receive buffers that bodies never hold: commands need some */
     uint32_t buffers_arriving; /* filled in this turn and not looked at yet (or fewer) */
+    clock_ns listen_due;       /* when a listener that failed is armed again */
     bool is_pressed;           /* every sender of content has been stopped */
     uint32_t conn_count;
     bool is_draining;
