@@ -209,12 +209,13 @@ static void put_number(struct log_line *l, struct slice key, bool is_negative, u
     ASSERT(decimals <= 3);
     if (!pair_begin(l, key, &mark))
         return;
-    for (unsigned i = 0; i <= decimals || value > 0; i++) {
-        if (i == decimals && i > 0)
-            text[--at] = '.';
+    for (unsigned i = 0; i < decimals; i++, value /= 10)
         text[--at] = (uint8_t)('0' + value % 10);
-        value /= 10;
-    }
+    if (decimals > 0)
+        text[--at] = '.';
+    for (; value >= 10; value /= 10)
+        text[--at] = (uint8_t)('0' + value % 10);
+    text[--at] = (uint8_t)('0' + value);
     if (is_negative)
         text[--at] = '-';
     buf_put(&l->buf, slice_of(text + at, sizeof(text) - at));
