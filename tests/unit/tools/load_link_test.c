@@ -561,50 +561,25 @@ static uint32_t stops_at(const struct dialect_run *run, enum link_restart restar
 static void test_what_restarts_the_wait(void **state)
 {
     (void)state;
+    /* clang-format off */
+#define UNSEEN NULL, 0, 0, 0, {0} /* what is not looked at here */
     static const struct {
         struct dialect_run run;
         uint32_t stops[LINK_RESTART_COUNT]; /* reset, line, reply, total */
     } rows[] = {
-        {{NULL, DIALECT_SMTP, OK3, {"250-a", "250-b", "250 c"}, NULL, 0, 0, 0, {0}, false},
-         {2, 0, 2, 2}},
-        {{NULL, DIALECT_LMTP, OK3, {"250 a", "250 b", "250 c"}, NULL, 0, 0, 0, {0}, true},
-         {0, 0, 0, 2}},
-        {{NULL, DIALECT_LMTP, OK3, {"250 a", "250-b", "250 b", "250 c"}, NULL, 0, 0, 0, {0}, true},
-         {3, 0, 3, 2}},
-        {{"PRDR",
-          DIALECT_PRDR,
-          OK3,
-          {"353 a", "250 a", "250 b", "250 c", "250 f"},
-          NULL,
-          0,
-          0,
-          0,
-          {0},
-          false},
-         {0, 0, 0, 2}},
-        {{"EXDATA",
-          DIALECT_EXDATA,
-          OK3,
-          {"558-250 a", "558-250-b", "558-250 b", "558 250 c"},
-          NULL,
-          0,
-          0,
-          0,
-          {0},
-          false},
-         {0, 0, 2, 2}},
-        {{"XRCPT250",
-          DIALECT_XRCPT250,
-          OK3,
+        {{NULL, DIALECT_SMTP, OK3, {"250-a", "250-b", "250 c"}, UNSEEN, false}, {2, 0, 2, 2}},
+        {{NULL, DIALECT_LMTP, OK3, {"250 a", "250 b", "250 c"}, UNSEEN, true}, {0, 0, 0, 2}},
+        {{NULL, DIALECT_LMTP, OK3,
+          {"250 a", "250-b", "250 b", "250 c"}, UNSEEN, true}, {3, 0, 3, 2}},
+        {{"PRDR", DIALECT_PRDR, OK3,
+          {"353 a", "250 a", "250 b", "250 c", "250 f"}, UNSEEN, false}, {0, 0, 0, 2}},
+        {{"EXDATA", DIALECT_EXDATA, OK3,
+          {"558-250 a", "558-250-b", "558-250 b", "558 250 c"}, UNSEEN, false}, {0, 0, 2, 2}},
+        {{"XRCPT250", DIALECT_XRCPT250, OK3,
           {W_OPEN, "250-250 a", "250-000 working", "250-250 b", "250-250 c", "250 2.0.0 +END"},
-          NULL,
-          0,
-          0,
-          0,
-          {0},
-          false},
-         {0, 0, 2, 2}},
+          UNSEEN, false}, {0, 0, 2, 2}},
     };
+    /* clang-format on */
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
         for (int restart = 0; restart < LINK_RESTART_COUNT; restart++)
             assert_int_equal(stops_at(&rows[i].run, (enum link_restart)restart),
