@@ -288,7 +288,8 @@ def test_sweep(case):
 def test_everything_shipped_is_understood(case):
     paths = sorted(glob.glob(os.path.join(FOLDER, "*.conf")))
     check_equal([os.path.basename(p)[:-5] for p in paths],
-                ["classic-live", "classic", "cuts-live", "cuts", "fleet", "internet", "pacing", "rescan",
+                ["classic-live", "classic", "cuts-live", "cuts", "fleet", "internet", "pacing",
+                 "rescan",
                  "slow-disk", "sweep"])
     for path in paths:
         lab("run", path, "--check")
