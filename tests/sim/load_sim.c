@@ -272,6 +272,21 @@ static void test_closed_loop_hides_it(void **state)
     end(&r);
 }
 
+/* A message that this server cannot take is refused without a word to it: the run ends all the
+ * same, and it does not spend its time on nothing else. */
+static void test_refusals_without_a_word(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct loadring_server server = {.answer_ns = A, .is_tiny = true};
+    run(&r, &server, "--duration", "5s", "--connections", "10", NULL);
+    const struct load_stats *s = r.report->stats;
+    assert_int_equal(s->counters.rcpts[ATTEMPT_ACCEPTED], 0);
+    assert_in_range(s->counters.rcpts[ATTEMPT_REFUSED], 1000, 60000);
+    assert_int_equal(loadring_messages(), 0);
+    end(&r);
+}
+
 static void test_late_generator_is_no_result(void **state)
 {
     (void)state;
@@ -381,6 +396,7 @@ int main(void)
         cmocka_unit_test(test_waits_are_counted),
         cmocka_unit_test(test_enough_connections),
         cmocka_unit_test(test_closed_loop_hides_it),
+        cmocka_unit_test(test_refusals_without_a_word),
         cmocka_unit_test(test_late_generator_is_no_result),
         cmocka_unit_test(test_an_outage_bridged_by_retries),
         cmocka_unit_test(test_never_begun_is_no_result),

@@ -216,7 +216,8 @@ static void on_line(const struct ring *r, struct connection *c, struct due *answ
         c->is_content = false;
         on_dot(r, answer);
     } else if (strncmp(c->line, "EHLO ", 5) == 0) {
-        add_text(answer, "250-mx.example\r\n250-PIPELINING\r\n250 8BITMIME\r\n");
+        add_text(answer, "250-mx.example\r\n250-PIPELINING\r\n");
+        add_text(answer, r->server.is_tiny ? "250 SIZE 1\r\n" : "250 8BITMIME\r\n");
     } else if (strcmp(c->line, "DATA") == 0) {
         c->is_content = true;
         add_text(answer, "354 go on\r\n");

@@ -18,6 +18,7 @@ struct loadring_server {
     clock_ns stall_at, stall_until; /* equal: never */
     clock_ns busy_at, busy_until;   /* likewise */
     uint64_t oversleep_ns;          /* of the generator: each wait takes so much longer */
+    bool is_tiny;                   /* its SIZE is smaller than any message */
 };
 
 #define LOADRING_BEGIN (1000 * NS_PER_S) /* the time at which every ring begins */

@@ -32,6 +32,7 @@
 #define QUIT_NS (2 * NS_PER_S)             /* for the server to answer QUIT at the end */
 #define STOP_NS (1 * NS_PER_S)             /* for what is under way when the run is stopped */
 #define REFUSED_PAUSE_NS (100 * NS_PER_MS) /* closed loop: before the next connection */
+#define UNSAID_PAUSE_NS (1 * NS_PER_MS)    /* closed loop: behind what took no time at all */
 #define READ_BYTES 65536
 #define DIALECT_HOLD_NS (3600 * NS_PER_S) /* not asked for after --dialect-failures */
 
@@ -475,6 +476,8 @@ static void finish_job(struct worker *w, struct channel *c, struct job *job)
     bool was_unreachable = job->cause == ATTEMPT_CAUSE_CONNECT || job->cause == ATTEMPT_CAUSE_TLS;
     if (was_unreachable && !is_open_loop(w))
         c->think_until = u64_max(c->think_until, w->now + REFUSED_PAUSE_NS);
+    else if (job->start_at == w->now && !is_open_loop(w)) /* too big for its SIZE, say */
+        c->think_until = u64_max(c->think_until, w->now + UNSAID_PAUSE_NS);
     pool_give(&w->jobs, job);
 }
 
