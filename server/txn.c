@@ -577,28 +577,40 @@ void txn_foretell(struct txn *t, struct session *copy, struct session_entry *ent
     session_finish(copy, ANSWER(STATUS_NONE));
 }
 
+/* All that the session has to say. Somebody for whom nothing is owed hears of a loss, too, where
+ * the last reply is about everybody; so that is his verdict. */
+static void reply_session(struct txn *t, struct session *s)
+{
+    struct answer lost;
+    if (!t->has_entries)
+        txn_begin_entries(t);
+    entries_fill(t, s, t->entries, &t->message.proof);
+    session_finish(s, ANSWER(STATUS_NONE));
+    if (!session_is_lost(s, &lost))
+        return;
+    for (uint32_t i = 0; i < t->rcpt_count; i++)
+        if (t->verdicts[i].action == POLICY_DISCARD)
+            txn_defer_rcpt(t, i, lost);
+}
+
 void txn_reply(struct shard *sh, struct txn *t, struct answer failure)
 {
     bool is_stored = t->is_committed || t->message.outcome == SPOOL_STORED;
     if (!is_stored && failure.status != STATUS_NONE)
         verdicts_fail(t, failure);
-    for (uint32_t i = 0; i < t->rcpt_count; i++)
-        count_verdict(sh, t->verdicts[i].action);
     timer_disarm(&t->timer);
     t->state = TXN_REPLYING;
     t->is_committed = is_stored;
     t->phases.replied = ring_now(sh->ring);
     metrics_add(&sh->metrics, is_stored ? METRIC_TXNS_STORED : METRIC_TXNS_REFUSED, 1);
-    if (t->conn == NULL) {
+    if (t->conn != NULL)
+        reply_session(t, &t->conn->session);
+    for (uint32_t i = 0; i < t->rcpt_count; i++)
+        count_verdict(sh, t->verdicts[i].action);
+    if (t->conn != NULL)
+        conn_resume(sh, t->conn);
+    else
         txn_replied(sh, t);
-        return;
-    }
-    struct session *s = &t->conn->session;
-    if (!t->has_entries)
-        txn_begin_entries(t);
-    entries_fill(t, s, t->entries, &t->message.proof);
-    session_finish(s, ANSWER(STATUS_NONE));
-    conn_resume(sh, t->conn);
 }
 
 /* The Received field; the client's address and the names were checked when they were read. */

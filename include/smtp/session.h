@@ -254,6 +254,12 @@ void session_show_life(struct session *s);
  * (INL-4).
  */
 void session_finish(struct session *s, struct answer whole);
+/*
+ * session_is_lost() - behind session_finish(): its last reply says that nobody's message was taken
+ * Where responsibility moves with that reply, and recipients have lines of their own: what these
+ * say does not count then, whether they have left or not (PRDR-25, DEF-15).
+ */
+bool session_is_lost(struct session *s, struct answer *ret_answer);
 /* True once every reply of the last message has been formatted by session_output(): entries and
  * texts may be freed. */
 bool session_replies_done(const struct session *s);

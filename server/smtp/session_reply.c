@@ -255,6 +255,18 @@ void session_finish(struct session *s, struct answer whole)
     session_set_state(s, s->is_unclosed ? STATE_CLOSED : STATE_READY);
 }
 
+bool session_is_lost(struct session *s, struct answer *ret_answer)
+{
+    struct replyq_slot *slot = replyq_at(&s->replies, s->content_seq);
+    if (!session_may_promise(s) || slot == NULL || !slot->is_ready)
+        return false;
+    struct answer final = replyq_slot_answer(slot);
+    if (!is_failure(&final))
+        return false;
+    *ret_answer = final;
+    return true;
+}
+
 void session_name_rcpts(struct session *s)
 {
     if (!is_deciding(s))
