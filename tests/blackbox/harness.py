@@ -100,9 +100,9 @@ def shut(connection):
 
 
 def close_listener(listener, thread):
-    """Closes a socket behind the thread that accepts on it. Closing alone does not wake the thread up;
-    and when it is about to accept, the number that it does so on may by then be another listener's,
-    whose next connection it would take."""
+    """Closes a socket behind the thread that accepts on it. Closing alone does not wake the thread
+    up; and when it is about to accept, the number that it does so on may by then be another
+    listener's, whose next connection it would take."""
     shut(listener)
     thread.join(STEP_SECONDS)
     listener.close()
@@ -699,13 +699,6 @@ def run_test(function, seconds):
     finally:
         signal.alarm(0)
         case.end()
-
-
-def shared_folder():
-    """A new folder for what several tests of one program look at; it ends with the program."""
-    path = tempfile.mkdtemp(prefix="postern-test-")
-    atexit.register(shutil.rmtree, path, ignore_errors=True)
-    return path
 
 
 def main(names, seconds=120):

@@ -432,19 +432,22 @@ def test_damaged_results(case):
 
 def scaled(case, text, factor=1):
     """A file in which a second takes 8 ms, or so many times that."""
-    return write(case, f"live-{factor}.conf", text.replace("SCALE", f"{8 * factor * harness.SLOW}ms"))
+    scale = f"{8 * factor * harness.SLOW}ms"
+    return write(case, f"live-{factor}.conf", text.replace("SCALE", scale))
 
 
 def live_rows(case, text):
-    """Rows of live runs in which all programs kept their times, as the result says. On a busy machine not
-    all do: what was late is run again, and a second takes twice as long."""
+    """Rows of live runs in which all programs kept their times, as the result says. On a busy
+    machine not all do: what was late is run again, and a second takes twice as long."""
     rows, open_keys, only = {}, set(), []
     scratch = tempfile.mkdtemp(prefix="postern-test-", dir=harness.cheap_folder())
     case.cleanups.append(lambda: shutil.rmtree(scratch, ignore_errors=True))
     for factor in (1, 2, 4, 8):
-        result, folder = (os.path.join(case.dir, f"{name}-{factor}") for name in ("result", "ledgers"))
+        result = os.path.join(case.dir, f"result-{factor}")
+        folder = os.path.join(case.dir, f"ledgers-{factor}")
         found = table(scaled(case, text, factor), "--mode", "live", "--jobs", "8", "--json", result,
-                      "--ledger", folder, *only, status=(0, 1), env=dict(os.environ, TMPDIR=scratch))
+                      "--ledger", folder, *only, status=(0, 1),
+                      env=dict(os.environ, TMPDIR=scratch))
         with open(result, encoding="utf-8") as f:
             late = {(e["name"], str(i)): max((r["late_ns"] for r in point["runs"]), default=0)
                     for e in json.load(f)["experiments"] for i, point in enumerate(e["points"])}
@@ -506,15 +509,16 @@ def program_below(pid, name):
 
 
 def test_live_says_how_late_it_was(case):
-    """A server that stands still until the client has left: no reply was measured that was late, and the
-    result says it all the same, so that it contradicts nothing."""
+    """A server that stands still until the client has left: no reply was measured that was late, but
+    the result says it, so that it contradicts nothing."""
     scratch, result = os.path.join(case.dir, "scratch"), os.path.join(case.dir, "result")
     os.mkdir(scratch)
     command = [harness.own_program("POSTERN_LAB"), "run", scaled(case, LIVE_LATE), "--mode", "live",
                "--json", result, "--text", "-"]
 
     def read(name):
-        return "".join(open(path, encoding="utf-8").read() for path in glob.glob(f"{scratch}/*/{name}"))
+        paths = glob.glob(f"{scratch}/*/{name}")
+        return "".join(open(path, encoding="utf-8").read() for path in paths)
 
     with subprocess.Popen(command, env=dict(os.environ, TMPDIR=scratch), stdout=subprocess.PIPE,
                           text=True) as lab_process:

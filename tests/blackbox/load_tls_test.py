@@ -108,8 +108,9 @@ def test_starttls(case):
 
 
 def test_resumption(case):
-    # The first of the three connections has no ticket, and the others may begin before it has one. Each of
-    # those brings two, and each that resumes uses one and brings one before it ends: no other is without.
+    # The first of the three connections has no ticket, and the others may begin before it has one.
+    # Each of those brings two, and each that resumes uses one and brings one before it ends: no
+    # other is without.
     for share, low, high in (("1", 37, 39), ("0.5", 5, 35)):
         with TlsServer(case, False) as server:
             counters = load(case, f"smtps://127.0.0.1:{server.port}", "--count", "40", "--reuse",

@@ -11,6 +11,7 @@
 #include "lab/account.h"
 #include "lab/input.h"
 #include "lab/lines.h"
+#include "lab/live_fault.h"
 #include "lab/live_plan.h"
 #include "load/report.h"
 #include <pthread.h>
@@ -128,14 +129,14 @@ static struct try *try_of(struct join *j, uint32_t message, const struct attempt
 
 /* What a client that left tells of lateness: a reply was due and had not come, so nobody measured
  * it; or he left later than his limit says. Ahead of the content there is the envelope, which
- * counts as late here and is short. */
+ * counts as late here and is short. Of what a wire delays or swallows nothing can be told. */
 static clock_ns late_at_end(const struct join *j, const struct attempt *a)
 {
     const struct lab_point *p = j->job->point;
     struct live_sender senders[LAB_MIX_ROWS_MAX];
     int64_t source = source_of(j, a->id.run);
     if (a->sent != ATTEMPT_SENT_ALL || source < 0 || source >= live_senders(p, senders) ||
-        j->files->sources[source].report == NULL)
+        j->files->sources[source].report == NULL || live_fault_needs_wire(p))
         return 0;
     const struct lab_client *client = senders[source].client;
     wall_us wall = a->end_at > a->start_at ? a->end_at - a->start_at : 0;
