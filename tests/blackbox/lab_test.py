@@ -509,8 +509,8 @@ def program_below(pid, name):
 
 
 def test_live_says_how_late_it_was(case):
-    """A server that stands still until the client has left: no reply was measured that was late, but
-    the result says it, so that it contradicts nothing."""
+    """A server that stands still until the client has left: no reply was measured that was late,
+    but the result says it, so that it contradicts nothing."""
     scratch, result = os.path.join(case.dir, "scratch"), os.path.join(case.dir, "result")
     os.mkdir(scratch)
     command = [harness.own_program("POSTERN_LAB"), "run", scaled(case, LIVE_LATE), "--mode", "live",
