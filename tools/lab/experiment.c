@@ -280,6 +280,7 @@ static const char *unit_of(enum lab_type type)
     case LAB_RATE:
         return "1/s";
     case LAB_CHOICE:
+    case LAB_SET:
     case LAB_COUNT:
     case LAB_LONG:
     case LAB_NUMBER:
@@ -709,9 +710,9 @@ static const char *point_fault(const struct lab_point *p)
         return "retry_max is less than retry";
     if (p->server.refused_share + p->server.deferred_share > 1 + 1e-9)
         return "refused and deferred together are more than 1";
-    if (p->faults.cut == LAB_CUT_HAZARD && p->faults.hazard_per_s <= 0)
+    if (lab_faults_have(&p->faults, LAB_CUT_HAZARD) && p->faults.hazard_per_s <= 0)
         return "cut = hazard needs a hazard";
-    if (p->faults.cut == LAB_CUT_AFTER_REPLIES && p->faults.cut_replies > p->rcpt_count)
+    if (lab_faults_have(&p->faults, LAB_CUT_AFTER_REPLIES) && p->faults.cut_replies > p->rcpt_count)
         return "cut_replies is more than there are recipients";
     if (p->server.refused_count > p->rcpt_count)
         return "refused_first is more than there are recipients";
@@ -732,7 +733,7 @@ static const struct {
     {offsetof(struct lab_faults, bytes_per_s), LAB_CUT_SLOW, "slow"},
 };
 
-/* @cuts_seen: a bit for each kind of cut that a point has. */
+/* @cuts_seen: the kinds of cut that points have. */
 static int cut_settings_check(struct parse *p, unsigned cuts_seen)
 {
     const struct lab_experiment *e = p->at;
@@ -741,7 +742,7 @@ static int cut_settings_check(struct parse *p, unsigned cuts_seen)
         for (size_t k = 0; k < ARRAY_COUNT(cut_settings); k++)
             if (g->setting->section == LAB_SECTION_FAULTS &&
                 g->setting->offset == cut_settings[k].offset &&
-                (cuts_seen & 1u << cut_settings[k].cut) == 0)
+                (cuts_seen & (unsigned)cut_settings[k].cut) == 0)
                 return fail(p, g->line, "'%s' does nothing without cut = %s", g->setting->name,
                             cut_settings[k].text);
     }
@@ -768,7 +769,7 @@ static int points_check(struct parse *p)
             return result;
         }
         const char *fault = point_fault(&point);
-        cuts_seen |= 1u << point.faults.cut;
+        cuts_seen |= (unsigned)point.faults.cut;
         lab_point_deinit(&point);
         if (fault != NULL)
             return fail(p, e->line, "experiment \"%s\": %s (point %u)", e->name, fault, i);

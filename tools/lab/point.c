@@ -25,7 +25,7 @@ const char *const lab_pacing_names[LAB_PACING_COUNT + 1] = {"stream", "buffer"};
 const char *const lab_order_names[LAB_ORDER_COUNT + 1] = {"sequential", "concurrent"};
 const char *const lab_vanished_names[LAB_VANISHED_COUNT + 1] = {"run", "stop", "write"};
 const char *const lab_timer_names[LAB_TIMER_COUNT + 1] = {"reset", "total", "line"};
-const char *const lab_cut_names[LAB_CUT_COUNT + 1] = {"none", "after-replies", "hazard",
+const char *const lab_cut_names[LAB_CUT_KINDS + 2] = {"none", "after-replies", "hazard",
                                                       "black-hole", "slow"};
 
 const char *const lab_like_names[LAB_LIKE_COUNT + 1] = {

@@ -64,16 +64,19 @@ enum lab_timer {
     LAB_TIMER_COUNT
 };
 
+/* A set: what comes first on a connection is what happens to it. In a black hole, which begins at
+ * the dot, nothing else can be noticed any more; a slow link is slow whatever else there is. */
 enum lab_cut {
-    LAB_CUT_NONE,
-    LAB_CUT_AFTER_REPLIES, /* the connection breaks when the client has read cut_replies answers
-                              after the dot: lines about recipients, or the one that there is */
-    LAB_CUT_HAZARD,        /* it breaks at hazard_per_s, at every moment from the dot on */
-    LAB_CUT_BLACK_HOLE,    /* with black_hole_share, nothing passes any more after the dot and
-                              nobody is told */
-    LAB_CUT_SLOW,          /* bytes_per_s each way */
-    LAB_CUT_COUNT
+    LAB_CUT_NONE = 0,
+    LAB_CUT_AFTER_REPLIES = 1, /* the connection breaks when the client has read cut_replies answers
+                                  after the dot: lines about recipients, or the one that there is */
+    LAB_CUT_HAZARD = 2,        /* it breaks at hazard_per_s, at every moment from the dot on */
+    LAB_CUT_BLACK_HOLE = 4,    /* with black_hole_share, nothing passes any more after the dot and
+                                  nobody is told */
+    LAB_CUT_SLOW = 8,          /* bytes_per_s each way */
+    LAB_CUT_COUNT = 16         /* of sets */
 };
+#define LAB_CUT_KINDS 4
 
 /* The server of a run with real programs; a simulation is none of them. */
 enum lab_program {
@@ -150,7 +153,7 @@ struct lab_mix { /* a fleet's clients; without rows: all are like lab_point.clie
 };
 
 struct lab_faults {
-    enum lab_cut cut;
+    enum lab_cut cut; /* a set of them */
     uint32_t cut_replies;
     double hazard_per_s;
     double black_hole_share;
@@ -218,7 +221,7 @@ struct lab_measure {
 
 static inline bool lab_faults_have(const struct lab_faults *f, enum lab_cut kind)
 {
-    return f->cut == kind;
+    return ((unsigned)f->cut & (unsigned)kind) != 0;
 }
 
 /* lab_measure_init() - empty, histograms with memory; 0 or -ENOMEM. */
@@ -232,14 +235,14 @@ const char *lab_dialect_name(enum lab_dialect d);
 const char *lab_timer_name(enum lab_timer t);
 const char *lab_like_name(enum lab_like l);
 
-/* All of a choice's words, by value; NULL is behind the last. */
+/* All of a choice's words, by value, of cuts by kind; NULL is behind the last. */
 extern const char *const lab_program_names[LAB_PROGRAM_COUNT + 1];
 extern const char *const lab_dialect_names[LAB_DIALECT_COUNT + 1];
 extern const char *const lab_pacing_names[LAB_PACING_COUNT + 1];
 extern const char *const lab_order_names[LAB_ORDER_COUNT + 1];
 extern const char *const lab_vanished_names[LAB_VANISHED_COUNT + 1];
 extern const char *const lab_timer_names[LAB_TIMER_COUNT + 1];
-extern const char *const lab_cut_names[LAB_CUT_COUNT + 1];
+extern const char *const lab_cut_names[LAB_CUT_KINDS + 2];
 extern const char *const lab_like_names[LAB_LIKE_COUNT + 1];
 
 #endif

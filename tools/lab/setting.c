@@ -126,8 +126,9 @@ const struct lab_setting lab_settings[] = {
     {CLIENT(half_closes), .type = LAB_YESNO, .name = "half_closes", .otherwise = "no",
      .doc = "the client sends QUIT behind the content and closes its side, but reads on"},
 
-    {FAULTS(cut), .type = LAB_CHOICE, .name = "cut", .otherwise = "none", .choices = lab_cut_names,
-     .doc = "what happens to connections after the end of the content"},
+    {FAULTS(cut), .type = LAB_SET, .name = "cut", .otherwise = "none", .choices = lab_cut_names,
+     .doc = "what happens to connections after the end of the content; several with + between: "
+            "what comes first does"},
     {FAULTS(cut_replies), .type = LAB_COUNT, .name = "cut_replies", .otherwise = "0",
      .max = RCPT_COUNT_MAX, .doc = "cut = after-replies: the connection breaks after so many"},
     {FAULTS(hazard_per_s), .type = LAB_RATE, .name = "hazard", .otherwise = "0", .max = 1000,
@@ -217,6 +218,32 @@ static int choice_read(const struct lab_setting *s, struct slice text, uint32_t 
     if (near != NULL)
         return refuse(v, "'%.*s' is not known; did you mean '%s'?", SHOWN(text), near);
     return refuse(v, "'%.*s' is not one of %s", SHOWN(text), known);
+}
+
+/* "hazard+black-hole": each kind once, and none alone. */
+static int set_read(const struct lab_setting *s, struct slice text, void *field,
+                    struct lab_value *v)
+{
+    uint32_t set = 0;
+    bool is_one = slice_find(text, '+') >= text.len;
+    for (struct slice rest = text;;) {
+        uint32_t at;
+        size_t len = slice_find(rest, '+');
+        struct slice word = slice_first(rest, len);
+        int result = choice_read(s, word, &at, v);
+        if (result < 0)
+            return result;
+        if (at == 0 && !is_one)
+            return refuse(v, "'%.*s': %s goes with nothing else", SHOWN(text), s->choices[0]);
+        if (at > 0 && (set & 1u << (at - 1)) != 0)
+            return refuse(v, "'%.*s' has %s twice", SHOWN(text), s->choices[at]);
+        set |= at > 0 ? 1u << (at - 1) : 0;
+        if (len >= rest.len)
+            break;
+        rest = slice_from(rest, len + 1);
+    }
+    memcpy(field, &set, sizeof(set));
+    return 0;
 }
 
 /* Counts, sizes and times: as in the server's configuration. */
@@ -338,6 +365,8 @@ static int plain_read(const struct lab_setting *s, struct slice text, void *fiel
         if (result == 0)
             memcpy(field, &narrow, sizeof(narrow));
         return result;
+    case LAB_SET:
+        return set_read(s, text, field, v);
     case LAB_COUNT:
         result = knob_read(s, KNOB_COUNT, text, &narrow, v);
         if (result == 0)
@@ -435,16 +464,17 @@ static void print_type(const struct lab_setting *s, FILE *out)
         knob_print_doc(&k, out);
         return;
     }
-    if (s->type == LAB_CHOICE) {
+    if (s->type == LAB_CHOICE || s->type == LAB_SET) {
         const char *name;
         for (uint32_t i = 0; (name = s->choices[i]) != NULL; i++)
             fprintf(out, "%s%s", i > 0 ? " | " : "", name);
+        fputs(s->type == LAB_SET ? ", also several with + between" : "", out);
     } else {
         fputs(types[s->type], out);
     }
     if (s->type == LAB_DIST)
         fprintf(out, ", at most %ud", (unsigned)(s->max / NS_PER_DAY));
-    else if (s->type != LAB_CHOICE && s->type != LAB_YESNO)
+    else if (s->type != LAB_CHOICE && s->type != LAB_SET && s->type != LAB_YESNO)
         fprintf(out, ", %llu to %llu", (unsigned long long)s->min, (unsigned long long)s->max);
     fprintf(out, "%s%s; default: %s", s->word != NULL ? ", or " : "",
             s->word != NULL ? s->word : "", s->otherwise);

@@ -21,6 +21,7 @@ enum lab_section {
 
 enum lab_type {
     LAB_CHOICE, /* an enum, by name */
+    LAB_SET,    /* an enum of bits, by their names with "+" between; the first name is for none */
     LAB_COUNT,  /* uint32_t */
     LAB_LONG,   /* uint64_t */
     LAB_SIZE,   /* uint64_t, octets: 10kb */

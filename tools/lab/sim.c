@@ -325,7 +325,9 @@ static void on_cut(struct sim *sim, struct sim_conn *c)
             sim_push(sim, c, SIM_CUT, 0, SIM_RANK_WIRE, u64_min(after_ns, CUT_CHECK_NS));
         return;
     }
-    c->is_cut = true;
+    if (c->is_cut_known)
+        return; /* of two cuts the second one: there is nothing left to break */
+    c->is_cut = c->is_cut_known = true;
     sim_ladder_cut(sim, c);
     sim_wire_drop(sim, c);
     c->pipes[SIM_UP].is_refused = c->pipes[SIM_DOWN].is_refused = true;

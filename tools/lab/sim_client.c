@@ -189,7 +189,8 @@ static void on_reply(struct sim *sim, struct sim_conn *c, const struct client_ev
     if (!is_about_rcpt && e->is_block)
         return;
     e->answers++;
-    bool is_hit = faults->cut == LAB_CUT_AFTER_REPLIES && e->answers == faults->cut_replies &&
+    bool is_hit = lab_faults_have(faults, LAB_CUT_AFTER_REPLIES) &&
+                  e->answers == faults->cut_replies &&
                   !(faults->is_first_try_only && c->attempt > 0);
     if (is_hit && !c->is_cut) {
         c->is_cut = true;

@@ -615,7 +615,9 @@ static void on_committed_opener(struct sim *sim, struct sim_conn *c)
 static void begin_opener(struct sim *sim, struct sim_conn *c)
 {
     struct sim_server_end *e = &c->server;
-    if (owns_by_opener(sim, c)) {
+    /* A connection that broke behind the dot is seen by who looks before this commit (DUP-17). */
+    bool is_late = c->is_cut && sim->point->server.vanished == LAB_VANISHED_STOP;
+    if (owns_by_opener(sim, c) && !is_late) {
         clock_ns ns = draw(sim, c, &sim->point->server.commit, false);
         e->is_opener_due = true;
         if (ns > 0)

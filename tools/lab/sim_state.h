@@ -182,6 +182,7 @@ struct sim_conn {
     uint32_t attempt;
     uint32_t rcpt_count; /* of this try */
     bool is_cut;         /* no octet is delivered any more */
+    bool is_cut_known;   /* and both ends have been told */
     bool is_silent;      /* the same, and nobody is told */
     clock_ns cut_at;
     struct rng rng;

@@ -10,7 +10,7 @@
 
 static bool is_slow(const struct sim *sim)
 {
-    return sim->point->faults.cut == LAB_CUT_SLOW && sim->point->faults.bytes_per_s > 0;
+    return lab_faults_have(&sim->point->faults, LAB_CUT_SLOW) && sim->point->faults.bytes_per_s > 0;
 }
 
 static clock_ns time_of(const struct sim *sim, size_t len)

@@ -26,6 +26,14 @@ enum settles {
     SETTLES_OPENER, /* the opening line */
 };
 
+/* What a recipient is told, if the client waits for it. */
+enum told { TOLD_ACCEPTED, TOLD_REFUSED, TOLD_LATER };
+
+/*
+ * One try, in two clocks: the server's begins when the content arrives, the client's with the dot,
+ * one delay earlier. So a reply that leaves at t by the server's is read at t + 2 delay by the
+ * client's.
+ */
 struct
 try {
     enum settles settles;
@@ -34,15 +42,19 @@ try {
     bool is_buffered;
     bool commits_each; /* in front of each answer; else once */
     bool names_later; /* ADAT: recipients follow the content, and a command of their own the last */
-    uint32_t count;   /* recipients of this try */
-    uint32_t refused;
+    bool is_each_alone; /* recipients that are ready at one moment are so one after another */
+    uint32_t count;     /* recipients of this try */
     clock_ns before, per_rcpt, commit, delay, gap;
     clock_ns opener_at;
-    clock_ns answer_at[RCPT_COUNT_MAX]; /* when each leaves, from the content's arrival */
-    bool is_kept[RCPT_COUNT_MAX];       /* accepted, when the server goes on to the end */
+    bool is_known[RCPT_COUNT_MAX]; /* the server has him already (DUP-22) */
+    enum told told[RCPT_COUNT_MAX];
+    clock_ns decided_at[RCPT_COUNT_MAX];
+    clock_ns answer_at[RCPT_COUNT_MAX]; /* when each leaves */
     clock_ns final_at;
-    clock_ns gives_up_at; /* client's time from the dot; CLOCK_NEVER: it gets everything */
+    clock_ns gives_up_at; /* client's clock; CLOCK_NEVER: it gets everything */
     bool is_broken;       /* then: the connection breaks; else the client closes it */
+    clock_ns seen_at;     /* server's clock: when it could know that */
+    uint32_t read_count;  /* is_broken: behind so many answers */
 };
 
 struct outcome {
@@ -99,6 +111,9 @@ static clock_ns gap_of(const struct try *t, enum lab_dialect d)
 static void shape(struct try *t, const struct lab_server *s)
 {
     enum lab_dialect d = s->dialect;
+    bool is_any_refused = false;
+    for (uint32_t i = 0; i < t->count; i++)
+        is_any_refused |= t->told[i] == TOLD_REFUSED;
     t->is_buffered =
         s->pacing == LAB_BUFFER && d != LAB_ADAT; /* its commands are answered singly */
     t->settles = settles_of(d);
@@ -109,27 +124,35 @@ static void shape(struct try *t, const struct lab_server *s)
     /* Without a refusal EXDATA has nothing to list, and answers like SMTP (EXD-10); and nobody asks
      * for a list of one (PRDR-39), but where there is no other form. */
     bool is_lone = t->count < LAB_LIST_RCPT_MIN && d != LAB_LMTP && d != LAB_ADAT;
-    if ((d == LAB_EXDATA && t->refused == 0) || is_lone) {
+    if ((d == LAB_EXDATA && !is_any_refused) || is_lone) {
         t->settles = SETTLES_ONE;
         t->has_opener = t->is_one_reply = false;
     }
     t->gap = gap_of(t, d);
+    t->is_each_alone = s->order == LAB_CONCURRENT && t->per_rcpt > 0 && !t->is_buffered;
 }
 
 /* One recipient's work after another's, or all at once; commits that stand in front of an answer
  * are a part of it. A block that is open may not be silent for too long: then 4xx is answered, and
- * the next one's turn has come. */
+ * the next one's turn has come. Who is undecided when the budget ends is told 4xx too; a commit
+ * that has begun by then is finished. */
 static void work(struct try *t, const struct lab_server *s)
 {
-    clock_ns each = t->per_rcpt + (t->commits_each ? t->commit : 0);
-    clock_ns begin = t->before, last = t->has_opener ? t->opener_at : CLOCK_NEVER;
+    clock_ns begin = t->before + (t->names_later ? 2 * t->delay : 0);
+    clock_ns last = t->has_opener ? t->opener_at : CLOCK_NEVER;
     for (uint32_t i = 0; i < t->count; i++) {
-        bool is_refused = i < t->refused;
-        clock_ns end = begin + (is_refused ? t->per_rcpt : each);
-        t->is_kept[i] = !is_refused;
-        if (last != CLOCK_NEVER && end > add(last, t->gap)) {
-            end = last + t->gap;
-            t->is_kept[i] = false;
+        clock_ns end = t->is_known[i] ? 0 : begin + t->per_rcpt;
+        clock_ns due = last == CLOCK_NEVER ? CLOCK_NEVER : add(last, t->gap);
+        clock_ns late_at = u64_min(due, s->reply_budget_ns);
+        t->decided_at[i] = u64_min(end, late_at);
+        if (end > late_at) {
+            /* What stands behind an opening line is the server's already. */
+            bool is_ours = late_at < due && t->settles == SETTLES_OPENER && !t->is_buffered &&
+                           t->commit <= late_at && t->told[i] == TOLD_ACCEPTED;
+            t->told[i] = is_ours ? TOLD_ACCEPTED : TOLD_LATER;
+            end = late_at;
+        } else if (t->commits_each && t->told[i] == TOLD_ACCEPTED && !t->is_known[i]) {
+            end += t->commit;
         }
         if (s->order == LAB_SEQUENTIAL)
             begin = u64_max(begin, end);
@@ -138,59 +161,70 @@ static void work(struct try *t, const struct lab_server *s)
     }
 }
 
-static void budget(struct try *t, clock_ns budget_ns)
+static bool is_any_told(const struct try *t, enum told told)
 {
-    for (uint32_t i = 0; i < t->count; i++) {
-        if (t->answer_at[i] <= budget_ns)
-            continue;
-        t->answer_at[i] = budget_ns;
-        /* What stands behind an opening line is the server's already. */
-        bool is_ours = t->settles == SETTLES_OPENER && !t->is_buffered && t->commit <= budget_ns;
-        t->is_kept[i] = t->is_kept[i] && is_ours;
-    }
+    for (uint32_t i = 0; i < t->count; i++)
+        if (t->told[i] == told)
+            return true;
+    return false;
 }
 
-/* One answer for all: a deferral defers all, and who is refused beside others is taken with them.
- */
+/* One answer for all (CORE-8): a deferral defers all, and who is refused beside others is taken
+ * with them. */
 static void level(struct try *t)
 {
-    bool is_late = !t->is_kept[t->count - 1] && t->count > t->refused;
-    for (uint32_t i = 0; i < t->count; i++) {
-        t->answer_at[i] = t->final_at;
-        t->is_kept[i] = !is_late && t->count > t->refused;
+    enum told told = is_any_told(t, TOLD_LATER)      ? TOLD_LATER
+                     : is_any_told(t, TOLD_ACCEPTED) ? TOLD_ACCEPTED
+                                                     : TOLD_REFUSED;
+    for (uint32_t i = 0; i < t->count; i++)
+        t->told[i] = told;
+}
+
+/* When a 353 or opening line leaves: in its time, or with the first reply when that comes before,
+ * and not before what it stands for is on disk. */
+static void opener(struct try *t, const struct lab_server *s)
+{
+    bool is_commit_first = t->commits_each && t->told[0] == TOLD_ACCEPTED;
+    clock_ns first = t->before + t->per_rcpt + (is_commit_first ? t->commit : 0);
+    t->opener_at = s->opener_ns;
+    if (t->names_later) {
+        t->opener_at = t->before;
+        return;
     }
+    if (t->is_buffered)
+        t->has_opener = false;
+    for (uint32_t i = 0; i < t->count; i++)
+        first = t->is_known[i] ? 0 : first;
+    t->opener_at = u64_min(t->opener_at, u64_min(first, s->reply_budget_ns));
+    if (t->settles == SETTLES_OPENER && t->has_opener)
+        t->opener_at = u64_max(t->opener_at, t->commit);
 }
 
 static void answers(struct try *t, const struct lab_server *s)
 {
-    bool is_kept = false;
-    t->opener_at = s->opener_ns;
-    if (t->names_later)
-        t->opener_at = t->before;
-    else if (s->opener_ns == CLOCK_NEVER || t->is_buffered)
-        t->has_opener = false;
-    else /* the first reply may come before it, and brings it along */
-        t->opener_at = u64_min(t->opener_at, t->before + t->per_rcpt);
-    if (t->settles == SETTLES_OPENER && t->has_opener)
-        t->opener_at = u64_max(t->opener_at, t->commit);
+    opener(t, s);
     work(t, s);
-    budget(t, s->reply_budget_ns);
-    for (uint32_t i = 0; i < t->count; i++)
-        is_kept |= t->is_kept[i];
-    t->final_at = t->answer_at[t->count - 1];
-    if (t->names_later) /* naming, and the command that ends it, each have their way */
-        for (uint32_t i = 0; i < t->count; i++)
-            t->answer_at[i] += 2 * t->delay;
-    if (t->names_later)
-        t->final_at += 4 * t->delay;
+    bool is_kept = is_any_told(t, TOLD_ACCEPTED);
+    /* Also where all are decided before: the work on the content is not given up. */
+    t->final_at = u64_max(t->answer_at[t->count - 1], u64_min(t->before, s->reply_budget_ns));
+    if (t->names_later) /* the command that ends naming has its way, as the naming had */
+        t->final_at += 2 * t->delay;
     else if (t->settles == SETTLES_FINAL && !t->is_buffered)
         t->final_at += s->final_ns;
+    if (t->settles == SETTLES_ONE && s->dialect != LAB_EXDATA) {
+        level(t);
+        is_kept = t->told[0] == TOLD_ACCEPTED;
+    }
+    if (t->settles == SETTLES_ONE && is_kept && is_any_told(t, TOLD_LATER)) {
+        t->settles = SETTLES_EACH; /* EXDATA: there is something to list after all */
+        t->is_buffered = true;
+    }
     if (is_kept && !t->commits_each && (t->settles != SETTLES_OPENER || t->is_buffered))
         t->final_at += t->commit;
     if (t->settles == SETTLES_OPENER && !t->has_opener)
         t->opener_at = u64_max(t->answer_at[0], t->commit);
-    if (t->settles == SETTLES_ONE && s->dialect != LAB_EXDATA)
-        level(t);
+    for (uint32_t i = 0; i < t->count && (t->settles == SETTLES_ONE || t->is_buffered); i++)
+        t->answer_at[i] = t->final_at;
 }
 
 /* The client's clock: the first answer that comes too late. */
@@ -227,34 +261,69 @@ static clock_ns settled_at(const struct try *t, const struct lab_client *c, uint
     return t->settles == SETTLES_OPENER ? u64_min(t->opener_at, t->answer_at[i]) : t->answer_at[i];
 }
 
-/* When the server has committed recipient @i, if it comes to that. */
-static clock_ns commit_end(const struct try *t, uint32_t i)
+/* When the server looks before it commits recipient @i. */
+static clock_ns look_at(const struct try *t, uint32_t i)
 {
     if (t->commits_each)
-        return t->answer_at[i];
-    return t->settles == SETTLES_OPENER && !t->is_buffered ? t->commit : t->final_at;
+        return t->decided_at[i];
+    return t->settles == SETTLES_OPENER && !t->is_buffered ? 0 : t->final_at - t->commit;
 }
 
-/* DUP-10: with write errors only, the first write to a client that has left goes well and the
- * second one fails; to a connection that broke the first one fails already. Whether the commit for
- * recipient
- * @i comes before that. */
+/* Whether what is done for recipient @i (the last one: for all) at this moment comes after the
+ * break. At one instant the network comes first, then work: a break at the dot is before
+ * everything, one behind a reply that has just left is behind what was done in one piece with it.
+ */
+static bool is_after_break(const struct try *t, uint32_t i, clock_ns at)
+{
+    if (at != t->seen_at)
+        return at > t->seen_at;
+    return t->read_count == 0 || t->delay > 0 || (t->is_each_alone && i >= t->read_count);
+}
+
+/* A write that cannot arrive: the client has closed by then. */
+static bool is_vain(const struct try *t, clock_ns at)
+{
+    return at + 2 * t->delay > t->gives_up_at;
+}
+
+/*
+ * DUP-10: with write errors only, the first write to a client that has left goes well, and one that
+ * follows when its reset has come back fails; on a connection that broke the first one fails
+ * already. Whether recipient @i's commit comes before that. Replies that leave in one piece are one
+ * write; what the budget ends comes behind what was ready at that moment.
+ */
 static bool writes_reach(const struct try *t, uint32_t i)
 {
-    uint32_t written = 0, before = t->commits_each ? i : t->count;
-    clock_ns look = commit_end(t, i) - t->commit;
+    uint32_t before = t->commits_each ? i : t->count;
+    clock_ns look = look_at(t, i), first = CLOCK_NEVER;
+    bool is_first_late = false;
     if (t->is_buffered || t->settles == SETTLES_ONE || t->settles == SETTLES_OPENER)
         return true;
-    if (t->has_opener && t->opener_at <= look && t->opener_at < t->answer_at[0])
-        written += t->is_broken ? t->opener_at >= t->gives_up_at : t->opener_at > t->gives_up_at;
-    for (uint32_t k = 0; k < before; k++)
-        written += t->answer_at[k] > t->gives_up_at && t->answer_at[k] <= look;
-    return written < (t->is_broken ? 1u : 2u);
+    if (t->has_opener && t->opener_at <= look && t->opener_at < t->answer_at[0]) {
+        if (t->is_broken && t->opener_at >= t->seen_at)
+            return false;
+        if (!t->is_broken && is_vain(t, t->opener_at))
+            first = t->opener_at;
+    }
+    for (uint32_t k = 0; k < before && t->answer_at[k] <= look; k++) {
+        clock_ns at = t->answer_at[k];
+        bool is_late = t->told[k] == TOLD_LATER;
+        if (t->is_broken && is_after_break(t, k, at))
+            return false;
+        if (t->is_broken || !is_vain(t, at))
+            continue;
+        bool is_apart = at > first || t->is_each_alone || (is_late && !is_first_late);
+        if (first != CLOCK_NEVER && is_apart && at >= first + 2 * t->delay)
+            return false;
+        is_first_late = first == CLOCK_NEVER ? is_late : is_first_late;
+        first = u64_min(first, at);
+    }
+    return true;
 }
 
 static bool commits(const struct try *t, const struct lab_server *s, uint32_t i)
 {
-    if (!t->is_kept[i])
+    if (t->told[i] != TOLD_ACCEPTED || t->is_known[i])
         return false;
     if (t->gives_up_at == CLOCK_NEVER)
         return true;
@@ -264,63 +333,88 @@ static bool commits(const struct try *t, const struct lab_server *s, uint32_t i)
         return false;
     if (s->vanished == LAB_VANISHED_RUN)
         return true;
-    clock_ns end = commit_end(t, i);
     if (s->vanished == LAB_VANISHED_WRITE)
         return writes_reach(t, i);
-    /* At one instant the network comes first, then work, then limits: news that travelled is there
-     * before the look, a limit that strikes at that very moment is not. */
-    clock_ns look = end - t->commit;
-    return t->delay > 0 && !t->is_broken ? look < t->gives_up_at : look <= t->gives_up_at;
+    clock_ns look = look_at(t, i);
+    if (t->is_broken)
+        return !is_after_break(t, t->commits_each ? i : t->count - 1, look);
+    /* News that travelled is there before the look, a limit that strikes at that very moment is
+     * not. */
+    return t->delay > 0 ? look < t->seen_at : look <= t->seen_at;
 }
 
-static void try_make(struct try *t, const struct lab_point *p, bool is_first, uint32_t count,
-                     uint32_t refused)
+/* @told, @is_known: of those who are left */
+static void try_make(struct try *t, const struct lab_point *p, bool is_first, uint32_t count)
 {
     const struct lab_server *s = &p->server;
+    bool is_all_known = s->dialect != LAB_ADAT;
     ASSERT(count > 0 && count <= RCPT_COUNT_MAX);
-    *t = (struct try){.count = count, .refused = refused};
-    t->before = !is_first && s->remembers_scan ? 0 : constant(&s->before);
+    t->count = count;
     t->per_rcpt = constant(&s->per_rcpt);
     t->commit = constant(&s->commit);
     t->delay = p->faults.one_way_ns;
+    for (uint32_t i = 0; i < count; i++)
+        is_all_known = is_all_known && t->is_known[i];
+    t->before = constant(&s->before);
+    /* A look that the budget has cut short is begun anew (DUP-21). */
+    bool is_scanned = !is_first && s->remembers_scan && t->before <= s->reply_budget_ns;
+    if (is_scanned || is_all_known)
+        t->before = 0;
     shape(t, s);
     answers(t, s);
-    t->gives_up_at = gives_up(t, &p->client);
+    t->gives_up_at = t->seen_at = gives_up(t, &p->client);
+    t->is_broken = false;
 }
 
-/* A client that hears nothing, or is cut off, after @read answers. */
+/* The first try: of all, nobody known. */
+static void first_make(struct try *t, const struct lab_point *p)
+{
+    for (uint32_t i = 0; i < p->rcpt_count; i++) {
+        t->told[i] = i < p->server.refused_count ? TOLD_REFUSED : TOLD_ACCEPTED;
+        t->is_known[i] = false;
+    }
+    try_make(t, p, true, p->rcpt_count);
+}
+
+/* cut = after-replies: the connection breaks, if the client has not left before. */
 static void try_cut(struct try *t, const struct lab_point *p)
 {
     const struct lab_faults *f = &p->faults;
-    if (f->cut != LAB_CUT_AFTER_REPLIES)
+    uint32_t k = f->cut_replies;
+    clock_ns at = 0, seen = 0;
+    if (!lab_faults_have(f, LAB_CUT_AFTER_REPLIES))
         return;
-    clock_ns at = 0;
     /* What leaves together and is alike for all leaves as one reply, where there is such a form. */
-    bool is_alike = t->refused == 0 || t->refused == t->count;
-    bool is_single =
-        t->settles == SETTLES_ONE || (t->is_buffered && is_alike && p->server.dialect != LAB_LMTP &&
-                                      p->server.dialect != LAB_XPRDR1);
-    if (f->cut_replies > 0 && !is_single)
-        at = add(t->is_buffered ? t->final_at : t->answer_at[u64_min(f->cut_replies, t->count) - 1],
-                 2 * t->delay);
-    if (is_single && f->cut_replies > 0)
+    bool is_alike = true;
+    for (uint32_t i = 1; i < t->count; i++)
+        is_alike = is_alike && t->told[i] == t->told[0];
+    bool has_form = p->server.dialect != LAB_LMTP && p->server.dialect != LAB_XPRDR1;
+    bool is_single = t->settles == SETTLES_ONE || (t->is_buffered && is_alike && has_form);
+    if (k > (is_single ? 0 : t->count))
         return; /* it has heard all there is */
-    t->is_broken = at <= t->gives_up_at;
-    t->gives_up_at = u64_min(t->gives_up_at, at);
+    if (k > 0) {
+        seen = add(t->is_buffered ? t->final_at : t->answer_at[k - 1], t->delay);
+        at = add(seen, t->delay);
+    }
+    if (at > t->gives_up_at)
+        return;
+    t->is_broken = true;
+    t->gives_up_at = at;
+    t->seen_at = seen;
+    t->read_count = k;
 }
 
 static void try_judge(const struct try *t, const struct lab_point *p, struct outcome *ret)
 {
-    bool is_cut = p->faults.cut == LAB_CUT_AFTER_REPLIES;
     for (uint32_t i = 0; i < t->count; i++) {
         clock_ns read_at = add(settled_at(t, &p->client, i), 2 * t->delay);
         bool is_read = t->gives_up_at == CLOCK_NEVER || read_at <= t->gives_up_at;
         /* Of answers that come in one moment a cut lets only so many pass. */
-        if (is_cut && t->gives_up_at != CLOCK_NEVER && t->settles != SETTLES_OPENER)
-            is_read = is_read && i < p->faults.cut_replies &&
-                      (t->settles == SETTLES_EACH || (p->client.credits_early && !t->names_later));
-        if (is_cut && p->faults.cut_replies == 0)
+        if (t->is_broken && t->read_count == 0)
             is_read = false;
+        else if (t->is_broken && t->settles != SETTLES_OPENER)
+            is_read = is_read && i < t->read_count &&
+                      (t->settles == SETTLES_EACH || (p->client.credits_early && !t->names_later));
         ret->is_settled[i] = is_read;
         ret->is_committed[i] = commits(t, &p->server, i);
     }
@@ -334,41 +428,51 @@ struct sums {
 };
 
 struct pair {
-    bool is_open, is_refused, is_deferred;
+    bool is_open;
     uint32_t copies;
 };
+
+/* The try of those who are still open. */
+static void next_make(struct try *t, const struct lab_point *p, const struct pair *pairs,
+                      bool is_first)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < p->rcpt_count; i++) {
+        if (!pairs[i].is_open)
+            continue;
+        t->told[count] = i < p->server.refused_count ? TOLD_REFUSED : TOLD_ACCEPTED;
+        t->is_known[count] = p->server.suppresses_copies && pairs[i].copies > 0;
+        t->told[count] = t->is_known[count] ? TOLD_ACCEPTED : t->told[count];
+        count++;
+    }
+    try_make(t, p, is_first, count);
+}
 
 /* Tries of one message, when nothing in them is left to chance. */
 static void tries(const struct lab_point *p, struct sums *ret)
 {
     struct pair pairs[RCPT_COUNT_MAX];
+    struct try t;
+    struct outcome o;
     bool has_progress = false;
     uint32_t open = p->rcpt_count;
     *ret = (struct sums){0};
     for (uint32_t i = 0; i < p->rcpt_count; i++)
-        pairs[i] = (struct pair){true, i < p->server.refused_count, false, 0};
+        pairs[i] = (struct pair){true, 0};
     for (uint32_t n = 0; n < p->client.tries_max && open > 0; n++) {
-        struct try t;
-        struct outcome o;
-        uint32_t at = 0, refused = 0;
-        for (uint32_t i = 0; i < p->rcpt_count; i++)
-            refused += pairs[i].is_open && pairs[i].is_refused;
-        try_make(&t, p, n == 0, open, refused);
+        uint32_t at = 0;
+        next_make(&t, p, pairs, n == 0);
         if (n == 0 || !p->faults.is_first_try_only)
             try_cut(&t, p);
-        struct lab_point uncut = *p;
-        if (n > 0 && p->faults.is_first_try_only)
-            uncut.faults.cut = LAB_CUT_NONE;
-        try_judge(&t, &uncut, &o);
+        try_judge(&t, p, &o);
         for (uint32_t i = 0; i < p->rcpt_count; i++) {
             struct pair *pair = &pairs[i];
             if (!pair->is_open)
                 continue;
-            bool is_new = !p->server.suppresses_copies || pair->copies == 0;
-            pair->copies += o.is_committed[at] && is_new;
+            pair->copies += o.is_committed[at];
             ret->first += n == 0 && o.is_committed[at] && !o.is_settled[at];
             /* A recipient that was told 4xx is still open, and the next try is for it. */
-            bool is_settled = o.is_settled[at] && (t.is_kept[at] || pair->is_refused);
+            bool is_settled = o.is_settled[at] && t.told[at] != TOLD_LATER;
             pair->is_open = !is_settled;
             has_progress |= is_settled;
             open -= is_settled;
@@ -400,7 +504,7 @@ static uint32_t kept_count(const struct try *t)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < t->count; i++)
-        count += t->is_kept[i];
+        count += t->told[i] == TOLD_ACCEPTED;
     return count;
 }
 
@@ -415,61 +519,90 @@ static int by_time(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+struct moments { /* of a first try's copies */
+    double mean, square;
+};
+
+static void moments_add(struct moments *m, double share, double copies)
+{
+    m->mean += share * copies;
+    m->square += share * copies * copies;
+}
+
 /*
  * DUP-11: the connection breaks with hazard lambda, from the content's arrival on, and the client's
  * own limit does not strike. A cut makes a copy of a recipient when it comes after the server's
  * last look (a server that never looks: at any time) and before his answer has been read.
+ * @end: the connection breaks then, if it has not before; CLOCK_NEVER: it does not
  */
-static void hazard(const struct lab_point *p, struct lab_theory *ret)
+static void hazard(const struct try *t, const struct lab_point *p, bool looks, clock_ns end,
+                   struct moments *m)
 {
-    struct try t;
     struct change changes[2 * RCPT_COUNT_MAX];
-    double lambda = p->faults.hazard_per_s, mean = 0, square = 0;
-    uint32_t count = 0, kept = 0, copies = 0;
-    try_make(&t, p, true, p->rcpt_count, p->server.refused_count);
-    /* ADAT's last command is not sent on a broken connection: as good as a look. */
-    bool looks = p->server.vanished == LAB_VANISHED_STOP || t.names_later;
-    for (uint32_t i = 0; i < t.count; i++) {
-        clock_ns read_at = add(settled_at(&t, &p->client, i), t.delay);
-        clock_ns look_at = looks ? commit_end(&t, i) - t.commit : 0;
-        if (!t.is_kept[i] || look_at >= read_at)
+    double lambda = p->faults.hazard_per_s;
+    uint32_t count = 0;
+    int copies = 0;
+    for (uint32_t i = 0; i < t->count; i++) {
+        clock_ns read_at = u64_min(add(settled_at(t, &p->client, i), t->delay), end);
+        clock_ns look = looks ? look_at(t, i) : 0;
+        if (t->told[i] != TOLD_ACCEPTED || look >= read_at)
             continue;
-        changes[count++] = (struct change){look_at, 1};
+        changes[count++] = (struct change){look, 1};
         changes[count++] = (struct change){read_at, -1};
-        kept++;
     }
     qsort(changes, count, sizeof(*changes), by_time);
     for (uint32_t i = 0; i + 1 < count; i++) {
-        copies = (uint32_t)((int)copies + changes[i].by);
+        copies += changes[i].by;
         double from = (double)changes[i].at / 1e9, to = (double)changes[i + 1].at / 1e9;
-        double share = exp(-lambda * from) * -expm1(-lambda * (to - from));
-        mean += copies * share;
-        square += (double)copies * copies * share;
+        moments_add(m, exp(-lambda * from) * -expm1(-lambda * (to - from)), copies);
     }
-    ret->copies_first = mean;
-    ret->copies_first_sd = sqrt(fmax(0, square - mean * mean));
-    /* Where all recipients share one fate and nothing changes from try to try. */
-    bool is_whole = t.settles != SETTLES_EACH || t.is_buffered;
-    ret->has_total = is_whole && !looks && !p->client.credits_early && kept == t.count &&
-                     !p->faults.is_first_try_only && !p->server.remembers_scan;
-    if (ret->has_total)
-        repeated(kept, kept > 0 ? mean / kept : 0, p->client.tries_max, ret);
-    snprintf(ret->rule, sizeof(ret->rule), "DUP-11");
 }
 
-/* Nothing passes after the dot, and nobody can see it (DUP-17): all is committed, nothing read. */
-static void black_hole(const struct lab_point *p, struct lab_theory *ret)
+/*
+ * What is left to chance, where the client's own limit does not strike: a share of the connections
+ * is swallowed (DUP-17: nobody can see it, so all is committed and nothing read), and the others
+ * break at random, or behind so many replies, whatever comes first.
+ */
+static void chance(const struct lab_point *p, struct lab_theory *ret)
 {
+    const struct lab_faults *f = &p->faults;
+    bool has_hazard = lab_faults_have(f, LAB_CUT_HAZARD);
+    bool has_hole = lab_faults_have(f, LAB_CUT_BLACK_HOLE);
+    double swallowed = has_hole ? f->black_hole_share : 0, sure = 0;
+    struct moments rest = {0}, m = {0};
     struct try t;
-    double share = p->faults.black_hole_share;
-    try_make(&t, p, true, p->rcpt_count, p->server.refused_count);
-    double kept = t.names_later ? 0 : kept_count(&t);
-    ret->copies_first = share * kept;
-    ret->copies_first_sd = kept * sqrt(share * (1 - share));
-    ret->has_total = !p->faults.is_first_try_only && p->server.refused_count == 0;
-    repeated(kept, share, p->client.tries_max, ret);
-    ret->is_livelock = share >= 1;
-    snprintf(ret->rule, sizeof(ret->rule), "DUP-17");
+    struct outcome o;
+    first_make(&t, p);
+    uint32_t kept = kept_count(&t);
+    try_cut(&t, p);
+    try_judge(&t, p, &o);
+    for (uint32_t i = 0; i < t.count; i++)
+        sure += o.is_committed[i] && !o.is_settled[i];
+    /* ADAT's last command is not sent on a broken connection: as good as a look. */
+    bool looks = p->server.vanished == LAB_VANISHED_STOP || t.names_later;
+    if (has_hazard)
+        hazard(&t, p, looks, t.is_broken ? t.seen_at : CLOCK_NEVER, &rest);
+    if (t.is_broken)
+        moments_add(&rest, has_hazard ? exp(-f->hazard_per_s * (double)t.seen_at / 1e9) : 1, sure);
+    moments_add(&m, swallowed, t.names_later ? 0 : kept);
+    m.mean += (1 - swallowed) * rest.mean;
+    m.square += (1 - swallowed) * rest.square;
+    ret->copies_first = m.mean;
+    ret->copies_first_sd = sqrt(fmax(0, m.square - m.mean * m.mean));
+    /* All recipients share one fate, it is that of the connection, and no try changes the next. */
+    bool is_alike = !f->is_first_try_only && kept == t.count && !t.names_later;
+    bool is_whole = t.settles != SETTLES_EACH || t.is_buffered;
+    double failed = kept > 0 ? m.mean / kept : 0;
+    ret->has_total = is_alike;
+    if (has_hazard || t.is_broken)
+        ret->has_total = is_alike && is_whole && !looks && !p->client.credits_early &&
+                         !p->server.remembers_scan && !p->server.suppresses_copies &&
+                         fabs(m.square - m.mean * kept) < 1e-9 * (1 + m.square);
+    if (ret->has_total)
+        repeated(kept, failed, p->client.tries_max, ret);
+    ret->is_livelock = failed > 1 - 1e-9;
+    snprintf(ret->rule, sizeof(ret->rule), "%s",
+             !has_hole ? "DUP-11" : (has_hazard ? "DUP-11, DUP-17" : "DUP-17"));
 }
 
 /* DUP-22: what was committed, and whose reply nobody is known to have read, is not kept again. */
@@ -479,7 +612,6 @@ static void suppressed(struct lab_theory *ret)
     snprintf(rule, sizeof(rule), "%.20s, DUP-22", ret->rule);
     memcpy(ret->rule, rule, sizeof(rule));
     ret->copies_total = ret->copies_total_sd = 0;
-    ret->is_livelock = false;
 }
 
 /* --- which --------------------------------------------------------------------------------- */
@@ -490,6 +622,23 @@ static clock_ns last_work(const struct lab_point *p)
     const struct lab_server *s = &p->server;
     clock_ns each = constant(&s->per_rcpt) + constant(&s->commit);
     return constant(&s->before) + p->rcpt_count * each + s->final_ns + constant(&s->commit);
+}
+
+/* A server keeps what it has committed in mind for so long (DUP-22: W). */
+#define SUPPRESS_NS ((clock_ns)5 * 24 * 3600 * NS_PER_S)
+
+/* Whether all tries begin, and end, within half of that. */
+static bool is_remembered(const struct lab_point *p)
+{
+    const struct lab_client *c = &p->client;
+    double wait = (double)c->retry_ns, all = 0;
+    for (uint32_t i = 1; i < c->tries_max; i++) {
+        all += wait + (double)last_work(p);
+        wait *= c->retry_factor > 0 ? c->retry_factor : 1;
+        if (c->retry_max_ns > 0)
+            wait = fmin(wait, (double)c->retry_max_ns);
+    }
+    return all < (double)SUPPRESS_NS / 2;
 }
 
 /* Why there is no closed form, or NULL. */
@@ -503,7 +652,7 @@ static const char *none(const struct lab_point *p)
         return "the clients differ";
     if (s->capacity > 0 || s->slowdown > 0)
         return "messages wait for each other";
-    if (p->faults.cut == LAB_CUT_SLOW)
+    if (lab_faults_have(&p->faults, LAB_CUT_SLOW))
         return "the link is slow";
     if (s->refused_share > 0 || s->deferred_share > 0)
         return "verdicts are drawn";
@@ -511,9 +660,30 @@ static const char *none(const struct lab_point *p)
         return "who has said QUIT cannot be seen to leave (PRDR-33)";
     if (s->suppresses_copies && p->client.retry_ns < last_work(p))
         return "a try may begin before the work of the last one is over";
+    if (s->suppresses_copies && !is_remembered(p))
+        return "a try may come when what was committed is forgotten (DUP-22)";
     if (s->progress_ns > 0)
         return "signs of life are sent";
     return NULL;
+}
+
+/* Where chance is at work: why there is none, or NULL. */
+static const char *none_of_chance(const struct lab_point *p)
+{
+    struct try t;
+    first_make(&t, p);
+    if (t.gives_up_at != CLOCK_NEVER)
+        return "cuts and the client's limit both strike";
+    if (p->server.vanished == LAB_VANISHED_WRITE && lab_faults_have(&p->faults, LAB_CUT_HAZARD))
+        return "cuts, and a server that sees them by its writes";
+    return NULL;
+}
+
+/* A black hole that swallows nothing is none. */
+static bool is_left_to_chance(const struct lab_faults *f)
+{
+    return lab_faults_have(f, LAB_CUT_HAZARD) ||
+           (lab_faults_have(f, LAB_CUT_BLACK_HOLE) && f->black_hole_share > 0);
 }
 
 static const char *rule_of(const struct lab_point *p)
@@ -544,28 +714,23 @@ static const char *rule_of(const struct lab_point *p)
 void lab_theory(const struct lab_point *p, struct lab_theory *ret_theory)
 {
     struct sums sums;
+    bool is_chance = is_left_to_chance(&p->faults);
     *ret_theory = (struct lab_theory){.why_none = none(p)};
+    if (ret_theory->why_none == NULL && is_chance)
+        ret_theory->why_none = none_of_chance(p);
     if (ret_theory->why_none != NULL)
         return;
-    tries(p, &sums);
-    bool is_chance = p->faults.cut == LAB_CUT_HAZARD || p->faults.cut == LAB_CUT_BLACK_HOLE;
-    if (is_chance && sums.first > 0) {
-        ret_theory->why_none = "cuts and the client's limit both strike";
-    } else if (p->faults.cut == LAB_CUT_HAZARD) {
-        if (p->server.vanished == LAB_VANISHED_WRITE)
-            ret_theory->why_none = "cuts, and a server that sees them by its writes";
-        else
-            hazard(p, ret_theory);
-    } else if (p->faults.cut == LAB_CUT_BLACK_HOLE) {
-        black_hole(p, ret_theory);
+    if (is_chance) {
+        chance(p, ret_theory);
     } else {
+        tries(p, &sums);
         ret_theory->copies_first = sums.first;
         ret_theory->copies_total = sums.total;
         ret_theory->has_total = true;
         ret_theory->is_livelock = sums.is_livelock;
         snprintf(ret_theory->rule, sizeof(ret_theory->rule), "%s", rule_of(p));
     }
-    if (p->server.suppresses_copies && p->client.tries_max > 1 && ret_theory->why_none == NULL)
+    if (p->server.suppresses_copies && p->client.tries_max > 1)
         suppressed(ret_theory);
     if (p->model_ns_max != CLOCK_NEVER)
         ret_theory->has_total = false; /* the run may end before the last try */

@@ -159,6 +159,28 @@ static void test_like(void **state)
     lab_file_free(&f);
 }
 
+/* Several kinds of cut at one point, and in a list of points. */
+static void test_cuts(void **state)
+{
+    (void)state;
+    struct lab_file f = parsed("experiment \"a\" {\n"
+                               "  faults { cut = [none, hazard, Hazard+black-hole, "
+                               "slow+after-replies]; hazard = 1; cut_replies = 2\n"
+                               "    bytes_per_second = 1kb; black_hole = 10% }\n"
+                               "}\n");
+    static const unsigned wanted[] = {LAB_CUT_NONE, LAB_CUT_HAZARD,
+                                      LAB_CUT_HAZARD | LAB_CUT_BLACK_HOLE,
+                                      LAB_CUT_SLOW | LAB_CUT_AFTER_REPLIES};
+    assert_int_equal(f.experiments[0].point_count, ARRAY_COUNT(wanted));
+    for (uint32_t i = 0; i < ARRAY_COUNT(wanted); i++) {
+        struct lab_point p;
+        assert_int_equal(lab_point_make(&f.experiments[0], i, &p), 0);
+        assert_int_equal(p.faults.cut, wanted[i]);
+        lab_point_deinit(&p);
+    }
+    lab_file_free(&f);
+}
+
 static void test_mix(void **state)
 {
     (void)state;
@@ -227,6 +249,17 @@ static const struct {
      "t.conf:3: 'hazard' does nothing without cut = hazard"},
     {"experiment \"a\" {\n faults { cut = [none, hazard]; hazard = 1\n cut_replies = 1 }\n}",
      "t.conf:3: 'cut_replies' does nothing without cut = after-replies"},
+    {"experiment \"a\" {\n faults { cut = hazard+black-hole; hazard = 1\n cut_replies = 1 }\n}",
+     "t.conf:3: 'cut_replies' does nothing without cut = after-replies"},
+    {"experiment \"a\" {\n faults { cut = slow+hazard }\n}",
+     "t.conf:1: experiment \"a\": cut = hazard needs a hazard (point 0)"},
+    {"experiment \"a\" {\n faults { cut = none+slow }\n}",
+     "t.conf:2: cut: 'none+slow': none goes with nothing else"},
+    {"experiment \"a\" {\n faults { cut = slow+slow }\n}",
+     "t.conf:2: cut: 'slow+slow' has slow twice"},
+    {"experiment \"a\" {\n faults { cut = slow+ }\n}", "t.conf:2: cut: '' is not one of none, "},
+    {"experiment \"a\" {\n faults { cut = slow+hazzard }\n}",
+     "t.conf:2: cut: 'hazzard' is not known; did you mean 'hazard'?"},
     {"experiment \"a\" {\n faults { hazard = 1/week }\n}",
      "t.conf:2: hazard: '1/week' has a unit that is not known here"},
     {"experiment \"a\" {\n rate = fast\n}",
@@ -303,13 +336,10 @@ static void test_table(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_values),
-        cmocka_unit_test(test_sweep_order),
-        cmocka_unit_test(test_like),
-        cmocka_unit_test(test_mix),
-        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_too_many_points),
+        cmocka_unit_test(test_defaults),    cmocka_unit_test(test_values),
+        cmocka_unit_test(test_sweep_order), cmocka_unit_test(test_like),
+        cmocka_unit_test(test_cuts),        cmocka_unit_test(test_mix),
+        cmocka_unit_test(test_refusals),    cmocka_unit_test(test_too_many_points),
         cmocka_unit_test(test_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

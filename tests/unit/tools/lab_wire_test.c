@@ -70,6 +70,20 @@ static void other_faults(void **state)
     f = (struct lab_faults){.cut = LAB_CUT_HAZARD, .hazard_per_s = 1, .is_first_try_only = true};
     assert_true(drawn(&f, 1, 1, 0).cut_after_ns != CLOCK_NEVER);
     assert_true(drawn(&f, 1, 1, 1).cut_after_ns == CLOCK_NEVER);
+    /* Several: in a black hole nothing else happens, and the others have their own draws. */
+    f = (struct lab_faults){
+        .cut = (enum lab_cut)(LAB_CUT_BLACK_HOLE | LAB_CUT_HAZARD | LAB_CUT_AFTER_REPLIES),
+        .black_hole_share = 0.5,
+        .hazard_per_s = 1,
+        .cut_replies = 2};
+    for (uint32_t seq = 0; seq < 100; seq++) {
+        struct chance c = drawn(&f, 3, seq, 0);
+        assert_int_equal(c.cut_after_ns == CLOCK_NEVER, c.is_silent);
+        assert_int_equal(c.cut_replies, c.is_silent ? 0 : 2);
+    }
+    f.cut_replies = 0;
+    f.black_hole_share = 0;
+    assert_true(drawn(&f, 3, 1, 0).cut_after_ns == 0);
     f = (struct lab_faults){.cut = LAB_CUT_SLOW};
     assert_true(drawn(&f, 1, 1, 0).cut_after_ns == CLOCK_NEVER && !drawn(&f, 1, 1, 0).is_silent);
 }
@@ -356,6 +370,7 @@ static void points_that_need_a_wire(void **state)
         {{.cut = LAB_CUT_AFTER_REPLIES, .is_first_try_only = true}, LAB_PROGRAM_POSTERND, true},
         {{.cut = LAB_CUT_AFTER_REPLIES}, LAB_PROGRAM_POSTERND, false},
         {{.cut = LAB_CUT_AFTER_REPLIES, .one_way_ns = 1}, LAB_PROGRAM_SINK, true},
+        {{.cut = (enum lab_cut)(LAB_CUT_AFTER_REPLIES | LAB_CUT_HAZARD)}, LAB_PROGRAM_SINK, true},
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
