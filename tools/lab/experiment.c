@@ -181,26 +181,15 @@ static int projected_set(struct parse *p, const struct conftree_node *n)
         return fail(p, n->line, "'projected' is given again");
     if (n->kind == CONFTREE_WORD && slice_eq_nocase(n->text, SLICE_LIT("off")))
         return 0;
+    if (n->kind == CONFTREE_LIST)
+        return fail(p, n->line,
+                    "'projected' takes no list: it says how results are told, and "
+                    "makes no points");
     if ((n->kind != CONFTREE_WORD && n->kind != CONFTREE_STRING) ||
         !dist_number_parse(n->text, DIST_NUMBER, &p->at->projected) || p->at->projected == 0 ||
         p->at->projected > PROJECTED_MAX)
         return fail(p, n->line, "'projected' is a number of messages, at most %llu",
                     (unsigned long long)PROJECTED_MAX);
-    return 0;
-}
-
-static int time_scale_set(struct parse *p, const struct conftree_node *n)
-{
-    const struct knob k = {
-        .type = KNOB_TIME, .name = "time_scale", .min = NS_PER_MS, .max = NS_PER_S};
-    struct knob_context context = {.memory = NULL};
-    const struct knob_text word = {n->text, n->line};
-    if (p->at->time_scale_ns != 0)
-        return fail(p, n->line, "'time_scale' is given again");
-    if (n->kind == CONFTREE_LIST || n->kind == CONFTREE_SECTION)
-        return fail(p, n->line, "'time_scale' is one time");
-    if (!knob_set(&k, &context, &p->at->time_scale_ns, &word, 1))
-        return fail(p, n->line, "time_scale: %s", context.reason);
     return 0;
 }
 
@@ -323,7 +312,10 @@ static int list_add(struct parse *p, const struct place *place, struct lab_given
 {
     struct lab_axis *a;
     if (place->client_idx >= 0)
-        return fail(p, n->line, "'%s': no list in one of several clients", g->setting->name);
+        return fail(p, n->line,
+                    "'%s' takes no list in one of several clients: the points of the others would "
+                    "repeat; give it in section client without a name, or make more clients",
+                    g->setting->name);
     int result = axis_add(p, n->line, full_name(p, place, g->setting->name),
                           unit_of(g->setting->type), count, &a);
     if (result < 0)
@@ -553,8 +545,6 @@ static int top_parse(struct parse *p, const struct conftree_node *n)
         return modes_set(p, n);
     if (slice_eq(key, SLICE_LIT("seeds")))
         return seeds_set(p, n);
-    if (slice_eq(key, SLICE_LIT("time_scale")))
-        return time_scale_set(p, n);
     if (slice_eq(key, SLICE_LIT("projected")))
         return projected_set(p, n);
     const struct lab_setting *s = lab_setting_find(LAB_SECTION_TOP, key);
@@ -833,8 +823,6 @@ static int experiment_parse(struct parse *p, const struct conftree_node *node)
         e->title = e->name;
     if (e->description == NULL)
         e->description = "";
-    if (e->time_scale_ns == 0)
-        e->time_scale_ns = 10 * NS_PER_MS;
     if (e->seeds == NULL) {
         e->seeds = take(p, sizeof(*e->seeds));
         if (e->seeds == NULL)

@@ -53,8 +53,7 @@ struct lab_experiment {
     uint32_t modes_line;
     uint32_t seed_count;
     uint64_t *seeds;
-    clock_ns time_scale_ns; /* live: real time of a model second */
-    uint64_t projected;     /* messages that the result is scaled to; 0: it is not */
+    uint64_t projected; /* messages that the result is scaled to; 0: it is not */
     uint32_t axis_count;
     struct lab_axis axes[LAB_AXES_MAX];
     uint32_t fixed_count;

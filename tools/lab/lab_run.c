@@ -156,18 +156,15 @@ static bool is_wanted(const struct call *c, const char *name)
 /* --- modes --------------------------------------------------------------------------------- */
 
 /* The bit of the mode @name, which the result and the runner know from now on. */
-static int mode_bit(struct lab_runner *r, const char *name, clock_ns time_scale_ns,
-                    uint32_t *ret_bits)
+static int mode_bit(struct lab_runner *r, const char *name, uint32_t *ret_bits)
 {
     const struct lab_mode *mode = lab_mode_find(name);
     struct lab_result *to = r->result;
     if (mode == NULL)
         return -ENOENT;
-    clock_ns precision = mode->precision != NULL ? mode->precision(time_scale_ns) : 0;
     for (uint32_t m = 0; m < to->mode_count; m++) {
         if (r->modes[m] != mode)
             continue;
-        to->modes[m].precision_ns = u64_max(to->modes[m].precision_ns, precision);
         *ret_bits |= 1u << m;
         return 0;
     }
@@ -175,21 +172,19 @@ static int mode_bit(struct lab_runner *r, const char *name, clock_ns time_scale_
     struct lab_result_mode *m = &to->modes[to->mode_count];
     snprintf(m->name, sizeof(m->name), "%s", mode->name);
     snprintf(m->note, sizeof(m->note), "%s", mode->note);
-    m->precision_ns = precision;
     r->modes[to->mode_count] = mode;
     *ret_bits |= 1u << to->mode_count++;
     return 0;
 }
 
-static int modes_from_option(const struct call *c, struct lab_runner *r,
-                             const struct lab_experiment *e, uint32_t *ret_bits)
+static int modes_from_option(const struct call *c, struct lab_runner *r, uint32_t *ret_bits)
 {
     const char *at = c->mode_list;
     while (*at != '\0') {
         char name[LAB_WORD_BYTES_MAX];
         size_t len = strcspn(at, ",");
         snprintf(name, sizeof(name), "%.*s", (int)len, at);
-        if (mode_bit(r, name, e->time_scale_ns, ret_bits) < 0) {
+        if (mode_bit(r, name, ret_bits) < 0) {
             fprintf(c->err, "postern-lab: run: --mode %s is not one of ", name);
             lab_modes_print(c->err);
             fputc('\n', c->err);
@@ -224,11 +219,11 @@ static int modes_of(const struct call *c, struct lab_runner *r, const struct lab
 {
     *ret_bits = 0;
     if (c->mode_list != NULL)
-        return modes_from_option(c, r, e, ret_bits);
+        return modes_from_option(c, r, ret_bits);
     for (uint32_t i = 0; i < e->mode_count; i++)
-        if (mode_bit(r, e->modes[i], e->time_scale_ns, ret_bits) < 0)
+        if (mode_bit(r, e->modes[i], ret_bits) < 0)
             return LAB_USAGE; /* modes_check() has seen it */
-    if (e->mode_count == 0 && mode_bit(r, lab_modes[0].name, e->time_scale_ns, ret_bits) < 0)
+    if (e->mode_count == 0 && mode_bit(r, lab_modes[0].name, ret_bits) < 0)
         return LAB_USAGE;
     return 0;
 }

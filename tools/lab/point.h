@@ -173,6 +173,7 @@ struct lab_point {
     double rate_per_s;     /* arrivals, exponential gaps; 0: one message after another is settled */
     uint32_t client_count; /* independent senders, one connection each; 0: as many as are needed */
     clock_ns model_ns_max; /* the run ends here; CLOCK_NEVER: when everything is settled */
+    clock_ns time_scale_ns; /* in real time: of a model second */
 };
 
 struct lab_bucket {

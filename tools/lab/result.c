@@ -161,7 +161,6 @@ int lab_result_begin(struct lab_result *r, const struct lab_experiment *e,
         .name = keep(r, e->name),
         .title = keep(r, e->title),
         .description = keep(r, e->description),
-        .time_scale_ns = e->time_scale_ns,
         .projected = e->projected,
         .point_count = e->point_count,
     };
@@ -339,6 +338,8 @@ static int runs_join(struct lab_result *to, struct lab_result_point *point,
             if (runs[k].mode == run.mode && runs[k].seed == run.seed)
                 return -EEXIST;
         point->expected[run.mode] = from->expected[from->runs[i].mode];
+        point->precision_ns[run.mode] =
+            u64_max(point->precision_ns[run.mode], from->precision_ns[from->runs[i].mode]);
         const struct ladder ladder = {.rungs = from->runs[i].rungs,
                                       .count = from->runs[i].rung_count,
                                       .left_out = from->runs[i].rungs_left_out};
@@ -367,7 +368,6 @@ static int experiment_add(struct lab_result *to, const struct lab_result_experim
     struct lab_experiment like = {.name = from->name,
                                   .title = from->title,
                                   .description = from->description,
-                                  .time_scale_ns = from->time_scale_ns,
                                   .projected = from->projected,
                                   .axis_count = from->axis_count,
                                   .fixed_count = from->fixed_count,
@@ -387,6 +387,7 @@ static int experiment_add(struct lab_result *to, const struct lab_result_experim
     for (uint32_t i = 0; i < from->point_count; i++) {
         struct lab_result_point *p = &added->points[i];
         p->rcpt_count = from->points[i].rcpt_count;
+        p->time_scale_ns = from->points[i].time_scale_ns;
         p->theory = from->points[i].theory;
         if (p->theory.why_none != NULL)
             p->theory.why_none = keep(to, p->theory.why_none);

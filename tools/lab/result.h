@@ -12,7 +12,7 @@
 #include "lab/theory.h"
 
 #define LAB_RESULT_FORMAT "postern-lab result"
-#define LAB_RESULT_FORMAT_VERSION 1
+#define LAB_RESULT_FORMAT_VERSION 2
 #define LAB_RESULT_MODES_MAX 8
 #define LAB_RESULT_BUCKETS_MAX 400 /* of a series; finer ones are put together */
 #define LAB_RESULT_RUNGS_MAX 5000  /* of a ladder; later ones are counted only */
@@ -65,7 +65,10 @@ struct lab_expectation {
 struct lab_result_point {
     uint32_t at[LAB_AXES_MAX]; /* its value of each axis */
     uint32_t rcpt_count;
-    struct lab_theory theory; /* why_none in the result's memory */
+    clock_ns time_scale_ns;
+    clock_ns precision_ns[LAB_RESULT_MODES_MAX]; /* model time: how exactly the mode kept times
+                                                    here; 0: exactly, or not run */
+    struct lab_theory theory;                    /* why_none in the result's memory */
     struct lab_expectation expected[LAB_RESULT_MODES_MAX];
     const char *not_run[LAB_RESULT_MODES_MAX]; /* why the mode cannot do it; NULL: it can */
     uint32_t run_count;
@@ -80,7 +83,6 @@ struct lab_result_mode {
 
 struct lab_result_experiment {
     const char *name, *title, *description;
-    clock_ns time_scale_ns;
     uint64_t projected; /* messages; 0: not projected */
     uint32_t axis_count;
     struct lab_axis axes[LAB_AXES_MAX];

@@ -65,7 +65,7 @@ static void put_head(const struct lab_result *r, FILE *out)
         fprintf(out, ",%s_count,%s_mean_ns,%s_p50_ns,%s_p90_ns,%s_p99_ns,%s_max_ns",
                 spreads[i].name, spreads[i].name, spreads[i].name, spreads[i].name, spreads[i].name,
                 spreads[i].name);
-    fputs(",real_s\n", out);
+    fputs(",real_s,time_scale_ns,late_ns,precision_ns\n", out);
 }
 
 static void put_run(const struct lab_result *r, uint32_t idx, uint32_t point,
@@ -103,7 +103,8 @@ static void put_run(const struct lab_result *r, uint32_t idx, uint32_t point,
         fprintf(out, ",%" PRIu64 ",%.0f,%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64, s->count,
                 s->mean, s->p50, s->p90, s->p99, s->max);
     }
-    fprintf(out, ",%.6f\n", run->real_s);
+    fprintf(out, ",%.6f,%" PRIu64 ",%" PRIu64 ",%" PRIu64 "\n", run->real_s, p->time_scale_ns,
+            run->late_ns, p->precision_ns[run->mode]);
 }
 
 void lab_result_csv(const struct lab_result *r, FILE *out)

@@ -214,7 +214,11 @@ static void put_point(const struct lab_result *r, const struct lab_result_experi
     fputs("\n    {\"at\": [", out);
     for (uint32_t a = 0; a < e->axis_count; a++)
         fprintf(out, "%s%u", a > 0 ? ", " : "", p->at[a]);
-    fprintf(out, "], \"recipients\": %u,\n", p->rcpt_count);
+    fprintf(out, "], \"recipients\": %u, \"time_scale_ns\": %" PRIu64 ", \"precision_ns\": [",
+            p->rcpt_count, p->time_scale_ns);
+    for (uint32_t m = 0; m < r->mode_count; m++)
+        fprintf(out, "%s%" PRIu64, m > 0 ? ", " : "", p->precision_ns[m]);
+    fputs("],\n", out);
     put_theory(r, p, out);
     put_summaries(r, p, out);
     put_not_run(r, p, out);
@@ -245,8 +249,7 @@ void lab_result_json(const struct lab_result *r, FILE *out)
         put_member(out, "name", e->name);
         put_member(out, "title", e->title);
         put_member(out, "description", e->description);
-        fprintf(out, "  \"time_scale_ns\": %" PRIu64 ",\n  \"projected\": %" PRIu64 ",\n",
-                e->time_scale_ns, e->projected);
+        fprintf(out, "  \"projected\": %" PRIu64 ",\n", e->projected);
         put_axes(e, out);
         fputs("  \"points\": [", out);
         for (uint32_t p = 0; p < e->point_count; p++) {

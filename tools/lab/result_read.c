@@ -317,6 +317,14 @@ static void get_point(struct reader *rd, struct json_object *from,
         p->at[a] =
             (uint32_t)to_u64(rd, json_object_array_get_idx(at, a), "at", e->axes[a].count - 1);
     p->rcpt_count = (uint32_t)get_u64(rd, from, "recipients", UINT32_MAX);
+    p->time_scale_ns = get_u64(rd, from, "time_scale_ns", NS_PER_S);
+    struct json_object *precisions =
+        get_array(rd, from, "precision_ns", LAB_RESULT_MODES_MAX, &count);
+    if (rd->result == 0 && count != rd->r->mode_count)
+        fail(rd, "not a result of postern-lab: \"precision_ns\" has not one number for each mode");
+    for (uint32_t m = 0; m < count && rd->result == 0; m++)
+        p->precision_ns[m] =
+            to_u64(rd, json_object_array_get_idx(precisions, m), "precision_ns", UINT64_MAX);
     get_theory(rd, from, p);
     get_not_run(rd, from, p);
     struct json_object *runs = get_array(rd, from, "runs", RUNS_MAX, &count);
@@ -333,7 +341,6 @@ static void get_experiment(struct reader *rd, struct json_object *from,
     e->name = get_text(rd, from, "name");
     e->title = get_text(rd, from, "title");
     e->description = get_text(rd, from, "description");
-    e->time_scale_ns = get_u64(rd, from, "time_scale_ns", NS_PER_S);
     e->projected = get_u64(rd, from, "projected", INT64_MAX);
     struct json_object *axes = get_array(rd, from, "axes", LAB_AXES_MAX, &count);
     uint64_t point_count = 1;

@@ -94,28 +94,57 @@ void lab_tell_not_run(const struct lab_result *r, const struct lab_result_experi
     }
 }
 
-/* How exactly times were kept, and what that is in real time. */
+/* Of the runs of a mode at points with one time scale. */
+struct precision {
+    bool has_run;
+    clock_ns late_ns, precision_ns;
+};
+
+static struct precision precision_of(const struct lab_result_experiment *e, uint32_t mode,
+                                     clock_ns time_scale_ns)
+{
+    struct precision all = {.has_run = false};
+    for (uint32_t i = 0; i < e->point_count; i++) {
+        const struct lab_result_point *p = &e->points[i];
+        for (uint32_t k = 0; k < p->run_count && p->time_scale_ns == time_scale_ns; k++) {
+            if (p->runs[k].mode != mode)
+                continue;
+            all.has_run = true;
+            all.late_ns = u64_max(all.late_ns, p->runs[k].late_ns);
+            all.precision_ns = u64_max(all.precision_ns, p->precision_ns[mode]);
+        }
+    }
+    return all;
+}
+
+static bool is_first_of_scale(const struct lab_result_experiment *e, uint32_t idx)
+{
+    for (uint32_t i = 0; i < idx; i++)
+        if (e->points[i].time_scale_ns == e->points[idx].time_scale_ns)
+            return false;
+    return true;
+}
+
+/* A line for each time scale: how exactly times were kept, and what that is in real time. */
 void lab_tell_precision(const struct lab_result *r, const struct lab_result_experiment *e,
                         FILE *out)
 {
     for (uint32_t m = 0; m < r->mode_count; m++) {
-        clock_ns worst = 0;
-        bool has_run = false;
-        for (uint32_t i = 0; i < e->point_count; i++)
-            for (uint32_t k = 0; k < e->points[i].run_count; k++)
-                if (e->points[i].runs[k].mode == m) {
-                    worst = u64_max(worst, e->points[i].runs[k].late_ns);
-                    has_run = true;
-                }
-        if (!has_run || r->modes[m].precision_ns == 0)
-            continue;
-        struct shown scale = show_ns(e->time_scale_ns);
-        struct shown late = show_seconds((double)worst / 1e9);
-        struct shown precision = show_seconds((double)r->modes[m].precision_ns / 1e9);
-        fprintf(out,
-                "%s: a second took %s. The programs were late by up to %s of the model; what is "
-                "due nearer than %s to a limit may be on either side.\n",
-                r->modes[m].name, scale.text, late.text, precision.text);
+        for (uint32_t i = 0; i < e->point_count; i++) {
+            clock_ns scale_ns = e->points[i].time_scale_ns;
+            if (!is_first_of_scale(e, i))
+                continue;
+            struct precision p = precision_of(e, m, scale_ns);
+            if (!p.has_run || p.precision_ns == 0)
+                continue;
+            struct shown scale = show_ns(scale_ns);
+            struct shown late = show_seconds((double)p.late_ns / 1e9);
+            struct shown precision = show_seconds((double)p.precision_ns / 1e9);
+            fprintf(out,
+                    "%s: a second took %s. The programs were late by up to %s of the model; what "
+                    "is due nearer than %s to a limit may be on either side.\n",
+                    r->modes[m].name, scale.text, late.text, precision.text);
+        }
     }
 }
 

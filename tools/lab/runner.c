@@ -94,7 +94,7 @@ static int run_into(const struct work *w, const struct task *t, const struct lab
     struct lab_job job = {
         .point = p,
         .seed = t->run->seed,
-        .time_scale_ns = w->e->time_scale_ns,
+        .time_scale_ns = p->time_scale_ns,
         .ladder = wants_ladder(w, t) ? ladder : NULL,
         .ladder_seq = w->runner->ladder_seq,
         .series_width_ns = p->rate_per_s > 0 ? SERIES_WIDTH_NS : 0,
@@ -188,10 +188,10 @@ static uint32_t thread_count(const struct lab_runner *r, uint32_t modes)
     return r->jobs > JOBS_MAX ? JOBS_MAX : r->jobs;
 }
 
-static clock_ns mode_precision(const struct work *w, uint32_t mode)
+static clock_ns mode_precision(const struct work *w, uint32_t mode, const struct lab_point *p)
 {
     const struct lab_mode *m = w->runner->modes[mode];
-    return m->precision != NULL ? m->precision(w->e->time_scale_ns) : 0;
+    return m->precision != NULL ? m->precision(p->time_scale_ns) : 0;
 }
 
 static void widen(double *low, double *high, double value)
@@ -251,10 +251,16 @@ static int point_end(struct work *w, uint32_t idx)
     if (result < 0)
         return result;
     for (uint32_t m = 0; m < r->mode_count; m++) {
-        clock_ns precision = to->run_count > 0 ? mode_precision(w, m) : 0;
-        for (uint32_t i = 0; i < to->run_count; i++)
-            if (to->runs[i].mode == m)
-                precision = u64_max(precision, to->runs[i].late_ns);
+        bool has_run = false;
+        clock_ns precision = mode_precision(w, m, &p);
+        for (uint32_t i = 0; i < to->run_count; i++) {
+            if (to->runs[i].mode != m)
+                continue;
+            has_run = true;
+            precision = u64_max(precision, to->runs[i].late_ns);
+        }
+        precision = has_run ? precision : 0;
+        to->precision_ns[m] = precision;
         r->modes[m].precision_ns = u64_max(r->modes[m].precision_ns, precision);
         to->expected[m] = expect(&p, &to->theory, precision);
     }
@@ -269,7 +275,7 @@ static int check_mode(struct work *w, const struct lab_point *p, uint32_t mode,
     char reason[LAB_MODE_REASON_BYTES_MAX];
     const struct lab_mode *m = w->runner->modes[mode];
     const struct lab_job job = {.point = p,
-                                .time_scale_ns = w->e->time_scale_ns,
+                                .time_scale_ns = p->time_scale_ns,
                                 .bin_dir = w->runner->bin_dir,
                                 .err = w->runner->err};
     if (m->can_run == NULL || m->can_run(&job, reason))
@@ -288,6 +294,7 @@ static int point_begin(struct work *w, uint32_t idx, uint32_t modes, uint32_t ru
         return result;
     lab_theory(&p, &to->theory);
     to->rcpt_count = p.rcpt_count;
+    to->time_scale_ns = p.time_scale_ns;
     if (r->messages > 0)
         p.message_count = r->messages;
     for (uint32_t m = 0; m < r->result->mode_count && result == 0; m++)

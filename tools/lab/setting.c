@@ -42,6 +42,9 @@ const struct lab_setting lab_settings[] = {
     {TOP(model_ns_max), .type = LAB_TIME, .name = "model_time", .otherwise = "unlimited",
      .min = NS_PER_S, .max = TIME_NS_MAX, .word = "unlimited", .word_value = CLOCK_NEVER,
      .doc = "the run ends then; unlimited: when everything is settled"},
+    {TOP(time_scale_ns), .type = LAB_TIME, .name = "time_scale", .otherwise = "10ms",
+     .min = NS_PER_MS, .max = NS_PER_S,
+     .doc = "how long a second of the experiment takes where it is run in real time"},
 
     {SERVER(program), .type = LAB_CHOICE, .name = "program", .otherwise = "postern-sink",
      .choices = lab_program_names,
@@ -154,8 +157,6 @@ const struct lab_plain lab_plains[LAB_PLAIN_COUNT] = {
     {"modes", "list of modes", "sim", "how it is run when --mode does not say so"},
     {"seeds", "number, 1 to 1000, or list of seeds", "1",
      "so many runs of each point, with the seeds 1, 2 and so on, or with these"},
-    {"time_scale", "time, 1ms to 1s", "10ms",
-     "how long a second of the experiment takes where it is run in real time"},
     {"projected", "number, 1 to 1000000000000000, or off", "off",
      "the result is told for so many messages as well, by multiplying"},
 };

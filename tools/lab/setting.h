@@ -52,7 +52,7 @@ extern const size_t lab_setting_count;
 struct lab_plain { /* a setting of an experiment that is no part of its points */
     const char *name, *type, *otherwise, *doc;
 };
-#define LAB_PLAIN_COUNT 6
+#define LAB_PLAIN_COUNT 5
 extern const struct lab_plain lab_plains[LAB_PLAIN_COUNT];
 
 /* lab_section_name() - "" at the top. */

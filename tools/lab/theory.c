@@ -558,6 +558,14 @@ static void hazard(const struct try *t, const struct lab_point *p, bool looks, c
     }
 }
 
+/* How long a server can be at work that does not look up. */
+static clock_ns last_work(const struct lab_point *p)
+{
+    const struct lab_server *s = &p->server;
+    clock_ns each = constant(&s->per_rcpt) + constant(&s->commit);
+    return constant(&s->before) + p->rcpt_count * each + s->final_ns + constant(&s->commit);
+}
+
 /*
  * What is left to chance, where the client's own limit does not strike: a share of the connections
  * is swallowed (DUP-17: nobody can see it, so all is committed and nothing read), and the others
@@ -601,6 +609,14 @@ static void chance(const struct lab_point *p, struct lab_theory *ret)
     if (ret->has_total)
         repeated(kept, failed, p->client.tries_max, ret);
     ret->is_livelock = failed > 1 - 1e-9;
+    /* The second try has no cut, and time for all of it: it brings what the first one cost. */
+    if (f->is_first_try_only && kept == t.count && p->client.tries_max > 1 &&
+        p->client.limit_ns >= last_work(p) + 8 * p->faults.one_way_ns) {
+        ret->has_total = true;
+        ret->copies_total = ret->copies_first;
+        ret->copies_total_sd = ret->copies_first_sd;
+        ret->is_livelock = false;
+    }
     snprintf(ret->rule, sizeof(ret->rule), "%s",
              !has_hole ? "DUP-11" : (has_hazard ? "DUP-11, DUP-17" : "DUP-17"));
 }
@@ -615,14 +631,6 @@ static void suppressed(struct lab_theory *ret)
 }
 
 /* --- which --------------------------------------------------------------------------------- */
-
-/* How long a server can be at work that does not look up. */
-static clock_ns last_work(const struct lab_point *p)
-{
-    const struct lab_server *s = &p->server;
-    clock_ns each = constant(&s->per_rcpt) + constant(&s->commit);
-    return constant(&s->before) + p->rcpt_count * each + s->final_ns + constant(&s->commit);
-}
 
 /* A server keeps what it has committed in mind for so long (DUP-22: W). */
 #define SUPPRESS_NS ((clock_ns)5 * 24 * 3600 * NS_PER_S)

@@ -29,8 +29,8 @@ static void test_defaults(void **state)
     assert_int_equal(e->point_count, 1);
     assert_int_equal(e->seed_count, 1);
     assert_int_equal(e->seeds[0], 1);
-    assert_int_equal(e->time_scale_ns, 10 * NS_PER_MS);
     assert_int_equal(lab_point_make(e, 0, &p), 0);
+    assert_int_equal(p.time_scale_ns, 10 * NS_PER_MS);
     assert_int_equal(p.rcpt_count, 10);
     assert_int_equal(p.server.dialect, LAB_SMTP);
     assert_true(p.server.reply_budget_ns == CLOCK_NEVER);
@@ -64,8 +64,8 @@ static void test_values(void **state)
     assert_string_equal(e->modes[1], "live");
     assert_int_equal(e->seed_count, 2);
     assert_int_equal(e->seeds[1], 9);
-    assert_int_equal(e->time_scale_ns, 20 * NS_PER_MS);
     assert_int_equal(lab_point_make(e, 0, &p), 0);
+    assert_int_equal(p.time_scale_ns, 20 * NS_PER_MS);
     assert_int_equal(p.rcpt_count, 3);
     assert_int_equal(p.message_count, 5000000);
     assert_int_equal(p.message_bytes, 10240);
@@ -181,6 +181,63 @@ static void test_cuts(void **state)
     lab_file_free(&f);
 }
 
+/* Whatever may have a value at a point may have a list. */
+static void test_list_anywhere(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < lab_setting_count; i++) {
+        const struct lab_setting *s = &lab_settings[i];
+        struct lab_file f;
+        struct lab_file_error error;
+        char text[400], word[64];
+        const char *section = lab_section_name(s->section), *other = word;
+        bool is_top = s->section == LAB_SECTION_TOP, is_mix = s->section == LAB_SECTION_MIX;
+        if (s->type == LAB_CHOICE || s->type == LAB_SET)
+            other = strcmp(s->otherwise, s->choices[1]) == 0 ? s->choices[0] : s->choices[1];
+        else if (s->type == LAB_YESNO)
+            other = "yes";
+        else
+            snprintf(word, sizeof(word), "%llu%s", s->min < 2 ? 2ull : (unsigned long long)s->min,
+                     s->type == LAB_SIZE ? "b" : "");
+        if (s->type == LAB_TIME || s->type == LAB_DIST)
+            snprintf(word, sizeof(word), "%llums", (unsigned long long)s->min / NS_PER_MS + 2);
+        else if (s->type == LAB_SHARE)
+            other = "50%";
+        snprintf(text, sizeof(text), "experiment \"a\" { %s%s%s %s = [%s, %s] %s }",
+                 is_mix ? "mix { client \"x\"" : section, is_top ? "" : " {",
+                 strcmp(s->name, "retry_max") == 0 ? "retry = 1ms;" : "", s->name, s->otherwise,
+                 other, is_mix ? "} }" : (is_top ? "" : "}"));
+        int result = lab_file_parse(slice_str(text), "t.conf", &f, &error);
+        if (result == 0) {
+            assert_int_equal(f.experiments[0].axis_count, 1);
+            assert_int_equal(f.experiments[0].point_count, 2);
+            lab_file_free(&f);
+        } else if (strstr(error.text, "the shares of the mix") == NULL &&
+                   strstr(error.text, "does nothing without") == NULL &&
+                   strstr(error.text, "cut = hazard needs") == NULL &&
+                   strstr(error.text, "several senders need") == NULL) {
+            fail_msg("%s: %s", text, error.text); /* a list, but not with this alone */
+        }
+    }
+}
+
+/* Each point has its own time scale. */
+static void test_time_scales(void **state)
+{
+    (void)state;
+    struct lab_file f = parsed("experiment \"a\" { time_scale = [5ms, 20ms] }");
+    const struct lab_experiment *e = &f.experiments[0];
+    struct lab_point p;
+    assert_int_equal(e->point_count, 2);
+    assert_string_equal(e->axes[0].name, "time_scale");
+    assert_string_equal(e->axes[0].unit, "s");
+    assert_true(e->axes[0].values[1].number == 0.02);
+    assert_int_equal(lab_point_make(e, 1, &p), 0);
+    assert_int_equal(p.time_scale_ns, 20 * NS_PER_MS);
+    lab_point_deinit(&p);
+    lab_file_free(&f);
+}
+
 static void test_mix(void **state)
 {
     (void)state;
@@ -273,7 +330,10 @@ static const struct {
     {"experiment \"a\" {\n mix { client \"x\" { share = 0.5 } }\n}",
      "t.conf:1: experiment \"a\": the shares of the mix do not make 1 (point 0)"},
     {"experiment \"a\" {\n client \"x\" { limit = [1s, 2s] }\n}",
-     "t.conf:2: 'limit': no list in one of several clients"},
+     "t.conf:2: 'limit' takes no list in one of several clients: the points of the others would "
+     "repeat; give it in section client without a name, or make more clients"},
+    {"experiment \"a\" {\n projected = [1, 2]\n}",
+     "t.conf:2: 'projected' takes no list: it says how results are told, and makes no points"},
     {"experiment \"a\" {\n client { retry = 1h; retry_max = 1min }\n}",
      "t.conf:1: experiment \"a\": retry_max is less than retry (point 0)"},
 };
@@ -338,7 +398,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),    cmocka_unit_test(test_values),
         cmocka_unit_test(test_sweep_order), cmocka_unit_test(test_like),
-        cmocka_unit_test(test_cuts),        cmocka_unit_test(test_mix),
+        cmocka_unit_test(test_cuts),        cmocka_unit_test(test_list_anywhere),
+        cmocka_unit_test(test_time_scales), cmocka_unit_test(test_mix),
         cmocka_unit_test(test_refusals),    cmocka_unit_test(test_too_many_points),
         cmocka_unit_test(test_table),
     };
