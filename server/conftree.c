@@ -29,7 +29,8 @@ struct parser {
     struct slice rest;
     uint32_t line;
     uint32_t depth;
-    struct token token; /* the one read ahead */
+    uint32_t comma_line; /* of the last comma that ended an item; 0: none has */
+    struct token token;  /* the one read ahead */
     struct region *memory;
     struct conftree_error *error;
 };
@@ -218,6 +219,14 @@ static int fail_unexpected(struct parser *p, const char *wanted)
                 (const char *)p->token.text.ptr, wanted);
 }
 
+/* Two words side by side: what its writer may have meant as one, or as two values of a list. */
+static int fail_blanks(struct parser *p, bool is_list)
+{
+    return fail(p, p->token.line, "unexpected '%.*s': %sa value with blanks needs quotes",
+                (int)size_min(p->token.text.len, 40), (const char *)p->token.text.ptr,
+                is_list ? "values of a list have commas between, and " : "");
+}
+
 /* --- grammar -------------------------------------------------------------------------------- */
 
 static struct conftree_node *node_new(struct parser *p, enum conftree_kind kind, uint32_t line)
@@ -255,9 +264,12 @@ static int parse_list(struct parser *p, struct conftree_node *list)
         tail = &(*tail)->next;
         if (is_punct(p, ','))
             err = next(p);
+        else if (p->token.kind == TOKEN_END)
+            err = fail(p, list->line, "list is not closed");
+        else if (is_text(p))
+            err = fail_blanks(p, true);
         else if (!is_punct(p, ']'))
-            err = p->token.kind == TOKEN_END ? fail(p, list->line, "list is not closed")
-                                             : fail_unexpected(p, "',' or ']'");
+            err = fail_unexpected(p, "',' or ']'");
         if (err < 0)
             return err;
     }
@@ -309,13 +321,14 @@ static int parse_section(struct parser *p, struct conftree_node *section)
 
 static int parse_end(struct parser *p)
 {
+    if (is_punct(p, ','))
+        p->comma_line = p->token.line;
     if (is_punct(p, ';') || is_punct(p, ','))
         return next(p);
     if (p->token.is_after_line_end || is_punct(p, '}'))
         return 0;
     if (is_text(p))
-        return fail(p, p->token.line, "unexpected '%.*s': a value with blanks needs quotes",
-                    (int)size_min(p->token.text.len, 40), (const char *)p->token.text.ptr);
+        return fail_blanks(p, false);
     return fail_unexpected(p, "';'");
 }
 
@@ -376,7 +389,13 @@ static int parse_item(struct parser *p, struct conftree_node **ret_node)
     }
     if (err < 0)
         return err;
-    if (!has_mark && p->token.is_after_line_end && !is_punct(p, '{'))
+    bool is_bare =
+        !has_mark && !is_punct(p, '{') &&
+        (p->token.is_after_line_end || is_punct(p, ';') || is_punct(p, ',') || is_punct(p, '}'));
+    if (is_bare && p->comma_line == key.line)
+        return fail(p, key.line, "'%.*s' has no value; a value with a comma in it needs quotes",
+                    shown, (const char *)key.text.ptr);
+    if (is_bare && p->token.is_after_line_end)
         return fail(p, key.line, "'%.*s' has no value", shown, (const char *)key.text.ptr);
     err = parse_item_rest(p, has_mark, ret_node);
     if (err < 0)

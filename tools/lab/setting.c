@@ -326,8 +326,12 @@ static int dist_read(const struct lab_setting *s, struct slice text, struct dist
     copy[text.len] = '\0';
     struct dist d;
     int result = dist_parse(&d, copy, DIST_NS, 0, s->max, v->reason, sizeof(v->reason));
+    bool is_half = strncmp(copy, "lognormal:", 10) == 0 || strncmp(copy, "normal:", 7) == 0;
     if (result == 0)
         *ret_dist = d;
+    else if (is_half && strchr(copy, ',') == NULL)
+        return refuse(v, "'%.*s' is half of a distribution: with a comma in it, it needs quotes",
+                      SHOWN(text));
     return result;
 }
 

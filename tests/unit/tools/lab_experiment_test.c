@@ -293,6 +293,14 @@ static const struct {
     {"experiment \"a\" {\n server { before = 60 }\n}",
      "t.conf:2: before: '60' needs one of the units"},
     {"experiment \"a\" {\n server { before = exp: }\n}", "t.conf:2: before: "},
+    {"experiment \"a\" {\n server { before = [1s, lognormal:20ms,0.5] }\n}",
+     "t.conf:2: before: 'lognormal:20ms' is half of a distribution: with a comma in it, it needs "
+     "quotes"},
+    {"experiment \"a\" {\n server { before = normal:20ms,5ms }\n}",
+     "t.conf:2: '5ms' has no value; a value with a comma in it needs quotes"},
+    {"experiment \"a\" {\n server { dialect = [smtp lmtp] }\n}",
+     "t.conf:2: unexpected 'lmtp': values of a list have commas between, and a value with blanks "
+     "needs quotes"},
     {"experiment \"a\" {\n server { dialect = ltmp }\n}",
      "t.conf:2: dialect: 'ltmp' is not known; did you mean 'lmtp'?"},
     {"experiment \"a\" {\n server { dialect = morse }\n}",
