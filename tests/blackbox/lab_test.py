@@ -323,9 +323,10 @@ def test_deviations_are_told(case):
           recipients = 1; messages = 1000; server { dialect = smtp; before = 100s }
           client { limit = never }
           faults { cut = hazard; hazard = 0.001/s } }"""))
-    row = re.search(r"^ *0\.095  +(\S+) \(([+-]\S+)\)", text, re.MULTILINE)
+    row = re.search(r"^ *0\.095  +(\S+) \[(\S+), (\S+)\] \(([+-]\S+)\)", text, re.MULTILINE)
     check(row, text)
-    check(abs(float(row[1]) - 0.0952 - float(row[2])) < 0.001, row[0])
+    check(abs(float(row[1]) - 0.0952 - float(row[4])) < 0.001, row[0])
+    check(float(row[2]) < 0.0952 < float(row[3]), row[0])
 
 
 def test_the_number_of_messages_that_was_run_is_told(case):
@@ -414,7 +415,7 @@ def test_damaged_results(case):
         good = f.read()
     for old, new, reason in (
             ('"format": "postern-lab result"', '"format": "x"', "not a result"),
-            ('"format_version": 1', '"format_version": 9', "another version"),
+            ('"format_version": 2', '"format_version": 9', "another version"),
             ('"at": [0, 1]', '"at": [0, 7]', "out of range"),
             ('"at": [0, 1]', '"at": [0]', "one value for each axis"),
             ('"mode": "sim", "seed": 1', '"mode": "live", "seed": 1', "not listed"),
@@ -558,6 +559,41 @@ def test_live_beside_sim(case):
     check_equal(modes[0]["precision_ns"], 0)
     check(modes[1]["precision_ns"] > 0)
     check_equal(lab("show", result, "--text", "-").split("\n==")[1], text.split("\n==")[1])
+
+
+def test_time_scale_is_an_axis(case):
+    """What precision costs: each scale has its own, and what cannot be run has none."""
+    path = write(case, "scale.conf", """
+        experiment "scale" {
+          recipients = 2; time_scale = [SCALE, SLOWER]
+          server { dialect = lmtp; before = 20s; commit = [0s, 1s] }
+          client { limit = 100s } }"""
+                 .replace("SCALE", f"{5 * harness.SLOW}ms").replace("SLOWER", f"{10 * harness.SLOW}ms"))
+    result = os.path.join(case.dir, "r.json")
+    text = lab("run", path, "--mode", "live", "--json", result, "--text", "-")
+    check_equal(len(re.findall(r"live: a second took \d+\.0+ ms\. The programs were late by", text)), 2, text)
+    check("Not run live, 2 of 4 points: postern-sink writes nothing to disk" in text, text)
+    with open(result, encoding="utf-8") as f:
+        points = json.load(f)["experiments"][0]["points"]
+    scales = [5 * harness.SLOW * 10**6, 10 * harness.SLOW * 10**6]
+    check_equal([p["time_scale_ns"] for p in points], [scales[0], scales[0], scales[1], scales[1]])
+    for point, is_run in zip(points, (True, False, True, False)):
+        at_best = 3 * 10**6 * 10**9 // point["time_scale_ns"]
+        check(point["precision_ns"][0] >= at_best if is_run else point["precision_ns"] == [0], point)
+
+
+def test_live_with_several_cuts(case):
+    """What comes first is what happens: the one of two replies that is read, or the black hole."""
+    rows = table(write(case, "several.conf", """
+        experiment "several" {
+          recipients = 2; time_scale = SCALE; modes = [sim, live]
+          server { dialect = lmtp; before = 20s; per_recipient = 40s }
+          client { limit = 200s; retry = 100s }
+          faults { cut = [after-replies+hazard, after-replies+hazard+black-hole]; hazard = 1e-9
+            cut_replies = 1; black_hole = 1; first_try_only = yes } }"""
+                       .replace("SCALE", f"{5 * harness.SLOW}ms")))
+    check_equal([(r["mode"], r["copies_first_try"], r["copies_excess"], r["accepted"]) for r in rows],
+                [("sim", "1", "1", "2"), ("live", "1", "1", "2"), ("sim", "2", "2", "2"), ("live", "2", "2", "2")])
 
 
 def test_live_posternd(case):

@@ -438,14 +438,17 @@ int lab_result_join(struct lab_result *to, const struct lab_result *from, char *
 
 /* --- summing up ---------------------------------------------------------------------------- */
 
-/* Two-sided 95 % of Student's t. */
-static double student(uint32_t freedom)
+#define RARE_SHARE 0.1      /* of the messages: fewer are rare */
+#define RARE_COUNT 100      /* of messages: from so many on their mean is as good as normal */
+#define SAMPLE_MESSAGES 30  /* fewer say nothing about a spread */
+#define SURE_ALPHA 6.334e-5 /* beyond LAB_THEORY_SIGMAS on either side of a normal distribution */
+
+const char *lab_method_name(enum lab_method m)
 {
-    static const double table[] = {12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306,
-                                   2.262,  2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120,
-                                   2.110,  2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064,
-                                   2.060,  2.056, 2.052, 2.048, 2.045, 2.042};
-    return freedom <= ARRAY_COUNT(table) ? table[freedom - 1] : 1.96 + 2.5 / freedom;
+    static const char *const names[LAB_METHOD_COUNT] = {"student-seeds", "student-messages",
+                                                        "gamma", "clopper-pearson"};
+    ASSERT(m < LAB_METHOD_COUNT);
+    return names[m];
 }
 
 typedef double (*figure_fn)(const struct lab_run *);
@@ -511,6 +514,7 @@ static double to_last(const struct lab_run *r)
     return r->dot_to_last.mean / 1e9;
 }
 
+/* Over the seeds. */
 static struct lab_estimate estimate(const struct lab_result_point *p, uint32_t mode, figure_fn fn)
 {
     double sum = 0, square = 0;
@@ -527,46 +531,185 @@ static struct lab_estimate estimate(const struct lab_result_point *p, uint32_t m
         square += p->runs[i].mode == mode ? off * off : 0;
     }
     if (count >= 2) {
-        double half = student(count - 1) * sqrt(square / (count - 1) / count);
+        struct lab_interval i = interval_mean(e.mean, sqrt(square / (count - 1)), count, LAB_ALPHA);
         e.has_interval = true;
-        e.low = e.mean - half;
-        e.high = e.mean + half;
+        e.low = i.low;
+        e.high = i.high;
     }
     return e;
 }
 
-/* Chance may lead a mean away by some standard errors, and where events are rare by one of them. */
-static double bound(double sd, uint32_t rcpt_count, uint64_t messages)
+/* --- what is counted ------------------------------------------------------------------------ */
+
+/* Sums over the messages of all runs of a mode. */
+struct counted {
+    uint64_t messages;
+    double sum, squares; /* of what each message has, and of its square */
+    double weight_max;   /* one try of one message adds no more */
+    bool has_squares;    /* else they are as large as they can be */
+    bool is_bounded;     /* no message has more than weight_max */
+};
+
+/* What messages lack to weight_max. */
+static struct counted lacking(const struct counted *c)
 {
-    return lab_theory_bound(sd, messages) + (sd > 0 ? (double)rcpt_count / (double)messages : 0);
+    double n = (double)c->messages, w = c->weight_max;
+    struct counted rest = *c;
+    rest.sum = fmax(0, n * w - c->sum);
+    rest.squares = fmax(0, n * w * w - 2 * w * c->sum + c->squares);
+    return rest;
 }
 
-static void compare(const struct lab_result_point *p, uint32_t mode, struct lab_summary *s)
+/* So many messages, all of one weight, would have the same mean and spread. */
+static double effective(const struct counted *c)
+{
+    return c->squares > 0 ? c->sum * c->sum / c->squares : 0;
+}
+
+static struct lab_interval rare_interval(const struct counted *c, double alpha)
+{
+    struct lab_interval i = interval_sum(c->sum, c->squares, c->weight_max, alpha);
+    double n = (double)c->messages;
+    return (struct lab_interval){i.low / n, i.high / n};
+}
+
+static struct lab_interval lacking_interval(const struct counted *c, double alpha)
+{
+    struct counted rest = lacking(c);
+    struct lab_interval i = rare_interval(&rest, alpha);
+    return (struct lab_interval){fmax(0, c->weight_max - i.high), c->weight_max - i.low};
+}
+
+/* Messages are samples: there are enough, chance is at work, and none waits for another. */
+static bool has_samples(const struct lab_result_point *p, uint32_t mode, uint64_t messages)
+{
+    const struct lab_theory *t = &p->theory;
+    bool is_chance = t->why_none != NULL || t->copies_first_sd > 0;
+    for (uint32_t i = 0; i < p->run_count; i++)
+        if (p->runs[i].mode == mode && p->runs[i].series.count > 0)
+            return false;
+    return is_chance && messages >= SAMPLE_MESSAGES;
+}
+
+static void method_set(struct lab_estimate *e, struct lab_interval i, enum lab_method method)
+{
+    e->has_interval = true;
+    e->low = i.low;
+    e->high = i.high;
+    e->method = method;
+}
+
+static struct lab_estimate estimate_counted(const struct lab_result_point *p, uint32_t mode,
+                                            figure_fn fn, const struct counted *c)
+{
+    struct lab_estimate e = estimate(p, mode, fn);
+    double n = (double)c->messages;
+    if (!has_samples(p, mode, c->messages))
+        return e;
+    struct counted rest = lacking(c);
+    if (effective(c) <= RARE_SHARE * n) {
+        method_set(&e, rare_interval(c, LAB_ALPHA), LAB_METHOD_RARE);
+    } else if (c->has_squares && c->is_bounded && effective(&rest) <= RARE_SHARE * n) {
+        method_set(&e, lacking_interval(c, LAB_ALPHA), LAB_METHOD_RARE);
+    } else if (c->has_squares) {
+        double mean = c->sum / n, variance = fmax(0, c->squares - n * mean * mean) / (n - 1);
+        method_set(&e, interval_mean(mean, sqrt(variance), c->messages, LAB_ALPHA),
+                   LAB_METHOD_MESSAGES);
+    }
+    return e;
+}
+
+static struct lab_estimate estimate_livelock(const struct lab_result_point *p, uint32_t mode,
+                                             uint64_t hits, uint64_t messages)
+{
+    struct lab_estimate e = estimate(p, mode, livelock);
+    if (has_samples(p, mode, messages))
+        method_set(&e, interval_share(hits, messages, LAB_ALPHA), LAB_METHOD_SHARE);
+    return e;
+}
+
+/* --- against the theory --------------------------------------------------------------------- */
+
+/*
+ * What the true mean is in, by what was counted. Where the theory expects few messages with copies,
+ * or few without: the interval of rare events. Else the mean is as good as normal, with the
+ * theory's own spread, as in Wilson's interval of a share.
+ */
+static struct lab_interval sure_interval(const struct counted *c, double expected, double sd)
+{
+    double n = (double)c->messages, mean = c->sum / n, square = sd * sd;
+    double missing = c->weight_max - expected;
+    double few = n * expected * expected / (expected * expected + square);
+    double few_lack =
+        c->is_bounded ? n * missing * missing / (missing * missing + square) : INFINITY;
+    if (sd > 0 && few < RARE_COUNT && few <= few_lack)
+        return rare_interval(c, SURE_ALPHA);
+    if (sd > 0 && few_lack < RARE_COUNT)
+        return lacking_interval(c, SURE_ALPHA);
+    double bound = lab_theory_bound(sd, c->messages);
+    return (struct lab_interval){mean - bound, mean + bound};
+}
+
+static bool is_apart(struct lab_interval i, double low, double high)
+{
+    return high < i.low - 1e-9 || low > i.high + 1e-9;
+}
+
+/* @first, @total: what was counted of copies; @livelocks: of messages */
+static void compare(const struct lab_result_point *p, uint32_t mode, const struct counted *first,
+                    const struct counted *total, uint64_t livelocks, struct lab_summary *s)
 {
     const struct lab_theory *t = &p->theory;
     const struct lab_expectation *e = &p->expected[mode];
-    double first = 0, total = 0, messages = (double)s->messages;
-    uint64_t livelocks = 0;
     if (t->why_none != NULL || s->messages == 0)
         return;
-    for (uint32_t i = 0; i < p->run_count; i++) {
-        const struct lab_numbers *n = &p->runs[i].numbers;
-        if (p->runs[i].mode != mode)
-            continue;
-        first += (double)n->copies_first_try;
-        total += (double)n->copies_excess;
-        livelocks += n->livelocks;
-    }
-    s->bound_first = bound(t->copies_first_sd, p->rcpt_count, s->messages);
-    s->is_off_first = first / messages < e->first_low - s->bound_first ||
-                      first / messages > e->first_high + s->bound_first;
+    s->sure_first = sure_interval(first, t->copies_first, t->copies_first_sd);
+    s->is_off_first = is_apart(s->sure_first, e->first_low, e->first_high);
     if (!t->has_total)
         return;
-    s->bound_total = bound(t->copies_total_sd, p->rcpt_count, s->messages);
-    s->is_off_total = total / messages < e->total_low - s->bound_total ||
-                      total / messages > e->total_high + s->bound_total;
+    s->sure_total = sure_interval(total, t->copies_total, t->copies_total_sd);
+    s->is_off_total = is_apart(s->sure_total, e->total_low, e->total_high);
     bool is_certain = t->copies_first_sd <= 0 && e->total_low >= e->total_high;
     s->is_off_livelock = is_certain && livelocks != (t->is_livelock ? s->messages : 0);
+}
+
+/* Sums of one number over all runs of @mode. */
+static double sum_of(const struct lab_result_point *p, uint32_t mode, size_t offset)
+{
+    double sum = 0;
+    for (uint32_t i = 0; i < p->run_count; i++) {
+        uint64_t value;
+        memcpy(&value, (const char *)&p->runs[i].numbers + offset, sizeof(value));
+        sum += p->runs[i].mode == mode ? (double)value : 0;
+    }
+    return sum;
+}
+#define SUM(p, mode, field) sum_of(p, mode, offsetof(struct lab_numbers, field))
+
+static void counted_make(const struct lab_result_point *p, uint32_t mode, struct lab_summary *s)
+{
+    double n = p->rcpt_count > 0 ? p->rcpt_count : 1;
+    const struct counted first = {
+        s->messages, SUM(p, mode, copies_first_try), SUM(p, mode, copies_first_try_sq), n, true,
+        true};
+    const struct counted total = {
+        s->messages, SUM(p, mode, copies_excess), SUM(p, mode, copies_excess_sq), n, true, false};
+    double pairs = SUM(p, mode, pairs), gone = SUM(p, mode, lost);
+    double open = pairs - SUM(p, mode, accepted) - SUM(p, mode, refused);
+    /* How many of one message are lost is not known: all of them, at worst. */
+    const struct counted losses = {s->messages, gone, n * gone, n, false, true};
+    const struct counted opens = {s->messages, open, n * open, n, false, true};
+    uint64_t livelocks = (uint64_t)SUM(p, mode, livelocks);
+    s->copies_first = estimate_counted(p, mode, copies_first, &first);
+    s->copies_total = estimate_counted(p, mode, copies_total, &total);
+    s->lost = estimate_counted(p, mode, lost, &losses);
+    s->unsettled = estimate_counted(p, mode, unsettled, &opens);
+    if (s->unsettled.method == LAB_METHOD_RARE) { /* a share of pairs, and not of messages */
+        s->unsettled.low /= n;
+        s->unsettled.high = fmin(1, s->unsettled.high / n);
+    }
+    s->livelock = estimate_livelock(p, mode, livelocks, s->messages);
+    compare(p, mode, &first, &total, livelocks, s);
 }
 
 bool lab_summary_make(const struct lab_result_point *p, uint32_t mode,
@@ -581,18 +724,13 @@ bool lab_summary_make(const struct lab_result_point *p, uint32_t mode,
     }
     if (s.seed_count == 0)
         return false;
-    s.copies_first = estimate(p, mode, copies_first);
-    s.copies_total = estimate(p, mode, copies_total);
-    s.lost = estimate(p, mode, lost);
     s.tries = estimate(p, mode, tries);
-    s.unsettled = estimate(p, mode, unsettled);
-    s.livelock = estimate(p, mode, livelock);
     s.model_s = estimate(p, mode, model_length);
     s.settled_p50_s = estimate(p, mode, settled_p50);
     s.settled_p99_s = estimate(p, mode, settled_p99);
     s.dot_to_first_s = estimate(p, mode, to_first);
     s.dot_to_last_s = estimate(p, mode, to_last);
-    compare(p, mode, &s);
+    counted_make(p, mode, &s);
     *ret_summary = s;
     return true;
 }

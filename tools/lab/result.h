@@ -8,6 +8,7 @@
 #define LAB_RESULT_H
 
 #include "lab/experiment.h"
+#include "lab/interval.h"
 #include "lab/ladder.h"
 #include "lab/theory.h"
 
@@ -132,10 +133,24 @@ MUST_CHECK int lab_result_join(struct lab_result *to, const struct lab_result *f
 /* --- what is told of a point -------------------------------------------------------------------
  */
 
-struct lab_estimate { /* over seeds */
+/* What an interval is made of. Messages that do not come at a rate do not wait for each other, so
+ * each is a sample of its own; else only seeds are. */
+enum lab_method {
+    LAB_METHOD_SEEDS,    /* Student's t over the seeds' means */
+    LAB_METHOD_MESSAGES, /* Student's t over messages */
+    LAB_METHOD_RARE,     /* interval_sum(): what is counted happens to few messages, or what is not
+                            to few */
+    LAB_METHOD_SHARE,    /* interval_share() of messages */
+    LAB_METHOD_COUNT
+};
+
+#define LAB_ALPHA 0.05 /* intervals that are shown are of 95 % */
+
+struct lab_estimate {
     double mean;
     bool has_interval;
-    double low, high; /* 95 % confidence, Student's t over the seeds' means */
+    double low, high;
+    enum lab_method method;
 };
 
 struct lab_summary {
@@ -150,8 +165,12 @@ struct lab_summary {
     struct lab_estimate model_s;      /* until everything was settled, or the run's end */
     struct lab_estimate settled_p50_s, settled_p99_s, dot_to_first_s, dot_to_last_s;
     bool is_off_first, is_off_total, is_off_livelock; /* outside of what the theory allows */
-    double bound_first, bound_total; /* how far from the expectation chance may lead */
+    struct lab_interval sure_first, sure_total; /* what the true means are in but for 1 - 4 standard
+                                                   errors' confidence */
 };
+
+/* lab_method_name() - "student-seeds", "student-messages", "gamma", "clopper-pearson". */
+const char *lab_method_name(enum lab_method m);
 
 /* lab_summary_make() - of @mode; false: no run in it. */
 MUST_CHECK bool lab_summary_make(const struct lab_result_point *p, uint32_t mode,

@@ -538,7 +538,7 @@ void lab_chart_put(struct lab_chart *c, FILE *out)
     put_figure(
         c, &copies_total, &a,
         "Copies of a message that arrive beyond the one that should. Point at a cell for the "
-        "theory. Bands are 95 % confidence intervals over the seeds; lines that would lie on "
+        "theory. Bands are 95 % confidence intervals; lines that would lie on "
         "each other are one.",
         out);
     if (extent_of(c, &lost).is_any)

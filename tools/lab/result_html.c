@@ -171,8 +171,9 @@ static void put_table(const struct lab_result *r, const struct lab_result_experi
     if (is_folded)
         fprintf(out, "<details><summary>The table: %u rows</summary>\n", t.row_count);
     fputs(
-        "<div class=\"scroll\"><table><caption>Copies a message; +- is the half width of the 95 % "
-        "confidence interval over the seeds, in brackets the deviation from the "
+        "<div class=\"scroll\"><table><caption>Copies a message; +- is half of the 95 % confidence "
+        "interval (Student's t), of rare events [ ] is the interval (gamma, Fay and Feuer 1997; "
+        "shares of messages: Clopper and Pearson 1934); in ( ) is the deviation from the "
         "theory.</caption>\n",
         out);
     put_table_head(&t, out);

@@ -106,6 +106,7 @@ static void put_estimate(FILE *out, const char *name, const struct lab_estimate 
         json_put_double(out, e->low);
         fputs(", \"high\": ", out);
         json_put_double(out, e->high);
+        fprintf(out, ", \"method\": \"%s\"", lab_method_name(e->method));
     }
     fputs("}, ", out);
 }

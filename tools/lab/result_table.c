@@ -20,11 +20,17 @@ void lab_put_value(char *to, double value)
         snprintf(to, LAB_CELL_BYTES_MAX, "%.*f", fabs(value) < 10 ? 3 : 1, value);
 }
 
-/* "0.354 +-0.012" */
+/* "0.354 +-0.012"; where it is not as far on both sides, "0.003 [0.001, 0.009]". */
 static void put_estimate(char *to, const struct lab_estimate *e)
 {
-    char value[LAB_CELL_BYTES_MAX], half[LAB_CELL_BYTES_MAX] = "";
+    char value[LAB_CELL_BYTES_MAX], half[LAB_CELL_BYTES_MAX] = "", high[LAB_CELL_BYTES_MAX];
     lab_put_value(value, e->mean);
+    if (e->has_interval && (e->method == LAB_METHOD_RARE || e->method == LAB_METHOD_SHARE)) {
+        lab_put_value(half, e->low);
+        lab_put_value(high, e->high);
+        snprintf(to, LAB_CELL_BYTES_MAX, "%.12s [%.10s, %.10s]", value, half, high);
+        return;
+    }
     if (e->has_interval && e->high > e->low)
         lab_put_value(half, (e->high - e->low) / 2);
     snprintf(to, LAB_CELL_BYTES_MAX, "%.12s%s%.12s", value, half[0] != '\0' ? " +-" : "", half);

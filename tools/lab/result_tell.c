@@ -20,7 +20,8 @@ static void tell_off(const struct lab_result *r, const struct lab_result_experim
                      uint32_t idx, uint32_t mode, const struct lab_summary *s, FILE *out)
 {
     const struct lab_result_point *p = &e->points[idx];
-    char measured[LAB_CELL_BYTES_MAX], theory[LAB_CELL_BYTES_MAX], bound[LAB_CELL_BYTES_MAX];
+    char measured[LAB_CELL_BYTES_MAX], theory[LAB_CELL_BYTES_MAX];
+    char low[LAB_CELL_BYTES_MAX], high[LAB_CELL_BYTES_MAX];
     bool is_total = !s->is_off_first && s->is_off_total;
     fputs("! ", out);
     lab_tell_point_name(e, idx, out);
@@ -32,10 +33,13 @@ static void tell_off(const struct lab_result *r, const struct lab_result_experim
     }
     lab_put_value(measured, is_total ? s->copies_total.mean : s->copies_first.mean);
     lab_put_value(theory, is_total ? p->theory.copies_total : p->theory.copies_first);
-    lab_put_value(bound, is_total ? s->bound_total : s->bound_first);
-    fprintf(out, ": %s copies a message %s by %s, %s by theory (%s); chance explains %s\n",
-            measured, is_total ? "in all tries" : "of the first try", r->modes[mode].name, theory,
-            p->theory.rule, bound);
+    lab_put_value(low, is_total ? s->sure_total.low : s->sure_first.low);
+    lab_put_value(high, is_total ? s->sure_total.high : s->sure_first.high);
+    fprintf(
+        out,
+        ": %s copies a message %s by %s, %s by theory (%s); what is measured stands for %s to %s\n",
+        measured, is_total ? "in all tries" : "of the first try", r->modes[mode].name, theory,
+        p->theory.rule, low, high);
 }
 
 uint32_t lab_tell_deviations(const struct lab_result *r, const struct lab_result_experiment *e,
@@ -190,8 +194,9 @@ void lab_tell_projection(const struct lab_result *r, const struct lab_result_exp
                 if (v->mean <= 0)
                     tell_none_seen(s.messages, times, out);
                 else if (v->has_interval && v->high > v->low)
-                    fprintf(out, " (+- %s)",
-                            show_count((uint64_t)((v->high - v->low) / 2 * times + 0.5)).text);
+                    fprintf(out, " (%s to %s)",
+                            show_count((uint64_t)(fmax(v->low, 0) * times + 0.5)).text,
+                            show_count((uint64_t)(v->high * times + 0.5)).text);
             }
             fputc('\n', out);
         }

@@ -219,10 +219,12 @@ static void print_experiment(const struct lab_result *r, const struct lab_result
 
 void lab_result_text(const struct lab_result *r, FILE *out)
 {
-    fputs("Copies a message. First try: what its failure costs (committed, not credited). All "
-          "tries: what\nthere is too much in the end. +- is the 95 % confidence interval over the "
-          "seeds, in brackets\nthe deviation from the theory.\n",
-          out);
+    fputs(
+        "Copies a message. First try: what its failure costs (committed, not credited). All "
+        "tries: what\nthere is too much in the end. +- is half of the 95 % confidence interval "
+        "(Student's t); of rare\nevents [ ] is the interval (gamma, Fay and Feuer 1997; shares of "
+        "messages: Clopper and Pearson 1934).\nIn ( ) is the deviation from the theory.\n",
+        out);
     for (uint32_t m = 0; m < r->mode_count; m++)
         if (r->modes[m].note[0] != '\0')
             fprintf(out, "%s: %s\n", r->modes[m].name, r->modes[m].note);
