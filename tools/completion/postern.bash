@@ -170,6 +170,7 @@ _postern_lab_run="$_postern_lab_show
 --ledger dir
 --tolerate -
 --check -
+--print -
 --settings -"
 _postern_lab_ledger='
 --attempts file

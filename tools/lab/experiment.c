@@ -4,10 +4,10 @@
  *
  * The tree (conftree.c) is walked once. Each setting that is given becomes a struct lab_given:
  * where it goes, its words, and its axis when there are several. A point is made by laying the
- * given values over the defaults, in the order of enum phase: what a program's name stands for
+ * given values over the defaults, in the order of enum lab_phase: what a program's name stands for
  * comes before what is said beside it, what holds for all clients before what holds for one.
  */
-#include "lab/experiment.h"
+#include "lab/given.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "knob.h"
@@ -20,33 +20,11 @@
 
 #define PROJECTED_MAX 1000000000000000ull
 
-enum phase {
-    PHASE_LIKE,       /* client { like = ... } */
-    PHASE_ALL,        /* everything outside of named clients */
-    PHASE_NAMED_LIKE, /* client "exim" { like = ... } */
-    PHASE_NAMED,
-    PHASE_MIX_LIKE, /* mix { client "exim" { like = ... } } */
-    PHASE_MIX,
-    PHASE_COUNT
-};
-
-struct lab_given {
-    const struct lab_setting *setting;
-    enum phase phase;
-    size_t base;        /* of the section's record in struct lab_point */
-    int32_t axis;       /* -1: one value */
-    int32_t client_idx; /* of named clients: holds for this one only; else -1 */
-    uint32_t line;
-    struct slice text;    /* of one value */
-    struct slice *values; /* of an axis */
-    struct lab_given *next;
-};
-
 struct parse {
     struct lab_file *file;
     struct lab_experiment *at;
-    struct lab_given *given[PHASE_COUNT]; /* lists, newest first */
-    struct lab_fixed *fixed;              /* room for all */
+    struct lab_given *given[LAB_PHASE_COUNT]; /* lists, newest first */
+    struct lab_fixed *fixed;                  /* room for all */
     struct lab_file_error *error;
 };
 
@@ -355,21 +333,21 @@ static int single_add(struct parse *p, const struct place *place, struct lab_giv
     return 0;
 }
 
-static enum phase phase_of(const struct place *place, const struct lab_setting *s)
+static enum lab_phase phase_of(const struct place *place, const struct lab_setting *s)
 {
     bool is_like = s->section == LAB_SECTION_CLIENT && s->type == LAB_CHOICE &&
                    s->offset == offsetof(struct lab_client, like);
     if (place->is_mix)
-        return is_like ? PHASE_MIX_LIKE : PHASE_MIX;
+        return is_like ? LAB_PHASE_MIX_LIKE : LAB_PHASE_MIX;
     if (place->client_idx >= 0)
-        return is_like ? PHASE_NAMED_LIKE : PHASE_NAMED;
-    return is_like ? PHASE_LIKE : PHASE_ALL;
+        return is_like ? LAB_PHASE_NAMED_LIKE : LAB_PHASE_NAMED;
+    return is_like ? LAB_PHASE_LIKE : LAB_PHASE_ALL;
 }
 
 static int setting_add(struct parse *p, const struct place *place, const struct lab_setting *s,
                        size_t base, const struct conftree_node *n)
 {
-    enum phase phase = phase_of(place, s);
+    enum lab_phase phase = phase_of(place, s);
     for (const struct lab_given *g = p->given[phase]; g != NULL; g = g->next)
         if (g->setting == s && g->base == base && g->client_idx == place->client_idx)
             return fail(p, n->line, "'%s' given again (first in line %u)", s->name, g->line);
@@ -384,6 +362,7 @@ static int setting_add(struct parse *p, const struct place *place, const struct 
                             .axis = -1,
                             .client_idx = place->client_idx,
                             .line = n->line,
+                            .order = p->at->given_count,
                             .next = p->given[phase]};
     p->given[phase] = g;
     p->at->given_count++;
@@ -459,6 +438,7 @@ static int named_client_parse(struct parse *p, const struct conftree_node *n,
         if (result < 0)
             return result;
         a->count = 0; /* one more with each that is read */
+        e->client_order = e->given_count;
         e->client_axis = (int32_t)e->axis_count - 1;
     }
     struct lab_axis *a = &e->axes[e->client_axis];
@@ -482,6 +462,7 @@ static int mix_parse(struct parse *p, const struct conftree_node *mix)
     struct lab_experiment *e = p->at;
     if (e->mix_count > 0)
         return fail(p, mix->line, "a second mix");
+    e->mix_order = e->given_count;
     for (const struct conftree_node *n = mix->first; n != NULL; n = n->next) {
         char prefix[64];
         if (!is_section(n, "client"))
@@ -654,8 +635,8 @@ static int given_set(const struct lab_experiment *e, const struct lab_given *g,
     void *record = (char *)p + g->base;
     struct slice text = g->axis < 0 ? g->text : g->values[e->axes[g->axis].values[at[g->axis]].idx];
     int result = value_set(g->setting, text, record);
-    bool is_like =
-        g->phase == PHASE_LIKE || g->phase == PHASE_NAMED_LIKE || g->phase == PHASE_MIX_LIKE;
+    bool is_like = g->phase == LAB_PHASE_LIKE || g->phase == LAB_PHASE_NAMED_LIKE ||
+                   g->phase == LAB_PHASE_MIX_LIKE;
     if (result == 0 && is_like)
         lab_like_apply(record);
     return result;
@@ -670,7 +651,7 @@ int lab_point_make(const struct lab_experiment *e, uint32_t idx, struct lab_poin
     bool has_mix = false;
     int result = defaults_set(&p);
     for (uint32_t i = 0; i < e->given_count && result == 0; i++) {
-        if (!has_mix && e->given[i].phase >= PHASE_MIX_LIKE) {
+        if (!has_mix && e->given[i].phase >= LAB_PHASE_MIX_LIKE) {
             mix_begin(e, &p);
             has_mix = true;
         }
@@ -772,10 +753,11 @@ static int given_gather(struct parse *p)
 {
     struct lab_experiment *e = p->at;
     e->given = take(p, (e->given_count + 1u) * sizeof(*e->given));
-    if (e->given == NULL)
+    e->given_order = take(p, (e->given_count + 1u) * sizeof(*e->given_order));
+    if (e->given == NULL || e->given_order == NULL)
         return fail_memory(p);
     uint32_t end = 0;
-    for (unsigned phase = 0; phase < PHASE_COUNT; phase++) {
+    for (unsigned phase = 0; phase < LAB_PHASE_COUNT; phase++) {
         uint32_t begin = end;
         for (const struct lab_given *g = p->given[phase]; g != NULL; g = g->next)
             e->given[end++] = *g;
@@ -786,6 +768,8 @@ static int given_gather(struct parse *p)
         }
     }
     ASSERT(end == e->given_count);
+    for (uint32_t i = 0; i < end; i++)
+        e->given_order[e->given[i].order] = i;
     return 0;
 }
 
@@ -890,15 +874,20 @@ int lab_file_parse(struct slice text, const char *path, struct lab_file *ret_fil
     return result;
 }
 
-static int whole_read(int fd, struct region *memory, struct slice *ret_text)
+/* @ret_fault: what is wrong, where no errno says it */
+static int whole_read(int fd, struct region *memory, struct slice *ret_text, const char **ret_fault)
 {
     struct stat st;
     if (fstat(fd, &st) < 0)
         return -errno;
-    if (!S_ISREG(st.st_mode))
+    if (!S_ISREG(st.st_mode)) {
+        *ret_fault = "is not a plain file";
         return -EINVAL;
-    if ((uint64_t)st.st_size > LAB_FILE_BYTES_MAX)
-        return -EFBIG;
+    }
+    if ((uint64_t)st.st_size > LAB_FILE_BYTES_MAX) {
+        *ret_fault = "is larger than 1 MB";
+        return -EINVAL;
+    }
     uint8_t *bytes = region_take(memory, (size_t)st.st_size + 1);
     if (bytes == NULL)
         return -ENOMEM;
@@ -919,11 +908,13 @@ int lab_file_read(const char *path, struct lab_file *ret_file, struct lab_file_e
 {
     struct region memory = {NULL};
     struct slice text;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    int result = fd < 0 ? -errno : whole_read(fd, &memory, &text);
+    const char *fault = NULL;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO would wait */
+    int result = fd < 0 ? -errno : whole_read(fd, &memory, &text, &fault);
     if (result < 0) {
         *ret_error = (struct lab_file_error){.line = 0};
-        snprintf(ret_error->text, sizeof(ret_error->text), "%.150s: %s", path, err_text(result));
+        snprintf(ret_error->text, sizeof(ret_error->text), "%.150s: %s", path,
+                 fault != NULL ? fault : err_text(result));
     } else {
         result = lab_file_parse(text, path, ret_file, ret_error);
     }

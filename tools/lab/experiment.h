@@ -61,10 +61,13 @@ struct lab_experiment {
     uint32_t point_count;
 
     struct lab_given *given;
+    uint32_t *given_order; /* of the file: indices in @given */
     uint32_t given_count;
     uint32_t mix_count;
+    uint32_t mix_order; /* it stands behind so many settings */
     const char *mix_names[LAB_MIX_ROWS_MAX];
-    int32_t client_axis; /* of named clients; -1: there are none */
+    int32_t client_axis;   /* of named clients; -1: there are none */
+    uint32_t client_order; /* the first one stands behind so many settings */
 };
 
 struct lab_file {
@@ -91,6 +94,13 @@ MUST_CHECK int lab_file_read(const char *path, struct lab_file *ret_file,
                              struct lab_file_error *ret_error);
 /* lab_file_free() - and all experiments; may be called twice. */
 void lab_file_free(struct lab_file *f);
+
+/*
+ * lab_experiment_print() - as text that gives the same points again, whatever form the file had:
+ * each setting in a line, in the order of the axes; after lab_experiment_only() without the values
+ * that were left out
+ */
+void lab_experiment_print(const struct lab_experiment *e, FILE *out);
 
 /*
  * lab_experiment_only() - leaves those values of an axis of which @wanted says so, and the points

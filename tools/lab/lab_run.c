@@ -31,7 +31,7 @@ struct call {
     uint64_t seed, messages;
     uint32_t jobs;
     const char *messages_text; /* NULL: what the file says */
-    bool tolerates, checks, prints_settings;
+    bool tolerates, checks, prints, prints_settings;
 };
 
 /* --- options ------------------------------------------------------------------------------- */
@@ -102,6 +102,8 @@ static const struct cli_row rows[] = {
      CLI_FLAG(struct call, tolerates)},
     {"check", NULL, NULL, "read the files, say how many points there are, run nothing",
      CLI_FLAG(struct call, checks)},
+    {"print", NULL, NULL, "print the experiments in one form, run nothing",
+     CLI_FLAG(struct call, prints)},
     {"settings", NULL, NULL, "print what may stand in a file",
      CLI_FLAG(struct call, prints_settings)},
     LAB_OUTPUT_ROWS(struct call, output),
@@ -326,6 +328,14 @@ static void check_print(const struct call *c, const struct lab_file *files)
     }
 }
 
+static void experiments_print(const struct call *c, const struct lab_file *files)
+{
+    for (uint32_t i = 0; i < c->file_count; i++)
+        for (uint32_t k = 0; k < files[i].count; k++)
+            if (is_wanted(c, files[i].experiments[k].name))
+                lab_experiment_print(&files[i].experiments[k], c->out);
+}
+
 static int texts_join(const struct call *c, const struct lab_file *files, struct lab_result *r)
 {
     size_t paths_len = 1, texts_len = 1;
@@ -443,9 +453,11 @@ static int files_run(const struct call *c)
         status = where_apply_all(c, files);
     if (status == 0 && c->has_ladder)
         status = ladder_check(c, files);
+    if (status == 0 && c->prints)
+        experiments_print(c, files);
     if (status == 0 && c->checks)
         check_print(c, files);
-    else if (status == 0)
+    else if (status == 0 && !c->prints)
         status = run(c, files, count);
     for (uint32_t i = 0; i < c->file_count; i++)
         lab_file_free(&files[i]);

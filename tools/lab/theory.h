@@ -29,8 +29,8 @@ struct lab_theory {
 /* lab_theory() - of @p; never fails: where there is no closed form the result says so. */
 void lab_theory(const struct lab_point *p, struct lab_theory *ret_theory);
 
-/* lab_theory_bound() - of events that are not rare: how far the mean of @messages messages may lie from an expectation whose
- * standard deviation is @sd. */
+/* lab_theory_bound() - of events that are not rare: how far the mean of @messages messages may lie
+ * from an expectation whose standard deviation is @sd. */
 double lab_theory_bound(double sd, uint64_t messages);
 
 #endif

@@ -6,10 +6,13 @@
 #include "load/dist.h"
 #include "base/assert.h"
 #include "base/err.h"
+#include <fcntl.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 struct suffix {
     const char *text;
@@ -213,15 +216,33 @@ static int file_take(struct dist *d, const struct file_reader *r)
     return 0;
 }
 
+/* Files only: a pipe can be read once, and a device without end. */
+static int file_open(const char *path, FILE **ret_file, char *text, size_t cap)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int result = fd < 0 || fstat(fd, &st) < 0 ? -errno : 0;
+    FILE *f = NULL;
+    if (result == 0 && !S_ISREG(st.st_mode))
+        result = wrong(text, cap, "%s: is not a plain file", path);
+    else if (result == 0 && (f = fdopen(fd, "r")) == NULL)
+        result = -errno;
+    if (result < 0 && fd >= 0)
+        close(fd);
+    if (result < 0 && result != -EINVAL)
+        snprintf(text, cap, "%s: %s", path, err_text(result));
+    if (result == 0)
+        *ret_file = f;
+    return result;
+}
+
 static int file_parse(struct dist *d, const char *path, enum dist_unit unit, char *text, size_t cap)
 {
     struct file_reader r = {.dist = d, .path = path, .unit = unit};
-    FILE *f = fopen(path, "re");
-    if (f == NULL) {
-        int error = -errno;
-        snprintf(text, cap, "%s: %s", path, err_text(error));
-        return error;
-    }
+    FILE *f = NULL;
+    int opened = file_open(path, &f, text, cap);
+    if (opened < 0)
+        return opened;
     int result = file_read(&r, f, text, cap);
     fclose(f);
     if (result == 0)

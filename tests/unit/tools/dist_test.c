@@ -226,6 +226,13 @@ static void empirical_file(void **state)
         assert_int_equal(parse_file(bad[i].content, &d, text, sizeof(text)), -EINVAL);
         assert_non_null(strstr(text, bad[i].says));
     }
+    /* What would never end, and what would never begin. */
+    static const char *const devices[] = {"file:/dev/zero", "file:/tmp"};
+    for (size_t i = 0; i < ARRAY_COUNT(devices); i++) {
+        assert_int_equal(dist_parse(&d, devices[i], DIST_BYTES, 1, 100 * KIB, text, sizeof(text)),
+                         -EINVAL);
+        assert_non_null(strstr(text, "is not a plain file"));
+    }
 }
 
 int main(void)

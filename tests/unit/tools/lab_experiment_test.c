@@ -5,6 +5,8 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -262,6 +264,79 @@ static void test_mix(void **state)
     lab_file_free(&f);
 }
 
+static char *printed(const struct lab_experiment *e)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+    assert_non_null(out);
+    lab_experiment_print(e, out);
+    assert_int_equal(fclose(out), 0);
+    return text;
+}
+
+/* Printed it is the same experiment, and its axes are in the same order. */
+static void test_print(void **state)
+{
+    (void)state;
+    struct lab_file f =
+        parsed("experiment \"a\" {\n"
+               "  client { limit = [300s, 10min]; tries = 2 }\n"
+               "  client \"one\" { like = mox }\n"
+               "  recipients = [1, 7] # n\n"
+               "  server { before = \"lognormal:1s,0.5\"; dialect = [smtp, lmtp] }\n"
+               "  client \"two\" { }\n"
+               "  title = \"say \\\"x\\\"\"; seeds = 2; modes = sim\n"
+               "  mix { client \"m\" { share = 1; timer = [reset, total] } }\n"
+               "}\n");
+    char *text = printed(&f.experiments[0]);
+    assert_string_equal(text, "experiment \"a\" {\n"
+                              "  title = \"say \\\"x\\\"\"\n"
+                              "  description = \"\"\n"
+                              "  modes = [sim]\n"
+                              "  seeds = [1, 2]\n"
+                              "  client { limit = [300s, 10min] }\n"
+                              "  client { tries = 2 }\n"
+                              "  client \"one\" {\n"
+                              "    like = mox\n"
+                              "  }\n"
+                              "  client \"two\" {\n"
+                              "  }\n"
+                              "  recipients = [1, 7]\n"
+                              "  server { before = \"lognormal:1s,0.5\" }\n"
+                              "  server { dialect = [smtp, lmtp] }\n"
+                              "  mix {\n"
+                              "    client \"m\" {\n"
+                              "      share = 1\n"
+                              "      timer = [reset, total]\n"
+                              "    }\n"
+                              "  }\n"
+                              "}\n");
+    struct lab_file again = parsed(text);
+    const struct lab_experiment *a = &f.experiments[0], *b = &again.experiments[0];
+    assert_int_equal(a->point_count, 32);
+    assert_int_equal(b->point_count, 32);
+    for (uint32_t i = 0; i < 32; i++) {
+        struct lab_point p, q;
+        assert_int_equal(lab_point_make(a, i, &p), 0);
+        assert_int_equal(lab_point_make(b, i, &q), 0);
+        assert_memory_equal(&p, &q, sizeof(p));
+        lab_point_deinit(&p);
+        lab_point_deinit(&q);
+    }
+    free(text);
+    /* What was left out is not printed. */
+    lab_experiment_only(&f.experiments[0], 1, (const bool[]){false, true});
+    lab_experiment_only(&f.experiments[0], 0, (const bool[]){true, false});
+    text = printed(&f.experiments[0]);
+    assert_non_null(strstr(text, "  client { limit = [300s] }\n"));
+    assert_null(strstr(text, "mox"));
+    assert_non_null(strstr(text, "client \"two\""));
+    free(text);
+    lab_file_free(&again);
+    lab_file_free(&f);
+}
+
 static const struct {
     const char *text, *reason;
 } refusals[] = {
@@ -360,6 +435,42 @@ static void test_refusals(void **state)
     }
 }
 
+/* Not files, or too large ones: an error at once, and no waiting for what never comes. */
+static void test_no_files(void **state)
+{
+    static const struct {
+        const char *path, *reason;
+    } rows[] = {{"/nonexistent.conf", "No such file or directory"},
+                {"/tmp", "is not a plain file"},
+                {"/dev/zero", "is not a plain file"}};
+    char pipe[] = "/tmp/postern-lab-XXXXXX/f";
+    struct lab_file f;
+    struct lab_file_error error;
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        assert_true(lab_file_read(rows[i].path, &f, &error) < 0);
+        assert_non_null(strstr(error.text, rows[i].reason));
+        assert_true(strncmp(error.text, rows[i].path, strlen(rows[i].path)) == 0);
+    }
+    char *slash = strrchr(pipe, '/');
+    *slash = '\0';
+    assert_non_null(mkdtemp(pipe));
+    *slash = '/';
+    assert_int_equal(mkfifo(pipe, 0600), 0);
+    assert_int_equal(lab_file_read(pipe, &f, &error), -EINVAL);
+    assert_non_null(strstr(error.text, "is not a plain file"));
+    unlink(pipe);
+    FILE *big = fopen(pipe, "we");
+    assert_non_null(big);
+    assert_int_equal(ftruncate(fileno(big), LAB_FILE_BYTES_MAX + 1), 0);
+    fclose(big);
+    assert_int_equal(lab_file_read(pipe, &f, &error), -EINVAL);
+    assert_non_null(strstr(error.text, "is larger than 1 MB"));
+    unlink(pipe);
+    *slash = '\0';
+    rmdir(pipe);
+}
+
 static void test_too_many_points(void **state)
 {
     (void)state;
@@ -404,11 +515,18 @@ static void test_table(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),    cmocka_unit_test(test_values),
-        cmocka_unit_test(test_sweep_order), cmocka_unit_test(test_like),
-        cmocka_unit_test(test_cuts),        cmocka_unit_test(test_list_anywhere),
-        cmocka_unit_test(test_time_scales), cmocka_unit_test(test_mix),
-        cmocka_unit_test(test_refusals),    cmocka_unit_test(test_too_many_points),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_sweep_order),
+        cmocka_unit_test(test_like),
+        cmocka_unit_test(test_cuts),
+        cmocka_unit_test(test_list_anywhere),
+        cmocka_unit_test(test_time_scales),
+        cmocka_unit_test(test_mix),
+        cmocka_unit_test(test_print),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_too_many_points),
+        cmocka_unit_test(test_no_files),
         cmocka_unit_test(test_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
