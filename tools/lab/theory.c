@@ -277,7 +277,12 @@ static bool is_after_break(const struct try *t, uint32_t i, clock_ns at)
 {
     if (at != t->seen_at)
         return at > t->seen_at;
-    return t->read_count == 0 || t->delay > 0 || (t->is_each_alone && i >= t->read_count);
+    if (t->read_count == 0 || t->delay > 0)
+        return true;
+    /* What the budget ends comes behind what was ready at that moment. */
+    bool is_late = t->told[i] == TOLD_LATER && t->told[t->read_count - 1] != TOLD_LATER;
+    bool is_apart = t->is_each_alone || (is_late && !t->is_buffered);
+    return is_apart && i >= t->read_count;
 }
 
 /* A write that cannot arrive: the client has closed by then. */
@@ -530,20 +535,21 @@ static void moments_add(struct moments *m, double share, double copies)
 }
 
 /*
- * DUP-11: the connection breaks with hazard lambda, from the content's arrival on, and the client's
- * own limit does not strike. A cut makes a copy of a recipient when it comes after the server's
- * last look (a server that never looks: at any time) and before his answer has been read.
- * @end: the connection breaks then, if it has not before; CLOCK_NEVER: it does not
+ * DUP-11: the connection breaks with hazard lambda, from the content's arrival on. A cut makes a
+ * copy of a recipient when it comes after the server's last look (a server that never looks: at any
+ * time) and before his answer has been read.
+ * @o: without such a cut, where the try has another end: who was never read is so at any time
  */
-static void hazard(const struct try *t, const struct lab_point *p, bool looks, clock_ns end,
-                   struct moments *m)
+static void hazard(const struct try *t, const struct lab_point *p, bool looks,
+                   const struct outcome *o, struct moments *m)
 {
     struct change changes[2 * RCPT_COUNT_MAX];
     double lambda = p->faults.hazard_per_s;
     uint32_t count = 0;
     int copies = 0;
     for (uint32_t i = 0; i < t->count; i++) {
-        clock_ns read_at = u64_min(add(settled_at(t, &p->client, i), t->delay), end);
+        clock_ns read_at = add(settled_at(t, &p->client, i), t->delay);
+        read_at = o->is_settled[i] ? u64_min(read_at, t->seen_at) : t->seen_at;
         clock_ns look = looks ? look_at(t, i) : 0;
         if (t->told[i] != TOLD_ACCEPTED || look >= read_at)
             continue;
@@ -567,9 +573,9 @@ static clock_ns last_work(const struct lab_point *p)
 }
 
 /*
- * What is left to chance, where the client's own limit does not strike: a share of the connections
- * is swallowed (DUP-17: nobody can see it, so all is committed and nothing read), and the others
- * break at random, or behind so many replies, whatever comes first.
+ * What is left to chance: a share of the connections is swallowed (DUP-17: nobody can see it, so
+ * all is committed and nothing read), and the others break at random, or behind so many replies, or
+ * the client leaves at its limit, whatever comes first.
  */
 static void chance(const struct lab_point *p, struct lab_theory *ret)
 {
@@ -577,6 +583,7 @@ static void chance(const struct lab_point *p, struct lab_theory *ret)
     bool has_hazard = lab_faults_have(f, LAB_CUT_HAZARD);
     bool has_hole = lab_faults_have(f, LAB_CUT_BLACK_HOLE);
     double swallowed = has_hole ? f->black_hole_share : 0, sure = 0;
+    bool is_all_settled = true;
     struct moments rest = {0}, m = {0};
     struct try t;
     struct outcome o;
@@ -584,13 +591,16 @@ static void chance(const struct lab_point *p, struct lab_theory *ret)
     uint32_t kept = kept_count(&t);
     try_cut(&t, p);
     try_judge(&t, p, &o);
-    for (uint32_t i = 0; i < t.count; i++)
+    for (uint32_t i = 0; i < t.count; i++) {
         sure += o.is_committed[i] && !o.is_settled[i];
+        is_all_settled = is_all_settled && o.is_settled[i];
+    }
     /* ADAT's last command is not sent on a broken connection: as good as a look. */
     bool looks = p->server.vanished == LAB_VANISHED_STOP || t.names_later;
     if (has_hazard)
-        hazard(&t, p, looks, t.is_broken ? t.seen_at : CLOCK_NEVER, &rest);
-    if (t.is_broken)
+        hazard(&t, p, looks, &o, &rest);
+    bool has_end = t.gives_up_at != CLOCK_NEVER;
+    if (has_end)
         moments_add(&rest, has_hazard ? exp(-f->hazard_per_s * (double)t.seen_at / 1e9) : 1, sure);
     moments_add(&m, swallowed, t.names_later ? 0 : kept);
     m.mean += (1 - swallowed) * rest.mean;
@@ -602,9 +612,10 @@ static void chance(const struct lab_point *p, struct lab_theory *ret)
     bool is_whole = t.settles != SETTLES_EACH || t.is_buffered;
     double failed = kept > 0 ? m.mean / kept : 0;
     ret->has_total = is_alike;
-    if (has_hazard || t.is_broken)
+    if (has_hazard || has_end)
         ret->has_total = is_alike && is_whole && !looks && !p->client.credits_early &&
                          !p->server.remembers_scan && !p->server.suppresses_copies &&
+                         (is_all_settled || sure > 0) &&
                          fabs(m.square - m.mean * kept) < 1e-9 * (1 + m.square);
     if (ret->has_total)
         repeated(kept, failed, p->client.tries_max, ret);
@@ -678,10 +689,6 @@ static const char *none(const struct lab_point *p)
 /* Where chance is at work: why there is none, or NULL. */
 static const char *none_of_chance(const struct lab_point *p)
 {
-    struct try t;
-    first_make(&t, p);
-    if (t.gives_up_at != CLOCK_NEVER)
-        return "cuts and the client's limit both strike";
     if (p->server.vanished == LAB_VANISHED_WRITE && lab_faults_have(&p->faults, LAB_CUT_HAZARD))
         return "cuts, and a server that sees them by its writes";
     return NULL;
