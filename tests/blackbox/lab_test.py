@@ -603,7 +603,7 @@ def test_live_with_several_cuts(case):
         row = found[several]
         check_equal((row["copies_first_try"], row["copies_excess"], row["accepted"]),
                     (str(copies), str(copies), "6"), row)
-        check_equal(float(row["theory_copies_first"]), copies / 3, row)
+        check(abs(float(row["theory_copies_first"]) - copies / 3) < 1e-6, row)
 
 
 def test_live_posternd(case):
