@@ -1095,6 +1095,23 @@ static void test_ladder(void **state)
     assert_null(l.rungs);
 }
 
+/* A connection breaks once, whatever else would have cut it. */
+static void test_ladder_of_cuts(void **state)
+{
+    struct lab_point p = classic(LAB_LMTP, LAB_TIMER_REPLY);
+    struct ladder l = {0};
+    const struct lab_sim_options o = {.ladder = &l};
+    (void)state;
+    p.client.tries_max = 1;
+    p.faults = (struct lab_faults){.cut = (enum lab_cut)(LAB_CUT_AFTER_REPLIES | LAB_CUT_HAZARD),
+                                   .cut_replies = 2,
+                                   .hazard_per_s = 1e-6};
+    (void)run_with(&p, 1, &o);
+    assert_int_equal(count_rungs(&l, LADDER_WIRE, "connection cut"), 1);
+    assert_int_equal(count_rungs(&l, LADDER_SERVER, "commits recipient"), 10);
+    ladder_deinit(&l);
+}
+
 /* By time, then rank, then in turn. */
 static void test_queue(void **state)
 {
@@ -1176,6 +1193,7 @@ int main(void)
         cmocka_unit_test(test_slow_link),
         cmocka_unit_test(test_long_time),
         cmocka_unit_test(test_ladder),
+        cmocka_unit_test(test_ladder_of_cuts),
         cmocka_unit_test(test_queue),
         cmocka_unit_test(test_nonsense),
     };
