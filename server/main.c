@@ -380,8 +380,7 @@ static int process_start(struct process *p)
     return 0;
 }
 
-/* --- signals ------------------------------------------------------------------------------------
- */
+/* --- signals ---------------------------------------------------------------------------------- */
 
 static void reopen_log(struct process *p, const struct config *fresh)
 {

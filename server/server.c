@@ -170,8 +170,7 @@ static void *worker_main(void *arg)
     return NULL;
 }
 
-/* --- on the main thread -------------------------------------------------------------------------
- */
+/* --- on the main thread ----------------------------------------------------------------------- */
 
 static bool worker_is_running(struct worker *w)
 {

@@ -205,8 +205,7 @@ void shard_set_log_fd(struct shard *sh, int fd)
     log_writer_set_fd(sh->log, fd);
 }
 
-/* --- the turn -----------------------------------------------------------------------------------
- */
+/* --- the turn --------------------------------------------------------------------------------- */
 
 static void on_mail(struct shard *sh, struct mail mail)
 {

@@ -105,8 +105,7 @@ void envelope_put_text(FILE *out, const char *dir, const struct store_message *m
         put_text_rcpt(out, m, i);
 }
 
-/* --- JSON ---------------------------------------------------------------------------------------
- */
+/* --- JSON ------------------------------------------------------------------------------------- */
 
 static void put_json_field(FILE *out, const char *name, struct slice value)
 {

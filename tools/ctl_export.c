@@ -44,8 +44,7 @@ static int target_failed(struct export *x, const char *name, int error)
     return EXIT_FAILED;
 }
 
-/* --- the target ----------------------------------------------------------------------------------
- */
+/* --- the target ------------------------------------------------------------------------------- */
 
 /* Opens the directory @name below @at; makes it if need be, durably. */
 static int dir_make(int at, const char *name, int *ret_fd)
@@ -118,8 +117,7 @@ static void target_close(struct export *x)
         close(x->dir_fd);
 }
 
-/* --- one file ------------------------------------------------------------------------------------
- */
+/* --- one file --------------------------------------------------------------------------------- */
 
 struct export_names {
     char temporary[NAME_BYTES];
@@ -222,8 +220,7 @@ static int message_export(struct export *x, uint32_t message_idx, const struct s
     return target_failed(x, names.final, failure);
 }
 
-/* --- all of them ---------------------------------------------------------------------------------
- */
+/* --- all of them ------------------------------------------------------------------------------ */
 
 static int export_some(struct export *x, const bool *selected, int status)
 {

@@ -121,8 +121,7 @@ void ctl_put_json(FILE *out, struct slice text)
     fputc('"', out);
 }
 
-/* --- a message in pieces -----------------------------------------------------------------------
- */
+/* --- a message in pieces ---------------------------------------------------------------------- */
 
 /* Prints the first character of @in. Return: bytes used; 0: more are needed. */
 static size_t content_take(struct ctl_content *c, struct slice in)
@@ -175,8 +174,7 @@ void ctl_content_end(struct ctl_content *c)
     c->is_line_open = false;
 }
 
-/* --- times and patterns ------------------------------------------------------------------------
- */
+/* --- times and patterns ----------------------------------------------------------------------- */
 
 void ctl_put_time(FILE *out, wall_us at, bool has_fraction)
 {

@@ -141,8 +141,7 @@ static void send_content(struct program *p, struct conn *c)
     }
 }
 
-/* --- replies -----------------------------------------------------------------------------------
- */
+/* --- replies ---------------------------------------------------------------------------------- */
 
 /* All replies of the group are here. */
 static void advance(struct program *p, struct conn *c, bool was_chained)
@@ -201,8 +200,7 @@ static void on_readable(struct program *p, struct conn *c)
     }
 }
 
-/* --- start --------------------------------------------------------------------------------------
- */
+/* --- start ------------------------------------------------------------------------------------ */
 
 static void text_add(struct text *t, size_t cap, const char *bytes, size_t len)
 {

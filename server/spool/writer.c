@@ -29,8 +29,7 @@
 
 static const uint8_t zero_block[RECORD_BLOCK];
 
-/* --- segments ----------------------------------------------------------------------------------
- */
+/* --- segments --------------------------------------------------------------------------------- */
 
 static struct segment_file *slot_take(struct keeper_shard *keep, bool is_essential)
 {
@@ -113,8 +112,7 @@ static void segment_enter(struct spool *s)
     s->counters.segments_used++;
 }
 
-/* --- giving places -----------------------------------------------------------------------------
- */
+/* --- giving places ---------------------------------------------------------------------------- */
 
 static void slice_push(struct slice_write *w, const void *ptr, size_t len)
 {
@@ -370,8 +368,7 @@ static enum place slice_fill(struct spool *s)
     return place;
 }
 
-/* --- in flight ---------------------------------------------------------------------------------
- */
+/* --- in flight -------------------------------------------------------------------------------- */
 
 static void slice_submit(struct spool *s)
 {
@@ -501,8 +498,7 @@ struct spool_message *writer_next_asked(struct spool *s)
     return NULL;
 }
 
-/* --- results -----------------------------------------------------------------------------------
- */
+/* --- results ---------------------------------------------------------------------------------- */
 
 /* All bytes are with the kernel: the windows may go. */
 static void slice_release(struct spool *s)

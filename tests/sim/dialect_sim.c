@@ -191,8 +191,7 @@ static void fail(const struct world *w, const struct client *c, const char *what
             fail((w), (c), #cond, __LINE__);                                                       \
     } while (0)
 
-/* --- what is said --------------------------------------------------------------------------------
- */
+/* --- what is said ----------------------------------------------------------------------------- */
 
 static void message_make(struct world *w, struct client *c, uint32_t client_idx, uint32_t idx)
 {
@@ -384,8 +383,7 @@ static void say(struct world *w, struct client *c)
     }
 }
 
-/* --- what is heard -------------------------------------------------------------------------------
- */
+/* --- what is heard ---------------------------------------------------------------------------- */
 
 static bool is_good(const struct message *m, enum kind kind)
 {
@@ -712,8 +710,7 @@ static void hear(struct world *w, struct client *c)
     }
 }
 
-/* --- clients -------------------------------------------------------------------------------------
- */
+/* --- clients ---------------------------------------------------------------------------------- */
 
 static void leave(struct world *w, struct client *c)
 {
@@ -779,8 +776,7 @@ static void clients_make(struct world *w)
     }
 }
 
-/* --- the world -----------------------------------------------------------------------------------
- */
+/* --- the world -------------------------------------------------------------------------------- */
 
 /* Times that fall together. */
 static void times_make(struct world *w, struct simworld_setup *setup)
@@ -929,8 +925,7 @@ static void world_run(struct world *w)
     simworld_check_home(&w->sim);
 }
 
-/* --- afterwards ----------------------------------------------------------------------------------
- */
+/* --- afterwards ------------------------------------------------------------------------------- */
 
 /* A client who said QUIT, read on, and was not cut off has heard everything. */
 static void check_heard(struct world *w, struct client *c)

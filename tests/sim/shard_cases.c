@@ -16,8 +16,7 @@
 
 #define SECONDS(n) ((uint64_t)(n)*NS_PER_S)
 
-/* --- clients
- * ---------------------------------------------------------------------------------------- */
+/* --- clients ---------------------------------------------------------------------------------- */
 
 static struct simpeer *dial(struct simworld *w, enum simworld_listener l)
 {
@@ -166,8 +165,7 @@ static void begin(struct simworld *w)
     simworld_begin(w, &setup);
 }
 
-/* --- disconnected at every byte
- * -------------------------------------------------------------------- */
+/* --- disconnected at every byte --------------------------------------------------------------- */
 
 struct dialogue {
     const char *name;
@@ -350,8 +348,7 @@ static void cut_everywhere(struct simworld *w)
     simworld_remove(w);
 }
 
-/* --- slow, mute and noisy clients
- * --------------------------------------------------------------------- */
+/* --- slow, mute and noisy clients ------------------------------------------------------------- */
 
 /* One byte a second, all of it. */
 static void say_slowly(struct simworld *w, struct simpeer *p, const char *text)
@@ -508,8 +505,7 @@ static void garbage(struct simworld *w)
     finish(w);
 }
 
-/* --- too much
- * ------------------------------------------------------------------------------------------ */
+/* --- too much --------------------------------------------------------------------------------- */
 
 static void oversize(struct simworld *w)
 {
@@ -625,8 +621,7 @@ static void too_many_connections(struct simworld *w)
     finish(w);
 }
 
-/* --- the store
- * ------------------------------------------------------------------------------------------ */
+/* --- the store -------------------------------------------------------------------------------- */
 
 static void store_full(struct simworld *w)
 {
@@ -1077,8 +1072,7 @@ static void early_openings(struct simworld *w)
     finish(w);
 }
 
-/* --- how replies leave --------------------------------------------------------------------------
- */
+/* --- how replies leave ------------------------------------------------------------------------ */
 
 static const char talkative[] =
     "RCPT TO:<any@mx.example>\r\nRCPT TO:<strict@mx.example>\r\nRCPT TO:<small@mx.example>\r\n"
@@ -1342,8 +1336,7 @@ static void linked_hung(struct simworld *w)
     finish(w);
 }
 
-/* --- drain and reload
- * ----------------------------------------------------------------------------------- */
+/* --- drain and reload ------------------------------------------------------------------------- */
 
 static void drain_make(struct simworld *w, struct simpeer *peers[8])
 {
@@ -1549,9 +1542,7 @@ static void reload(struct simworld *w)
     finish(w);
 }
 
-/* --- table
- * ------------------------------------------------------------------------------------------------
- */
+/* --- table ------------------------------------------------------------------------------------ */
 
 /* How replies leave changes nothing but when they do: every case in every way, unless it is about
  * what one of them is for. */

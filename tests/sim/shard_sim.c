@@ -563,8 +563,7 @@ static void client_turn(struct world *w, struct client *c)
         say_next(w, c);
 }
 
-/* --- the world ----------------------------------------------------------------------------------
- */
+/* --- the world -------------------------------------------------------------------------------- */
 
 /* How long decisions take, and how long clients are kept waiting for them. */
 static void times_make(struct world *w, struct simworld_setup *setup)
@@ -691,8 +690,7 @@ static void world_run(struct world *w)
     simworld_check_home(&w->sim);
 }
 
-/* --- after a restart
- * ------------------------------------------------------------------------------ */
+/* --- after a restart -------------------------------------------------------------------------- */
 
 /* Which recipients of @m the client may count on, and which it was refused. */
 static void check_message(struct world *w, struct client *c, const struct message *m,

@@ -225,8 +225,7 @@ static void schedule_result(struct ring *r, struct ring_token token, int32_t res
                      .at = later(r, ns_max), .kind = HAPPEN_RESULT, .token = token, .res = res});
 }
 
-/* --- life ---------------------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 static void source_pin(struct window_source *source, uint32_t id)
 {
@@ -376,8 +375,7 @@ uint32_t sim_files_open(const struct ring *r)
 
 static void watch_run(struct ring *r, struct simpeer *p);
 
-/* --- results ------------------------------------------------------------------------------------
- */
+/* --- results ---------------------------------------------------------------------------------- */
 
 /* Results of quiet operations come with whatever ends a turn, and before it. */
 static void quiets_report(struct ring *r)
@@ -675,8 +673,7 @@ int ring_turn(struct ring *r, uint64_t timeout_ns, const struct ring_event **ret
     return (int)r->event_count;
 }
 
-/* --- operations ---------------------------------------------------------------------------------
- */
+/* --- operations ------------------------------------------------------------------------------- */
 
 void ring_accept_arm(struct ring *r, int listen_fd, struct ring_token token)
 {
@@ -936,8 +933,7 @@ void ring_message(struct ring *r, int target_fd, uint64_t value, uint32_t len,
     schedule_result(r, token, -ENXIO, 0);
 }
 
-/* --- peers --------------------------------------------------------------------------------------
- */
+/* --- peers ------------------------------------------------------------------------------------ */
 
 struct simpeer *simpeer_connect(struct ring *r, int listen_fd)
 {
@@ -1054,8 +1050,7 @@ void simpeer_forget(struct simpeer *p)
     p->out_len = 0;
 }
 
-/* --- the client's side: nothing that is simulated here asks for it ------------------------------
- */
+/* --- the client's side: nothing that is simulated here asks for it ---------------------------- */
 
 void ring_sendv(struct ring *r, int32_t file, const struct msghdr *msg, struct ring_token token)
 {

@@ -21,8 +21,7 @@ _Noreturn void simworld_fail(const struct simworld *w, struct slice received, co
     abort();
 }
 
-/* --- the file system's room, for all of this program ---------------------------------------------
- */
+/* --- the file system's room, for all of this program ------------------------------------------ */
 
 static uint64_t space_bytes = UINT64_MAX;
 
@@ -41,8 +40,7 @@ int fstatvfs(int fd, struct statvfs *st)
     return 0;
 }
 
-/* --- policy and rules
- * ----------------------------------------------------------------------------- */
+/* --- policy and rules ------------------------------------------------------------------------- */
 
 static struct policy_class class_make(struct slice name, enum policy_action action)
 {
@@ -122,8 +120,7 @@ void simworld_replace(struct simworld *w, bool is_closed)
     rules_unref(rules);
 }
 
-/* --- life
- * ------------------------------------------------------------------------------------------ */
+/* --- life ------------------------------------------------------------------------------------- */
 
 static enum pacing sending_pacing;
 static bool sending_linked;
@@ -395,8 +392,7 @@ void simworld_remove(struct simworld *w)
     dir_remove(w->dir);
 }
 
-/* --- what can be seen of it
- * ------------------------------------------------------------------------ */
+/* --- what can be seen of it ------------------------------------------------------------------- */
 
 uint64_t simworld_metric(const struct simworld *w, enum metric id)
 {

@@ -129,8 +129,7 @@ static bool is_doubtful(struct simworld *w, uint32_t message_idx)
     return result;
 }
 
-/* --- verdicts over time ------------------------------------------------------------------------
- */
+/* --- verdicts over time ----------------------------------------------------------------------- */
 
 /* DUP-6: the k-th reply at T0 + k*Tr, one after another, each recipient stored before it. */
 static void lmtp_streams(struct simworld *w)
@@ -303,8 +302,7 @@ static void other_blocks(struct simworld *w)
     simworld_remove(w);
 }
 
-/* --- the reply budget ---------------------------------------------------------------------------
- */
+/* --- the reply budget ------------------------------------------------------------------------- */
 
 /* OTH-6, OTH-7: ERCP takes all or none, also beside somebody for whom nothing has to be stored. */
 static void adat_commit_ends(struct simworld *w)
@@ -411,8 +409,7 @@ static void budget_ends_in_store(struct simworld *w)
     finish(w, 1);
 }
 
-/* --- vanished clients ---------------------------------------------------------------------------
- */
+/* --- vanished clients ------------------------------------------------------------------------- */
 
 enum leaving { LEAVES_BY_RESET, LEAVES_BY_EOF, LEAVES_BY_CLOSE, LEAVES_COUNT };
 
@@ -556,8 +553,7 @@ static void classic_example(struct simworld *w)
     }
 }
 
-/* --- in doubt -----------------------------------------------------------------------------------
- */
+/* --- in doubt --------------------------------------------------------------------------------- */
 
 /* DUP-23: a later command proves that the reply was read; QUIT or an end that was sent ahead, no.
  */
@@ -641,8 +637,7 @@ static void doubt_entries(struct simworld *w)
     simworld_remove(w);
 }
 
-/* --- together with everything else --------------------------------------------------------------
- */
+/* --- together with everything else ------------------------------------------------------------ */
 
 /* A drain lets the work go on until its deadline; then what was answered is stored, and nothing
  * else, and the shard ends at once, whether or not it finishes for clients who are gone. */

@@ -156,8 +156,7 @@ void spoolmaker_result(struct spoolmaker *sm, uint64_t queue_id, enum spool_resu
     run(sm);
 }
 
-/* --- the tool ----------------------------------------------------------------------------------
- */
+/* --- the tool --------------------------------------------------------------------------------- */
 
 static char *word_expand(const struct spoolmaker *sm, const char *word, size_t len)
 {
@@ -206,8 +205,7 @@ int spoolmaker_ctl(struct spoolmaker *sm, const char *line)
     return status;
 }
 
-/* --- files -------------------------------------------------------------------------------------
- */
+/* --- files ------------------------------------------------------------------------------------ */
 
 static char *file_read(const char *path, size_t *ret_len)
 {

@@ -48,8 +48,7 @@ struct cli_row {
 bool cli_set_flag(struct cli *c, const char *value);
 bool cli_set_text(struct cli *c, const char *value);
 
-/* --- what is wrong -----------------------------------------------------------------------------
- */
+/* --- what is wrong ---------------------------------------------------------------------------- */
 
 /* cli_wrong() - the text from a format; false, to be returned. */
 PRINTF_LIKE(2, 3)
@@ -57,8 +56,7 @@ bool cli_wrong(struct cli *c, const char *fmt, ...);
 /* cli_expected() - "--name value: expected ..."; false, to be returned. */
 bool cli_expected(struct cli *c, const char *value, const char *expected);
 
-/* --- values: false, and what is wrong is told ----------------------------------------------------
- */
+/* --- values: false, and what is wrong is told ------------------------------------------------- */
 
 /* cli_number() - a whole number from @low to @high. */
 MUST_CHECK bool cli_number(struct cli *c, const char *value, uint64_t low, uint64_t high,
@@ -75,8 +73,7 @@ MUST_CHECK bool cli_hello_name(struct cli *c, const char *value);
 MUST_CHECK bool cli_one_of(struct cli *c, const char *value, const char *const *words,
                            size_t word_count, const char *expected, uint32_t *ret_idx);
 
-/* --- the whole line -----------------------------------------------------------------------------
- */
+/* --- the whole line --------------------------------------------------------------------------- */
 
 enum cli_asked { CLI_NOTHING, CLI_HELP, CLI_VERSION };
 

@@ -130,8 +130,7 @@ MUST_CHECK int lab_run_take_ladder(struct lab_result *r, const struct ladder *l,
 MUST_CHECK int lab_result_join(struct lab_result *to, const struct lab_result *from, char *ret_text,
                                size_t text_cap);
 
-/* --- what is told of a point -------------------------------------------------------------------
- */
+/* --- what is told of a point ------------------------------------------------------------------ */
 
 /* What an interval is made of. Messages that do not come at a rate do not wait for each other, so
  * each is a sample of its own; else only seeds are. */
@@ -178,8 +177,7 @@ MUST_CHECK bool lab_summary_make(const struct lab_result_point *p, uint32_t mode
 /* lab_result_deviations() - points and modes that contradict the theory. */
 uint32_t lab_result_deviations(const struct lab_result *r);
 
-/* --- files -------------------------------------------------------------------------------------
- */
+/* --- files ------------------------------------------------------------------------------------ */
 
 void lab_result_text(const struct lab_result *r, FILE *out);
 void lab_result_csv(const struct lab_result *r, FILE *out);

@@ -81,8 +81,7 @@ void lab_chart_free(struct lab_chart *c)
     free(c);
 }
 
-/* --- what stands where --------------------------------------------------------------------------
- */
+/* --- what stands where ------------------------------------------------------------------------ */
 
 struct arrangement {
     struct lab_axes x, y, split;
@@ -119,8 +118,7 @@ static struct arrangement arrange(const struct lab_chart *c)
     return r;
 }
 
-/* --- values ------------------------------------------------------------------------------------
- */
+/* --- values ----------------------------------------------------------------------------------- */
 
 static const struct lab_estimate *estimate(const struct lab_chart *c, const struct figure *f,
                                            uint32_t point)
@@ -164,8 +162,7 @@ static bool is_off(const struct lab_summary *s, const struct figure *f)
            (f == &copies_first && s->is_off_first);
 }
 
-/* --- maps --------------------------------------------------------------------------------------
- */
+/* --- maps ------------------------------------------------------------------------------------- */
 
 struct map {
     const struct lab_chart *c;
@@ -301,8 +298,7 @@ static void put_maps(struct lab_chart *c, const struct figure *f, const struct a
                 count - PICTURES_MAX);
 }
 
-/* --- curves ------------------------------------------------------------------------------------
- */
+/* --- curves ----------------------------------------------------------------------------------- */
 
 struct curve {
     char name[120];
@@ -518,8 +514,7 @@ static void put_curves(struct lab_chart *c, const struct figure *f, FILE *out)
     fputs("</div>\n", out);
 }
 
-/* --- an experiment's pictures ------------------------------------------------------------------
- */
+/* --- an experiment's pictures ----------------------------------------------------------------- */
 
 static void put_figure(struct lab_chart *c, const struct figure *f, const struct arrangement *a,
                        const char *caption, FILE *out)

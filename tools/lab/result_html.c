@@ -19,8 +19,7 @@
 
 #define ROWS_OPEN 30 /* a longer table is folded */
 
-/* --- the top -----------------------------------------------------------------------------------
- */
+/* --- the top ---------------------------------------------------------------------------------- */
 
 static void put_tile(FILE *out, const char *value, const char *name, const char *note)
 {
@@ -125,8 +124,7 @@ static void put_top(const struct lab_result *r, FILE *out)
     put_links(r, out);
 }
 
-/* --- tables ------------------------------------------------------------------------------------
- */
+/* --- tables ----------------------------------------------------------------------------------- */
 
 static void put_table_head(const struct lab_table *t, FILE *out)
 {
@@ -192,8 +190,7 @@ static void put_table(const struct lab_result *r, const struct lab_result_experi
     lab_table_free(&t);
 }
 
-/* --- sentences ---------------------------------------------------------------------------------
- */
+/* --- sentences -------------------------------------------------------------------------------- */
 
 /* Lines of @text as the items of a list. */
 static void put_lines(char *text, FILE *out)
@@ -241,8 +238,7 @@ static void put_fixed(const struct lab_result_experiment *e, FILE *out)
     fputs("</ul>\n", out);
 }
 
-/* --- ladders -----------------------------------------------------------------------------------
- */
+/* --- ladders ---------------------------------------------------------------------------------- */
 
 static void put_ladder(const struct lab_result *r, const struct lab_result_experiment *e,
                        uint32_t point, const struct lab_run *run, const char *id, bool is_open,
@@ -288,8 +284,7 @@ static void put_ladders(const struct lab_result *r, const struct lab_result_expe
     }
 }
 
-/* --- the page ----------------------------------------------------------------------------------
- */
+/* --- the page --------------------------------------------------------------------------------- */
 
 /* The first mode that has run it; the pictures are of that one. */
 static int mode_of(const struct lab_result *r, const struct lab_result_experiment *e)

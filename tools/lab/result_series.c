@@ -54,8 +54,7 @@ static const struct lab_run *run_of(const struct lab_result_experiment *e, uint3
     return NULL;
 }
 
-/* --- the table ---------------------------------------------------------------------------------
- */
+/* --- the table -------------------------------------------------------------------------------- */
 
 static void put_time(double seconds, FILE *out)
 {
@@ -105,8 +104,7 @@ static void put_storms(const struct lab_result_experiment *e, uint32_t mode, FIL
     fputs("</tbody></table></div>\n", out);
 }
 
-/* --- curves ------------------------------------------------------------------------------------
- */
+/* --- curves ----------------------------------------------------------------------------------- */
 
 static const struct {
     double seconds;

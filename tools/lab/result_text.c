@@ -16,8 +16,7 @@
 
 #define TEXT_COLUMNS 100
 
-/* --- the table ---------------------------------------------------------------------------------
- */
+/* --- the table -------------------------------------------------------------------------------- */
 
 #define SHOWN_CELL_BYTES_MAX (2 * LAB_CELL_BYTES_MAX + 16)
 
@@ -112,8 +111,7 @@ static void print_table(const struct lab_result *r, const struct lab_result_expe
     lab_table_free(&t);
 }
 
-/* --- of an experiment --------------------------------------------------------------------------
- */
+/* --- of an experiment ------------------------------------------------------------------------- */
 
 static void print_wrapped(const char *text, FILE *out)
 {

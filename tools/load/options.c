@@ -572,8 +572,7 @@ static bool take(struct cli *c, const char *value)
     return true;
 }
 
-/* --- what depends on other options -------------------------------------------------------------
- */
+/* --- what depends on other options ------------------------------------------------------------ */
 
 static bool check_plan(struct cli *c)
 {

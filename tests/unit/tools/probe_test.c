@@ -11,8 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- what a server offers -----------------------------------------------------------------------
- */
+/* --- what a server offers --------------------------------------------------------------------- */
 
 static void test_keywords(void **state)
 {
@@ -60,8 +59,7 @@ static void test_keywords_that_are_none(void **state)
     assert_int_equal(f.count, FOUND_KEYWORDS_MAX);
 }
 
-/* --- replies in the lines of a reply ------------------------------------------------------------
- */
+/* --- replies in the lines of a reply ---------------------------------------------------------- */
 
 static void test_nested(void **state)
 {
@@ -101,8 +99,7 @@ static void test_nested(void **state)
     }
 }
 
-/* --- patterns -----------------------------------------------------------------------------------
- */
+/* --- patterns --------------------------------------------------------------------------------- */
 
 static void test_code_patterns(void **state)
 {
@@ -134,8 +131,7 @@ static void test_rule_patterns(void **state)
     assert_false(check_pattern_is_good("", text, sizeof(text)));
 }
 
-/* --- the table ----------------------------------------------------------------------------------
- */
+/* --- the table -------------------------------------------------------------------------------- */
 
 static void test_table(void **state)
 {
@@ -157,8 +153,7 @@ static void test_table(void **state)
     }
 }
 
-/* --- transcripts --------------------------------------------------------------------------------
- */
+/* --- transcripts ------------------------------------------------------------------------------ */
 
 static void test_transcript(void **state)
 {
@@ -199,8 +194,7 @@ static void test_transcript_bounds(void **state)
     transcript_deinit(&copy);
 }
 
-/* --- the rules about every reply ----------------------------------------------------------------
- */
+/* --- the rules about every reply -------------------------------------------------------------- */
 
 static void test_watched(void **state)
 {
@@ -260,8 +254,7 @@ static void test_watched_length(void **state)
     }
 }
 
-/* --- reports ------------------------------------------------------------------------------------
- */
+/* --- reports ---------------------------------------------------------------------------------- */
 
 static const struct check sample_checks[] = {
     {"CORE-4/quit", CHECK_MUST, 0, "", "QUIT: 221, then the server closes", NULL},
@@ -432,8 +425,7 @@ static void test_text(void **state)
     free_sample(&s);
 }
 
-/* --- options ------------------------------------------------------------------------------------
- */
+/* --- options ---------------------------------------------------------------------------------- */
 
 /* A command line, cut at blanks. */
 static enum probe_options_result parse(struct probe_options *o, const char *line, char *why,
