@@ -68,6 +68,26 @@ bool cli_u32(struct cli *c, const char *value, uint32_t low, uint32_t high, uint
     return true;
 }
 
+bool cli_bytes(struct cli *c, const char *value, uint64_t low, uint64_t high, uint64_t *ret_bytes)
+{
+    uint64_t bytes;
+    if (!dist_number_parse(slice_str(value), DIST_BYTES, &bytes) || bytes < low || bytes > high)
+        return cli_expected(c, value, "a size: 512, 64k, 1M");
+    *ret_bytes = bytes;
+    return true;
+}
+
+bool cli_time(struct cli *c, const char *value, clock_ns low, clock_ns high, const char *range,
+              clock_ns *ret_ns)
+{
+    clock_ns ns;
+    if (!dist_number_parse(slice_str(value), DIST_NS, &ns) || ns < low || ns > high)
+        return cli_wrong(c, "--%s %s: expected a time: 250ms, 30s, 5m (%s)", c->row->name, value,
+                         range);
+    *ret_ns = ns;
+    return true;
+}
+
 bool cli_address(struct cli *c, const char *value, size_t bytes_max, bool may_be_empty,
                  const char **ret_address)
 {

@@ -10,6 +10,7 @@
 #define CLI_CLI_H
 
 #include "base/base.h"
+#include "base/clock.h"
 #include <stddef.h>
 #include <stdio.h>
 
@@ -64,6 +65,12 @@ MUST_CHECK bool cli_number(struct cli *c, const char *value, uint64_t low, uint6
 /* cli_u32() - the same for 32 bits. */
 MUST_CHECK bool cli_u32(struct cli *c, const char *value, uint32_t low, uint32_t high,
                         uint32_t *ret_value);
+/* cli_bytes() - a size of @low to @high octets. */
+MUST_CHECK bool cli_bytes(struct cli *c, const char *value, uint64_t low, uint64_t high,
+                          uint64_t *ret_bytes);
+/* cli_time() - a time from @low to @high, which @range says for people. */
+MUST_CHECK bool cli_time(struct cli *c, const char *value, clock_ns low, clock_ns high,
+                         const char *range, clock_ns *ret_ns);
 /* cli_address() - at most @bytes_max octets that can stand between angle brackets. */
 MUST_CHECK bool cli_address(struct cli *c, const char *value, size_t bytes_max, bool may_be_empty,
                             const char **ret_address);

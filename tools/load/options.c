@@ -15,6 +15,7 @@
 
 #define UNKNOWN_LENGTH_NS (6 * 3600 * NS_PER_S)
 #define SECONDS_HARD_MAX 1000000
+#define TIME_NS_MAX (1000000 * NS_PER_S)
 
 static struct load_options *of(const struct cli *c)
 {
@@ -23,21 +24,14 @@ static struct load_options *of(const struct cli *c)
 
 /* --- values ----------------------------------------------------------------------------------- */
 
-static bool read_bytes(struct cli *c, const char *value, uint64_t *ret_value)
-{
-    return dist_number_parse(slice_str(value), DIST_BYTES, ret_value) ||
-           cli_expected(c, value, "a size: 512, 64k, 1M");
-}
-
 static bool read_slice_time(struct slice text, clock_ns *ret_value)
 {
-    return dist_number_parse(text, DIST_NS, ret_value) && *ret_value <= 1000000 * NS_PER_S;
+    return dist_number_parse(text, DIST_NS, ret_value) && *ret_value <= TIME_NS_MAX;
 }
 
 static bool read_time(struct cli *c, const char *value, clock_ns *ret_value)
 {
-    return read_slice_time(slice_str(value), ret_value) ||
-           cli_expected(c, value, "a time: 250ms, 30s, 5m (at most 1000000 s)");
+    return cli_time(c, value, 0, TIME_NS_MAX, "at most 1000000 s", ret_value);
 }
 
 /* "500", "500/s", "30/m". */
@@ -320,7 +314,7 @@ static bool set_dialect_failures(struct cli *c, const char *value)
 static bool set_bdat(struct cli *c, const char *value)
 {
     of(c)->client.wants_chunking = true;
-    return read_bytes(c, value, &of(c)->client.chunk_bytes);
+    return cli_bytes(c, value, 0, UINT64_MAX, &of(c)->client.chunk_bytes);
 }
 
 static bool set_pipelining(struct cli *c, const char *value)
@@ -420,19 +414,19 @@ static bool set_retry(struct cli *c, const char *value)
 
 static bool set_slow_write(struct cli *c, const char *value)
 {
-    return read_bytes(c, value, &of(c)->slow_write_bytes);
+    return cli_bytes(c, value, 0, UINT64_MAX, &of(c)->slow_write_bytes);
 }
 
 static bool set_slow_read(struct cli *c, const char *value)
 {
-    return read_bytes(c, value, &of(c)->slow_read_bytes);
+    return cli_bytes(c, value, 0, UINT64_MAX, &of(c)->slow_read_bytes);
 }
 
 static bool set_rcvbuf(struct cli *c, const char *value)
 {
     uint64_t bytes;
-    if (!read_bytes(c, value, &bytes) || bytes > INT32_MAX)
-        return cli_expected(c, value, "a size");
+    if (!cli_bytes(c, value, 0, INT32_MAX, &bytes))
+        return false;
     of(c)->dial.receive_bytes = (uint32_t)bytes;
     return true;
 }

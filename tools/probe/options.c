@@ -2,7 +2,6 @@
 /* options.c - one row an option: the rows make the parser and the help text. */
 #include "probe/options.h"
 #include "cli/cli.h"
-#include "load/dist.h"
 #include "probe/check.h"
 #include <string.h>
 
@@ -15,10 +14,7 @@ static struct probe_options *of(const struct cli *c)
 
 static bool read_time(struct cli *c, const char *value, clock_ns *ret_ns)
 {
-    if (dist_number_parse(slice_str(value), DIST_NS, ret_ns) && *ret_ns > 0 &&
-        *ret_ns <= 86400 * NS_PER_S)
-        return true;
-    return cli_expected(c, value, "a time: 500ms, 10s, 5m (at most a day)");
+    return cli_time(c, value, 1, 86400 * NS_PER_S, "at most a day", ret_ns);
 }
 
 static bool set_rcpt(struct cli *c, const char *value)
@@ -80,8 +76,7 @@ static bool set_limit(struct cli *c, const char *value)
 
 static bool set_upload(struct cli *c, const char *value)
 {
-    return dist_number_parse(slice_str(value), DIST_BYTES, &of(c)->upload_bytes) ||
-           cli_expected(c, value, "a size: 512k, 64M");
+    return cli_bytes(c, value, 0, UINT64_MAX, &of(c)->upload_bytes);
 }
 
 static bool set_rcpt_bound(struct cli *c, const char *value)

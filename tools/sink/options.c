@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define CONNS_MAX 1000000
+#define TIME_NS_MAX (86400 * NS_PER_S)
 #define SLOWDOWN_MAX 1000
 #define LATE_RULES_MAX 16
 #define LATE_RULE_BYTES_MAX 128
@@ -31,26 +32,6 @@ static struct parse *of(const struct cli *c)
 static struct sink_options *options_of(const struct cli *c)
 {
     return &of(c)->sh->options;
-}
-
-/* --- values ---------------------------------------------------------------------------------- */
-
-static bool read_bytes(struct cli *c, const char *value, uint64_t high, uint64_t *ret_bytes)
-{
-    uint64_t bytes;
-    if (!dist_number_parse(slice_str(value), DIST_BYTES, &bytes) || bytes < 1 || bytes > high)
-        return cli_expected(c, value, "a size from 1: 512, 64k, 1M");
-    *ret_bytes = bytes;
-    return true;
-}
-
-static bool read_time(struct cli *c, const char *value, clock_ns low, clock_ns *ret_ns)
-{
-    clock_ns ns;
-    if (!dist_number_parse(slice_str(value), DIST_NS, &ns) || ns < low || ns > 86400 * NS_PER_S)
-        return cli_expected(c, value, low > 0 ? "a time from 1ms to 24h" : "a time up to 24h");
-    *ret_ns = ns;
-    return true;
 }
 
 /* --- where to listen ------------------------------------------------------------------------- */
@@ -303,7 +284,7 @@ static bool set_banner(struct cli *c, const char *value)
 
 static bool set_size(struct cli *c, const char *value)
 {
-    return read_bytes(c, value, UINT64_MAX, &options_of(c)->smtp.size_max);
+    return cli_bytes(c, value, 1, UINT64_MAX, &options_of(c)->smtp.size_max);
 }
 
 static bool set_rcpt_max(struct cli *c, const char *value)
@@ -339,7 +320,7 @@ static bool set_slowdown(struct cli *c, const char *value)
 static bool set_rcvbuf(struct cli *c, const char *value)
 {
     uint64_t bytes;
-    if (!read_bytes(c, value, INT_MAX, &bytes))
+    if (!cli_bytes(c, value, 1, INT_MAX, &bytes))
         return false;
     options_of(c)->rcvbuf_bytes = (uint32_t)bytes;
     return true;
@@ -347,7 +328,7 @@ static bool set_rcvbuf(struct cli *c, const char *value)
 
 static bool set_idle(struct cli *c, const char *value)
 {
-    return read_time(c, value, NS_PER_MS, &options_of(c)->idle_ns_max);
+    return cli_time(c, value, NS_PER_MS, TIME_NS_MAX, "1ms to 24h", &options_of(c)->idle_ns_max);
 }
 
 static bool set_seed(struct cli *c, const char *value)
@@ -357,7 +338,7 @@ static bool set_seed(struct cli *c, const char *value)
 
 static bool set_grace(struct cli *c, const char *value)
 {
-    return read_time(c, value, 0, &options_of(c)->grace_ns);
+    return cli_time(c, value, 0, TIME_NS_MAX, "at most 24h", &options_of(c)->grace_ns);
 }
 
 static bool set_quiet(struct cli *c, const char *value)

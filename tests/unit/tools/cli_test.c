@@ -33,7 +33,7 @@ static const struct cli_row rows[] = {
 };
 
 static struct sample sample;
-static char why[64];
+static char why[80];
 
 static struct cli begin(void)
 {
@@ -148,6 +148,19 @@ static void values_are_kept_or_refused(void **state)
     assert_int_equal(sample.count, 1);
     assert_true(c.row->set(&c, "2") && sample.count == 2 && c.row->set(&c, "5"));
     assert_int_equal(sample.count, 5);
+    uint64_t bytes = 7;
+    clock_ns ns = 7;
+    static const char *const bad_sizes[] = {"1", "", "x", "-2", "2kk", "3k"};
+    for (size_t i = 0; i < ARRAY_COUNT(bad_sizes); i++)
+        assert_false(cli_bytes(&c, bad_sizes[i], 2, 2048, &bytes));
+    assert_string_equal(why, "--count 3k: expected a size: 512, 64k, 1M");
+    static const char *const bad_times[] = {"1ms", "6s", "", "s", "-2s"};
+    for (size_t i = 0; i < ARRAY_COUNT(bad_times); i++)
+        assert_false(cli_time(&c, bad_times[i], 2000000, 5000000000, "2ms to 5s", &ns));
+    assert_string_equal(why, "--count -2s: expected a time: 250ms, 30s, 5m (2ms to 5s)");
+    assert_true(bytes == 7 && ns == 7);
+    assert_true(cli_bytes(&c, "2k", 2, 2048, &bytes) && bytes == 2048);
+    assert_true(cli_time(&c, "5", 2000000, 5000000000, "2ms to 5s", &ns) && ns == 5000000000);
     assert_false(cli_address(&c, "abcd", 3, false, &address));
     assert_false(cli_address(&c, "", 3, false, &address));
     assert_false(cli_address(&c, "a>b", 3, false, &address));
