@@ -163,7 +163,7 @@ experiment "late" {
   client { limit = 315s; timer = total; tries = 2; retry = 100s }
 }
 """
-# Whole seconds, as Postfix knows them: C is 2 s, and all replies are there after 3.6 s.
+# Whole seconds, as Postfix knows them: C is 4 s, and all replies are there after 7.2 s.
 REAL_CLIENT = """
 experiment "real-client" {
   recipients = 10; time_scale = SCALE
@@ -176,7 +176,7 @@ experiment "real-not" {
   client "wrong" { like = postfix; limit = 211s }
   client "none" { limit = 200s }
 }
-""".replace("SCALE", f"{10 * harness.SLOW}ms")
+""".replace("SCALE", f"{20 * harness.SLOW}ms")
 REAL_SERVER = """
 experiment "real-server" {
   recipients = 3; messages = 3

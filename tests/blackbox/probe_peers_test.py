@@ -7,7 +7,7 @@ import importlib.util
 from pathlib import Path
 
 import harness
-from harness import check, check_equal
+from harness import SLOW, check, check_equal
 
 SCRIPT = Path(__file__).resolve().parent.parent.parent / "tools" / "probe" / "peers.py"
 _SPEC = importlib.util.spec_from_file_location("probe_peers", SCRIPT)
@@ -17,7 +17,7 @@ _SPEC.loader.exec_module(probe_peers)
 
 def check_rules(case, name, rules, *broken):
     """Of these rules the server breaks these, and keeps the others."""
-    text, report = probe_peers.probe(name, ["--only", rules, "--timeout", "3s"])
+    text, report = probe_peers.probe(name, ["--only", rules, "--timeout", f"{6 * SLOW}s"])
     case.note(text)
     check(report is not None, text)
     outcomes = {r["id"]: r["outcome"] for r in report["rules"] if r["outcome"] != "skip"}

@@ -13,7 +13,7 @@ from harness import SLOW, check_equal
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "bench" / "lab"))
 import real_clients  # pylint: disable=wrong-import-position
 
-LIMIT = 4 * SLOW
+LIMIT = 10 * SLOW  # what comes in time or late does so by a fifth of it
 NOTHING = dict.fromkeys(("once", "duplicates", "lost", "bounced", "bounced_and_taken", "retried",
                          "unfinished"), 0)
 
