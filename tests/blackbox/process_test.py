@@ -20,7 +20,7 @@ domain "mx.test.example" {{ recipients = [{recipients}]; class = strict; }}
 """
 
 
-def config(log="stderr", drain="20s", recipients='"ann"'):
+def config(log="stderr", drain="120s", recipients='"ann"'):
     return CONFIG.format(dir="{dir}", log=log, drain=drain, recipients=recipients)
 
 

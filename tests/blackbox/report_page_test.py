@@ -141,12 +141,12 @@ def test_a_real_run(case):
     """postern-load against posternd: its page, and the page that compares it with itself."""
     load = own_program("POSTERN_LOAD")
     browser_program()
-    server = case.server(shards=1)
+    server = case.server(shards=1, arguments=("--durability", "none"))
     page, record = (os.path.join(case.dir, name) for name in ("run.html", "run.json"))
     both = os.path.join(case.dir, "both.html")
     run([load, "--rate", "100/s", "--duration", "4s", "--warmup", "1s", "--recipients", "2",
-         "--size", "uniform:1000-20000", "--lag-limit", "10s", "--quiet", "--html", page,
-         "--json", record, f"smtp://127.0.0.1:{server.smtp[1]}"])
+         "--connections", "50", "--size", "uniform:1000-20000", "--lag-limit", "10s", "--quiet",
+         "--html", page, "--json", record, f"smtp://127.0.0.1:{server.smtp[1]}"])
     run([load, "compare", record, record, both])
     with open(record, encoding="utf-8") as f:
         finished = json.load(f)["counters"]["finished"]
