@@ -30,7 +30,7 @@
 #include <unistd.h>
 
 #define SKIPPED 77
-#define HANG_NS (10 * NS_PER_S)
+#define HANG_NS (60 * NS_PER_S)
 #define QUEUE_MAX 4096
 #define BUFFERS 16
 #define BUFFER_BYTES 4096
@@ -137,7 +137,7 @@ struct connection {
     int32_t file;
 };
 
-static const struct timeval hang_limit = {.tv_sec = 10};
+static const struct timeval hang_limit = {.tv_sec = 60};
 
 static int listen_loopback(struct sockaddr_in *ret_addr)
 {
