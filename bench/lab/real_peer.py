@@ -63,6 +63,8 @@ def make_client(case, options):
             f"{d}_per_request_deadline": "yes" if kind == "postfix-deadline" else "no",
             f"{d}_connection_cache_on_demand": "no",
             f"{d}_destination_recipient_limit": "1000",
+            # Each message is tried, whatever became of the others.
+            f"{d}_destination_concurrency_failed_cohort_limit": "0",
             "minimal_backoff_time": pause, "maximal_backoff_time": pause})
     if kind == "exim":
         return peers.Exim(case, target=target,

@@ -12,6 +12,7 @@ import signal
 import subprocess
 
 import harness
+import peers
 from harness import check, check_equal
 
 SCALE = f"{5 * harness.SLOW}ms"
@@ -57,6 +58,15 @@ experiment "replies" {
   faults { cut = after-replies; cut_replies = [0, 4]; first_try_only = yes; one_way = [0s, 3s] }
 }
 """.replace("SCALE", SCALE)
+# Whole seconds, as Postfix knows them, and resets, as TCP does.
+REAL_CLIENT = """
+experiment "real" {
+  recipients = 5; messages = 12; time_scale = SCALE; modes = [sim, real-client]
+  server { dialect = lmtp; vanished = run; before = 60s; per_recipient = 10s }
+  client { like = postfix; limit = 300s; tries = 2; retry = 500s }
+  faults { cut = hazard; hazard = 0.01/s; one_way = 10s }
+}
+""".replace("SCALE", f"{10 * harness.SLOW}ms")
 NOT = """
 experiment "not" {
   modes = live
@@ -72,8 +82,8 @@ def lab(*arguments, status=0):
 
 
 class Result:
-    """Both modes of one experiment: rows of the CSV, and how late the programs were, in seconds of
-    the model. That nothing contradicts the theory is what the exit status says."""
+    """Both modes of one experiment: rows of the CSV, and how late the programs were, in seconds of the
+    model. That nothing contradicts the theory is what the exit status says."""
 
     def __init__(self, case, text, *arguments):
         self.folder = os.path.join(case.dir, "ledgers")
@@ -86,13 +96,19 @@ class Result:
             self.late_s = json.load(f)["modes"][1]["precision_ns"] / 1e9
         with open(table, encoding="utf-8") as f:
             rows = list(csv.DictReader(f))
-        self.sim, self.live = ([r for r in rows if r["mode"] == mode] for mode in ("sim", "live"))
+        self.sim = [r for r in rows if r["mode"] == "sim"]
+        self.live = [r for r in rows if r["mode"] != "sim"]
         check_equal(len(self.sim), len(self.live), self.text)
 
     def pairs(self):
         """(simulated, live) of each point."""
         by_point = {r["point"]: r for r in self.sim}
         return [(by_point[r["point"]], r) for r in self.live]
+
+    def first_tries(self, row):
+        """What read_of_first_tries() finds of this run."""
+        return read_of_first_tries(
+            f"{self.folder}/{row['experiment']}-{int(row['point']):05}-{row['mode']}-{row['seed']}.attempts")
 
 
 def read_of_first_tries(path):
@@ -115,9 +131,7 @@ def test_hazard_breaks_the_same_tries_as_in_the_simulation(case):
     reply are nearer to each other than the programs were late may one more be read, or less."""
     r = Result(case, HAZARD, "--ladder", "3")
     for sim, live in r.pairs():
-        stems = [f"{r.folder}/hazard-{int(sim['point']):05}-{mode}-1.attempts"
-                 for mode in ("sim", "live")]
-        by_sim, by_live = (read_of_first_tries(s) for s in stems)
+        by_sim, by_live = r.first_tries(sim), r.first_tries(live)
         check_equal(sorted(by_sim), sorted(by_live))
         broken = [seq for seq, (count, _) in by_sim.items() if count < 5]
         check(20 < len(broken) < 50, len(broken))
@@ -142,26 +156,23 @@ def test_delay(case):
         if r.late_s < 15:
             check_equal(live["copies_first_try"], sim["copies_first_try"], r.text)
             check_equal(live["livelocks"], sim["livelocks"], r.text)
-    # 90 s and 30 s are in time, and a reply after 130 s is not; by SMTP nothing ever is. The
-    # opening line of PRDR comes at once, so its first reply is waited for from there.
+    # 90 s and 30 s are in time, and a reply after 130 s is not; by SMTP nothing ever is. The opening
+    # line of PRDR comes at once, so its first reply is waited for from there.
     if r.late_s < 15:
-        for (dialect, one_way), copies in {("lmtp", "0s"): 0, ("lmtp", "20s"): 15,
-                                           ("smtp", "0s"): 15,
+        for (dialect, one_way), copies in {("lmtp", "0s"): 0, ("lmtp", "20s"): 15, ("smtp", "0s"): 15,
                                            ("smtp", "20s"): 15, ("prdr", "0s"): 0,
                                            ("prdr", "20s"): 0}.items():
-            check_equal(int(found[dialect, one_way]["copies_first_try"]), copies,
-                        (dialect, one_way))
+            check_equal(int(found[dialect, one_way]["copies_first_try"]), copies, (dialect, one_way))
 
 
 def test_slow_link(case):
-    """The content takes 80 s, and as the client's system takes it at once, the client waits all the
-    time: its first reply comes after 90 s, and without the link after 11 s."""
+    """The content takes 80 s, and as the client's system takes it at once, the client waits all the time:
+    its first reply comes after 90 s, and without the link after 11 s."""
     r = Result(case, SLOW_LINK)
     if r.late_s < 30:
         for sim, live in r.pairs():
             check_equal(live["copies_first_try"], sim["copies_first_try"], r.text)
-        found = {(row["faults.cut"], row["client.limit"]): int(row["copies_first_try"])
-                 for row in r.live}
+        found = {(row["faults.cut"], row["client.limit"]): int(row["copies_first_try"]) for row in r.live}
         check_equal(found, {("none", "50s"): 0, ("none", "200s"): 0, ("slow", "50s"): 15,
                             ("slow", "200s"): 0})
 
@@ -184,6 +195,20 @@ def test_cuts_behind_replies(case):
     check(r.late_s >= 15 or copies == {12, 4}, copies)
 
 
+def test_real_client(case):
+    """Whatever the client is: the try is the same, and so is what it could read."""
+    if not peers.is_there("postfix") or os.geteuid() != 0:
+        raise harness.Skip("Postfix is not there, or this is not root")
+    r = Result(case, REAL_CLIENT)
+    (sim, live), = r.pairs()
+    by_sim, by_live = r.first_tries(sim), r.first_tries(live)
+    check_equal(sorted(by_sim), sorted(by_live))
+    check(3 < len([seq for seq, (count, _) in by_sim.items() if count < 5]) < 12, by_sim)
+    for seq, (count, _) in by_sim.items():
+        check(abs(by_live[seq][0] - count) <= 1 + r.late_s / 10, seq, by_sim, by_live)
+    check_equal(live["lost"], "0")
+
+
 def test_what_cannot_be_is_told(case):
     path = os.path.join(case.dir, "not.conf")
     with open(path, "w", encoding="utf-8") as f:
@@ -203,12 +228,10 @@ def test_nothing_is_left_behind(case):
         f.write(HAZARD)
     command = [harness.own_program("POSTERN_LAB"), "run", path, "--mode", "live"]
     for is_stopped in (False, True):
-        with subprocess.Popen(command, env=dict(os.environ, TMPDIR=scratch),
-                              stdout=subprocess.DEVNULL,
+        with subprocess.Popen(command, env=dict(os.environ, TMPDIR=scratch), stdout=subprocess.DEVNULL,
                               stderr=subprocess.PIPE, text=True) as lab_process:
             if is_stopped:
-                harness.wait_until(lambda: glob.glob(scratch + "/*/attempts-0"),
-                                   "a sender has begun")
+                harness.wait_until(lambda: glob.glob(scratch + "/*/attempts-0"), "a sender has begun")
                 lab_process.send_signal(signal.SIGINT)
             error = lab_process.stderr.read()
             check_equal(lab_process.wait(), 3 if is_stopped else 0, error)
