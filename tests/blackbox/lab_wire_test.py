@@ -82,8 +82,8 @@ def lab(*arguments, status=0):
 
 
 class Result:
-    """Both modes of one experiment: rows of the CSV, and how late the programs were, in seconds of the
-    model. That nothing contradicts the theory is what the exit status says."""
+    """Both modes of one experiment: rows of the CSV, and how late the programs were, in seconds of
+    the model. That nothing contradicts the theory is what the exit status says."""
 
     def __init__(self, case, text, *arguments):
         self.folder = os.path.join(case.dir, "ledgers")
@@ -107,8 +107,8 @@ class Result:
 
     def first_tries(self, row):
         """What read_of_first_tries() finds of this run."""
-        return read_of_first_tries(
-            f"{self.folder}/{row['experiment']}-{int(row['point']):05}-{row['mode']}-{row['seed']}.attempts")
+        stem = f"{row['experiment']}-{int(row['point']):05}-{row['mode']}-{row['seed']}"
+        return read_of_first_tries(f"{self.folder}/{stem}.attempts")
 
 
 def read_of_first_tries(path):
@@ -156,23 +156,23 @@ def test_delay(case):
         if r.late_s < 15:
             check_equal(live["copies_first_try"], sim["copies_first_try"], r.text)
             check_equal(live["livelocks"], sim["livelocks"], r.text)
-    # 90 s and 30 s are in time, and a reply after 130 s is not; by SMTP nothing ever is. The opening
-    # line of PRDR comes at once, so its first reply is waited for from there.
+    # 90 s and 30 s are in time, and a reply after 130 s is not; by SMTP nothing ever is. The
+    # opening line of PRDR comes at once, so its first reply is waited for from there.
     if r.late_s < 15:
-        for (dialect, one_way), copies in {("lmtp", "0s"): 0, ("lmtp", "20s"): 15, ("smtp", "0s"): 15,
-                                           ("smtp", "20s"): 15, ("prdr", "0s"): 0,
-                                           ("prdr", "20s"): 0}.items():
-            check_equal(int(found[dialect, one_way]["copies_first_try"]), copies, (dialect, one_way))
+        copies = {key: int(row["copies_first_try"]) for key, row in found.items()}
+        check_equal(copies, {("lmtp", "0s"): 0, ("lmtp", "20s"): 15, ("smtp", "0s"): 15,
+                             ("smtp", "20s"): 15, ("prdr", "0s"): 0, ("prdr", "20s"): 0})
 
 
 def test_slow_link(case):
-    """The content takes 80 s, and as the client's system takes it at once, the client waits all the time:
-    its first reply comes after 90 s, and without the link after 11 s."""
+    """The content takes 80 s, and as the client's system takes it at once, the client waits all the
+    time: its first reply comes after 90 s, and without the link after 11 s."""
     r = Result(case, SLOW_LINK)
     if r.late_s < 30:
         for sim, live in r.pairs():
             check_equal(live["copies_first_try"], sim["copies_first_try"], r.text)
-        found = {(row["faults.cut"], row["client.limit"]): int(row["copies_first_try"]) for row in r.live}
+        found = {(row["faults.cut"], row["client.limit"]): int(row["copies_first_try"])
+                 for row in r.live}
         check_equal(found, {("none", "50s"): 0, ("none", "200s"): 0, ("slow", "50s"): 15,
                             ("slow", "200s"): 0})
 
@@ -228,10 +228,11 @@ def test_nothing_is_left_behind(case):
         f.write(HAZARD)
     command = [harness.own_program("POSTERN_LAB"), "run", path, "--mode", "live"]
     for is_stopped in (False, True):
-        with subprocess.Popen(command, env=dict(os.environ, TMPDIR=scratch), stdout=subprocess.DEVNULL,
-                              stderr=subprocess.PIPE, text=True) as lab_process:
+        with subprocess.Popen(command, env=dict(os.environ, TMPDIR=scratch), text=True,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as lab_process:
             if is_stopped:
-                harness.wait_until(lambda: glob.glob(scratch + "/*/attempts-0"), "a sender has begun")
+                harness.wait_until(lambda: glob.glob(scratch + "/*/attempts-0"),
+                                   "a sender has begun")
                 lab_process.send_signal(signal.SIGINT)
             error = lab_process.stderr.read()
             check_equal(lab_process.wait(), 3 if is_stopped else 0, error)
