@@ -112,17 +112,18 @@ class Result:
 
 
 def read_of_first_tries(path):
-    """{sequence number: (recipients whose reply was read, how the others ended)} of first tries."""
+    """{sequence number: (recipients whose reply was read, how the others ended)} of first tries;
+    how: (cause, k, n)."""
     found = {}
     with open(path, encoding="utf-8") as f:
         lines = [line for line in f if not line.startswith("#postern")]
     for row in csv.DictReader(io.StringIO("".join(lines).lstrip("#")), delimiter="\t"):
         if int(row["attempt"]) == 0:
-            count, causes = found.setdefault(int(row["seq"]), (0, set()))
+            count, ends = found.setdefault(int(row["seq"]), (0, set()))
             is_read = row["fate"] == "accepted"
             if not is_read:
-                causes.add(row["cause"])
-            found[int(row["seq"])] = (count + is_read, causes)
+                ends.add((row["cause"], row["k"], row["n"]))
+            found[int(row["seq"])] = (count + is_read, ends)
     return found
 
 
@@ -137,12 +138,11 @@ def test_hazard_breaks_the_same_tries_as_in_the_simulation(case):
         check(20 < len(broken) < 50, len(broken))
         check(len({by_sim[seq][0] for seq in broken}) >= 4, by_sim)
         same = 0
-        for seq, (count, causes) in by_sim.items():
-            other, other_causes = by_live[seq]
+        for seq, (count, _) in by_sim.items():
+            other, other_ends = by_live[seq]
             check(abs(other - count) <= 1 + r.late_s / 30, seq, count, other, r.text)
             same += other == count
-            check(other_causes <= {"lost"}, seq, other_causes)
-            check(other < 5 or not other_causes)
+            check_equal(other_ends, {("lost", str(other), "5")} if other < 5 else set(), seq)
         if r.late_s < 5:
             check(same > 50, same, r.text)
         check_equal(live["lost"], "0")
@@ -205,7 +205,9 @@ def test_real_client(case):
     check_equal(sorted(by_sim), sorted(by_live))
     check(3 < len([seq for seq, (count, _) in by_sim.items() if count < 5]) < 12, by_sim)
     for seq, (count, _) in by_sim.items():
-        check(abs(by_live[seq][0] - count) <= 1 + r.late_s / 10, seq, by_sim, by_live)
+        other, ends = by_live[seq]
+        check(abs(other - count) <= 1 + r.late_s / 10, seq, by_sim, by_live)
+        check_equal(ends, {("lost", str(other), "5")} if other < 5 else set(), seq)
     check_equal(live["lost"], "0")
 
 

@@ -56,6 +56,7 @@ struct join {
     uint32_t try_count, try_cap;
     struct try *tries;
     wall_us begin_at, end_at;
+    FILE *rewritten; /* attempts of the source that is being completed */
 };
 
 static int64_t source_of(const struct join *j, uint64_t run)
@@ -212,6 +213,69 @@ static int attempt_line(struct join *j, struct slice line, uint64_t run, FILE *o
     (void)out;
     return attempts_parse(line, run, &a) ? take_attempt(j, &a) : -EBADMSG;
 }
+
+/* --- what a client does not tell, and the wire knows ------------------------------------------ */
+
+static const struct live_wire_note *cut_of(const struct join *j, uint32_t message, uint32_t attempt)
+{
+    for (uint32_t i = 0; i < j->files->note_count; i++) {
+        const struct live_wire_note *n = &j->files->notes[i];
+        if (n->message == message && n->attempt == attempt && !n->is_silent)
+            return n;
+    }
+    return NULL;
+}
+
+static int put_rewritten(const struct join *j, const struct buf *line)
+{
+    ASSERT(!line->is_full);
+    return fwrite(line->ptr, 1, line->len, j->rewritten) == line->len ? 0 : -EIO;
+}
+
+/* A connection that was cut: behind so many replies. */
+static int complete_line(struct join *j, struct slice line, uint64_t run, FILE *out)
+{
+    struct attempt a;
+    uint8_t memory[ATTEMPT_LINE_BYTES_MAX];
+    struct buf text = buf_over(memory, sizeof(memory));
+    (void)out;
+    if (!attempts_parse(line, run, &a))
+        return -EBADMSG;
+    uint32_t message = message_of(j, a.id);
+    const struct live_wire_note *cut = a.cause == ATTEMPT_CAUSE_LOST && message != UINT32_MAX
+                                           ? cut_of(j, message, a.attempt)
+                                           : NULL;
+    if (cut != NULL) {
+        a.replies_seen = cut->replies_seen;
+        a.replies_due = cut->replies_due;
+    }
+    attempts_put(&text, &a);
+    return put_rewritten(j, &text);
+}
+
+static int complete_attempts(struct join *j, const struct live_source *s)
+{
+    char path[4096];
+    uint8_t memory[1024];
+    struct buf head = buf_over(memory, sizeof(memory));
+    int len = snprintf(path, sizeof(path), "%s.completed", s->attempts);
+    if (len < 0 || (size_t)len >= sizeof(path))
+        return -ENAMETOOLONG;
+    j->rewritten = fopen(path, "we");
+    if (j->rewritten == NULL)
+        return -errno;
+    attempts_put_head(&head, s->run);
+    int result = put_rewritten(j, &head);
+    if (result == 0)
+        result = each_line(j, s->attempts, s->run, NULL, complete_line);
+    if (fclose(j->rewritten) != 0 && result == 0)
+        result = -errno;
+    if (result == 0 && rename(path, s->attempts) < 0)
+        result = -errno;
+    return result;
+}
+
+/* --- tries ------------------------------------------------------------------------------------ */
 
 static int by_start(const void *left, const void *right)
 {
@@ -574,7 +638,12 @@ int live_join(const struct live_files *files, const struct lab_job *job, struct 
     }
     j.messages = calloc(j.message_count + 1, sizeof(*j.messages));
     j.pairs = calloc((size_t)j.message_count * j.rcpt_count + 1, sizeof(*j.pairs));
-    int result = j.messages != NULL && j.pairs != NULL ? take_ledger(&j, err) : -ENOMEM;
+    int result = j.messages != NULL && j.pairs != NULL ? 0 : -ENOMEM;
+    for (uint32_t i = 0; i < files->source_count && result == 0; i++)
+        if (files->sources[i].report == NULL && files->note_count > 0)
+            result = complete_attempts(&j, &files->sources[i]);
+    if (result == 0)
+        result = take_ledger(&j, err);
     if (result == 0)
         result = read_all(&j);
     for (uint32_t i = 0; i < files->source_count && result == 0; i++)

@@ -100,6 +100,7 @@ static uint32_t shadow_hear(struct live_talk *t, struct slice line)
             bool is_about_rcpt = ev.rcpt_idx != CLIENT_NO_RCPT;
             t->is_block |= ev.is_opening || is_about_rcpt;
             answers += is_about_rcpt || !t->is_block;
+            t->replies += !ev.is_opening;
         }
         if (ev.kind == CLIENT_EV_DONE || ev.kind == CLIENT_EV_CLOSED)
             t->is_heard = false;
@@ -143,6 +144,11 @@ static void shadow_begin(struct live_talk *t)
     t->is_heard = client_phase(&t->shadow) == CLIENT_PHASE_DONE;
 }
 
+uint32_t live_talk_replies_due(const struct live_talk *t)
+{
+    return t->is_heard ? client_replies_due(&t->shadow) : 0;
+}
+
 /* --- to the server ---------------------------------------------------------------------------- */
 
 static void end_content(struct live_talk *t, struct live_talk_event *ev)
@@ -151,7 +157,7 @@ static void end_content(struct live_talk *t, struct live_talk_event *ev)
     struct slices tail;
     scan_finish(&t->scan, &tail, &result);
     t->is_in_content = false;
-    t->answers = 0;
+    t->answers = t->replies = 0;
     ev->kind = LIVE_TALK_CONTENT;
     ev->has_id =
         identity_from_message_id(slice_of(result.message_id, result.message_id_len), &ev->id);

@@ -47,6 +47,7 @@ struct live_talk {
     uint32_t code_count;           /* ever */
     uint32_t rcpt_count;           /* commands of this transaction */
     uint32_t answers;              /* since its content */
+    uint32_t replies;              /* these and others, but for what only opens a block */
     bool is_in_content;
     bool is_heard; /* the shadow listens */
     bool is_block; /* it is no single reply */
@@ -68,6 +69,9 @@ void live_talk_unconfigure(struct live_talk_config *config);
 MUST_CHECK int live_talk_init(struct live_talk *t, const struct live_talk_config *config);
 /* live_talk_deinit() - gives its memory back; may be called twice. */
 void live_talk_deinit(struct live_talk *t);
+
+/* live_talk_replies_due() - how many replies there will be to the content; 0: not known. */
+uint32_t live_talk_replies_due(const struct live_talk *t);
 
 /* live_talk_up() - what goes to the server, up to the next event; octets it covers, more than 0
  * where @in has any. */

@@ -176,6 +176,8 @@ static void note(struct live_wire *w, const struct conn *c, bool is_silent)
                                 .attempt = c->attempt,
                                 .at = (wall_us)now.tv_sec * 1000000 + (wall_us)now.tv_nsec / 1000,
                                 .answers = c->talk.answers,
+                                .replies_seen = c->talk.replies,
+                                .replies_due = live_talk_replies_due(&c->talk),
                                 .is_silent = is_silent};
 }
 

@@ -25,7 +25,8 @@ struct live_wire_note { /* a fault */
     uint32_t message, attempt;
     wall_us at;
     uint32_t answers; /* about recipients, or the one that there is, that had come through */
-    bool is_silent;   /* nothing passes any more; else the connection was cut */
+    uint32_t replies_seen, replies_due; /* k of n, as a client counts them; n is 0: not known */
+    bool is_silent;                     /* nothing passes any more; else the connection was cut */
 };
 
 struct live_wire_options {

@@ -273,6 +273,7 @@ static void hold(struct live_talk *t, const struct dialogue *d, size_t step)
         say(t, false, d->after[i], step, seen, &last);
         assert_int_equal(t->answers, d->answers[i] - '0');
     }
+    assert_true(t->replies >= t->answers);
     for (const char *a = seen + 2; *a != '\0'; a++)
         assert_int_equal(*a, 'A');
     assert_int_equal(strlen(seen + 2), t->answers);
