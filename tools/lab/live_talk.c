@@ -169,6 +169,7 @@ static void on_command(struct live_talk *t, struct live_talk_event *ev)
     const struct slice verb = slice_of(t->verb, t->verb_len);
     if (slice_eq_nocase(verb, SLICE_LIT("MAIL"))) {
         t->rcpt_count = 0;
+        t->is_heard = false;
         ev->kind = LIVE_TALK_BEGIN;
     }
     t->rcpt_count += slice_eq_nocase(verb, SLICE_LIT("RCPT"));
@@ -253,9 +254,12 @@ size_t live_talk_down(struct live_talk *t, struct slice in, struct live_talk_eve
             break;
         struct slice line = slice_of(t->line, t->line_len);
         t->line_len = 0;
-        uint32_t answers = t->is_heard ? shadow_hear(t, line) : 0;
+        uint32_t answers = 0;
+        if (t->is_heard) /* a list may have more lines than a reply */
+            answers = shadow_hear(t, line);
+        else
+            on_reply_line(t, line);
         t->answers += answers;
-        on_reply_line(t, line);
         if (answers > 0) {
             ret_event->kind = LIVE_TALK_ANSWER;
             return used;

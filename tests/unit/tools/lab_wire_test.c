@@ -11,6 +11,7 @@
 #include "lab/live_pipe.h"
 #include "lab/live_talk.h"
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -329,6 +330,45 @@ static void transactions_follow_each_other(void **state)
     live_talk_unconfigure(&config);
 }
 
+/* More lines than a reply may have, of which each is an answer. */
+static void a_list_may_be_long(void **state)
+{
+    enum { COUNT = REPLY_LINES_MAX + 88 };
+    const struct lab_point p = {.server.dialect = LAB_WRAPPED_A, .rcpt_count = COUNT};
+    struct live_talk_config config;
+    static struct live_talk t;
+    static char seen[COUNT + 8];
+    char opening[32];
+    struct live_talk_event last;
+    (void)state;
+    assert_int_equal(live_talk_configure(&config, &p), 0);
+    assert_int_equal(live_talk_init(&t, &config), 0);
+    for (int i = 0; i < 2; i++) {
+        seen[0] = '\0';
+        say(&t, true, "MAIL FROM:<a@b>\r\n", 100, seen, &last);
+        say(&t, false, "250 ok\r\n", 100, seen, &last);
+        for (uint32_t k = 0; k < COUNT; k++) {
+            say(&t, true, "RCPT TO:<r@b>\r\n", 100, seen, &last);
+            say(&t, false, "250 ok\r\n", 100, seen, &last);
+        }
+        say(&t, true, "DATA\r\n", 100, seen, &last);
+        say(&t, false, "354 go\r\n", 100, seen, &last);
+        say(&t, true, "x\r\n.\r\n", 100, seen, &last);
+        assert_int_equal(live_talk_replies_due(&t), 1);
+        snprintf(opening, sizeof(opening), "250-2.0.0 +RCPT %u\r\n", (unsigned)COUNT);
+        say(&t, false, opening, 100, seen, &last);
+        for (uint32_t k = 0; k < COUNT; k++)
+            say(&t, false, "250-250 ok\r\n", 100, seen, &last);
+        assert_int_equal(t.answers, COUNT);
+        assert_int_equal(live_talk_replies_due(&t), COUNT + 1);
+        say(&t, false, "250 2.0.0 +END\r\n", 100, seen, &last);
+        assert_int_equal(t.answers, COUNT);
+        assert_int_equal(t.replies, COUNT + 1);
+    }
+    live_talk_deinit(&t);
+    live_talk_unconfigure(&config);
+}
+
 /* What is no reply is passed on, and no more is understood. */
 static void nonsense_is_passed_on(void **state)
 {
@@ -453,6 +493,7 @@ int main(void)
         cmocka_unit_test(a_full_pipe_takes_nothing),
         cmocka_unit_test(answers_are_counted_in_each_dialect),
         cmocka_unit_test(transactions_follow_each_other),
+        cmocka_unit_test(a_list_may_be_long),
         cmocka_unit_test(nonsense_is_passed_on),
         cmocka_unit_test(points_that_need_a_wire),
         cmocka_unit_test(points_that_cannot_be),
