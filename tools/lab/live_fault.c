@@ -13,8 +13,9 @@ bool live_fault_needs_wire(const struct lab_point *p)
     if (f->one_way_ns > 0 || lab_faults_have(f, LAB_CUT_HAZARD) ||
         lab_faults_have(f, LAB_CUT_BLACK_HOLE) || lab_faults_have(f, LAB_CUT_SLOW))
         return true;
-    /* postern-load leaves in each try, or in none. */
-    return lab_faults_have(f, LAB_CUT_AFTER_REPLIES) && !has_script && f->is_first_try_only;
+    /* postern-load leaves in each try, or in none; postern-sink does not count replies to DRCP. */
+    return lab_faults_have(f, LAB_CUT_AFTER_REPLIES) &&
+           (has_script ? p->server.dialect == LAB_ADAT : f->is_first_try_only);
 }
 
 static bool waits_for_ever(const struct lab_point *p)
@@ -28,8 +29,6 @@ static bool waits_for_ever(const struct lab_point *p)
 bool live_fault_can(const struct lab_point *p, char ret_reason[LIVE_REASON_BYTES_MAX])
 {
     const struct lab_faults *f = &p->faults;
-    if (lab_faults_have(f, LAB_CUT_AFTER_REPLIES) && p->server.dialect == LAB_ADAT)
-        return live_cannot(ret_reason, "replies to DRCP are not counted");
     if (lab_faults_have(f, LAB_CUT_BLACK_HOLE) && waits_for_ever(p))
         return live_cannot(ret_reason, "a client without a limit never leaves a black hole");
     /* Where the sink has read the end it reads no more. */

@@ -6,6 +6,9 @@
  *
  * The server's lines come in order, so those to MAIL, RCPT ... and DATA are the last ones before a
  * 354. The shadow gets them when the content begins, and each line behind the content as it is.
+ *
+ * ADAT names recipients behind the content, one command each, so there commands and replies are
+ * counted instead.
  */
 #include "lab/live_talk.h"
 #include "base/assert.h"
@@ -16,6 +19,7 @@
 #include <string.h>
 
 #define CODE_CONTENT 354
+#define CODE_NAME_RCPTS 355
 #define ENVELOPE_REPLIES 2 /* MAIL and DATA */
 #define CONTENT_LINE "x\r\n"
 
@@ -32,6 +36,7 @@ int live_talk_configure(struct live_talk_config *config, const struct lab_point 
                    .dialects = dialect_offer(d)},
         .rcpt_count = p->rcpt_count,
         .offers = SESSION_OFFER_PIPELINING | dialect_offer(d),
+        .names_late = dialect_names_late(d),
         .rcpts = calloc(p->rcpt_count, sizeof(struct client_rcpt)),
     };
     if (config->rcpts == NULL)
@@ -146,6 +151,8 @@ static void shadow_begin(struct live_talk *t)
 
 uint32_t live_talk_replies_due(const struct live_talk *t)
 {
+    if (t->is_late)
+        return t->is_block ? t->rcpt_count + 1 : 1;
     return t->is_heard ? client_replies_due(&t->shadow) : 0;
 }
 
@@ -161,7 +168,12 @@ static void end_content(struct live_talk *t, struct live_talk_event *ev)
     ev->kind = LIVE_TALK_CONTENT;
     ev->has_id =
         identity_from_message_id(slice_of(result.message_id, result.message_id_len), &ev->id);
-    shadow_begin(t);
+    t->is_late = t->config->names_late;
+    t->is_block = false;
+    if (t->is_late)
+        t->rcpt_count = 0;
+    else
+        shadow_begin(t);
 }
 
 static void on_command(struct live_talk *t, struct live_talk_event *ev)
@@ -169,10 +181,10 @@ static void on_command(struct live_talk *t, struct live_talk_event *ev)
     const struct slice verb = slice_of(t->verb, t->verb_len);
     if (slice_eq_nocase(verb, SLICE_LIT("MAIL"))) {
         t->rcpt_count = 0;
-        t->is_heard = false;
+        t->is_heard = t->is_late = false;
         ev->kind = LIVE_TALK_BEGIN;
     }
-    t->rcpt_count += slice_eq_nocase(verb, SLICE_LIT("RCPT"));
+    t->rcpt_count += slice_eq_nocase(verb, t->is_late ? SLICE_LIT("DRCP") : SLICE_LIT("RCPT"));
     t->verb_len = 0;
 }
 
@@ -211,28 +223,43 @@ static void begin_content(struct live_talk *t)
     t->is_in_content = true;
 }
 
-/* Before the content: only codes matter. */
-static void on_reply_line(struct live_talk *t, struct slice line)
+/* ADAT: 355 opens the naming, or the content is refused; of the replies that follow the last one is
+ * about nobody. */
+static uint32_t on_late_reply(struct live_talk *t)
 {
+    bool opens = !t->is_block && t->reply.code == CODE_NAME_RCPTS;
+    bool is_answer = t->is_block ? t->answers < t->rcpt_count : t->answers == 0;
+    t->is_block |= opens;
+    t->replies += !opens;
+    return !opens && is_answer;
+}
+
+/* Where the shadow does not listen only codes matter; how many answers there were in it. */
+static uint32_t on_reply_line(struct live_talk *t, struct slice line)
+{
+    uint32_t answers = 0;
     struct reply_line l;
     struct slice bare = slice_first(line, line.len - (line.len >= 2 ? 2 : line.len));
     if (!reply_parse_line(bare, &l)) {
         t->is_lost = true;
-        return;
+        return 0;
     }
     switch (reply_add_line(&t->reply, &l)) {
     case REPLY_MORE:
-        return;
+        return 0;
     case REPLY_BAD:
         t->is_lost = true;
-        return;
+        return 0;
     case REPLY_DONE:
         break;
     }
+    if (t->is_late)
+        answers = on_late_reply(t);
     t->codes[t->code_count++ % codes_max(t)] = t->reply.code;
     if (t->reply.code == CODE_CONTENT)
         begin_content(t);
     t->reply = (struct reply_state){0};
+    return answers;
 }
 
 size_t live_talk_down(struct live_talk *t, struct slice in, struct live_talk_event *ret_event)
@@ -258,7 +285,7 @@ size_t live_talk_down(struct live_talk *t, struct slice in, struct live_talk_eve
         if (t->is_heard) /* a list may have more lines than a reply */
             answers = shadow_hear(t, line);
         else
-            on_reply_line(t, line);
+            answers = on_reply_line(t, line);
         t->answers += answers;
         if (answers > 0) {
             ret_event->kind = LIVE_TALK_ANSWER;

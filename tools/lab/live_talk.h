@@ -36,6 +36,7 @@ struct live_talk_config { /* of all conversations of a point; filled by live_tal
     struct client_rcpt *rcpts; /* all of one address */
     uint32_t rcpt_count;       /* of a message, at most */
     uint32_t offers;
+    bool names_late; /* ADAT: recipients are named behind the content */
 };
 
 struct live_talk {
@@ -50,6 +51,7 @@ struct live_talk {
     uint32_t replies;              /* these and others, but for what only opens a block */
     bool is_in_content;
     bool is_heard; /* the shadow listens */
+    bool is_late;  /* ADAT, behind the content: the shadow would have to know who will be named */
     bool is_block; /* it is no single reply */
     bool is_lost;  /* what comes from the server is not understood */
     uint8_t verb_len;
