@@ -13,9 +13,11 @@ bool live_fault_needs_wire(const struct lab_point *p)
     if (f->one_way_ns > 0 || lab_faults_have(f, LAB_CUT_HAZARD) ||
         lab_faults_have(f, LAB_CUT_BLACK_HOLE) || lab_faults_have(f, LAB_CUT_SLOW))
         return true;
-    /* postern-load leaves in each try, or in none; postern-sink does not count replies to DRCP. */
+    /* postern-load leaves in each try, or in none. postern-sink does not count replies to DRCP, and
+     * drops who is to read none when the first one is due. */
+    bool is_for_sink = f->cut_replies > 0 && p->server.dialect != LAB_ADAT;
     return lab_faults_have(f, LAB_CUT_AFTER_REPLIES) &&
-           (has_script ? p->server.dialect == LAB_ADAT : f->is_first_try_only);
+           (has_script ? !is_for_sink : f->is_first_try_only);
 }
 
 static bool waits_for_ever(const struct lab_point *p)
@@ -36,6 +38,12 @@ bool live_fault_can(const struct lab_point *p, char ret_reason[LIVE_REASON_BYTES
     if (breaks && live_fault_needs_wire(p) && p->client.half_closes &&
         p->server.vanished != LAB_VANISHED_RUN)
         return live_cannot(ret_reason, "who has half closed is not seen to break off");
+    bool commits_at_dot = p->server.dialect == LAB_WRAPPED_B && p->server.pacing == LAB_STREAM &&
+                          p->rcpt_count >= LAB_LIST_RCPT_MIN;
+    if (lab_faults_have(f, LAB_CUT_AFTER_REPLIES) && f->cut_replies == 0 && commits_at_dot &&
+        p->server.vanished == LAB_VANISHED_STOP)
+        return live_cannot(
+            ret_reason, "postern-sink does not look for its client before it commits at the dot");
     bool is_far = f->one_way_ns > 0 || lab_faults_have(f, LAB_CUT_SLOW);
     if (is_far && p->message_bytes > CONTENT_BYTES_MAX)
         return live_cannot(ret_reason,
