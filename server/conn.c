@@ -42,7 +42,7 @@
 #define STUCK_NS_SCARCE NS_PER_S
 #define OURS_CHECK_NS (5 * NS_PER_S) /* how often a wait for ourselves is looked at */
 
-static void conn_process(struct shard *sh, struct conn *c);
+static void conn_process(struct shard *sh, struct conn *c, struct window *fresh);
 
 struct ring_token conn_token(struct shard *sh, const struct conn *c, enum ring_kind kind)
 {
@@ -363,7 +363,7 @@ void conn_flush(struct shard *sh, struct conn *c)
         return;
     bool is_complete = format(sh, c);
     if (c->is_blocked && (c->txn == NULL || !txn_is_deciding(c->txn))) {
-        conn_process(sh, c); /* room was made: go on with the input that waited for it */
+        conn_process(sh, c, NULL); /* room was made: go on with the input that waited for it */
         if (c->output >= CONN_OUTPUT_SENT || c->state > CONN_FLUSHING)
             return;
         is_complete = format(sh, c);
@@ -764,22 +764,30 @@ static void drop_unfinished(struct shard *sh, struct conn *c)
         txn_abort(sh, c->txn, "connection lost");
 }
 
-/* Consumes held windows as far as the session goes. */
-static void conn_process(struct shard *sh, struct conn *c)
+/* Consumes held windows, and then @fresh (NULL: nothing has come), as far as the session goes; what
+ * is left of @fresh is held. */
+static void conn_process(struct shard *sh, struct conn *c, struct window *fresh)
 {
+    struct window *w;
     if (c->is_processing)
         return; /* an answer came from inside: the loop below sees it */
     c->is_processing = true;
     c->is_blocked = false;
     c->has_progress = false;
     uint32_t errors = session_error_count(&c->session);
-    while (c->held_first != NULL && c->state == CONN_OPEN) {
-        enum session_event_kind kind = window_feed(sh, c, &c->held_first->window);
+    while (c->state == CONN_OPEN &&
+           (w = c->held_first != NULL ? &c->held_first->window : fresh) != NULL) {
+        enum session_event_kind kind = window_feed(sh, c, w);
         if (kind == EV_BLOCKED) {
             c->is_blocked = true;
             break;
         }
-        held_pop(sh, c);
+        if (w != fresh) {
+            held_pop(sh, c);
+        } else {
+            window_unpin(fresh);
+            fresh = NULL;
+        }
         if (kind == EV_CLOSE) {
             c->state = CONN_FLUSHING;
             if (!session_has_quit(&c->session) && !sh->is_draining)
@@ -789,9 +797,15 @@ static void conn_process(struct shard *sh, struct conn *c)
             conn_stall(sh, c); /* what has arrived already is taken in */
     }
     c->is_processing = false;
+    if (fresh != NULL && c->state <= CONN_FLUSHING)
+        held_push(sh, c, *fresh);
+    else if (fresh != NULL)
+        window_unpin(fresh);
     errors = session_error_count(&c->session) - errors;
     if (errors > 0)
         metrics_add(&sh->metrics, METRIC_BAD_COMMANDS, errors);
+    if (c->state >= CONN_DRAINING)
+        return;
     if (c->held_count > 0 && list_is_empty(&c->holding))
         list_push(&sh->holding, &c->holding);
     drop_unfinished(sh, c);
@@ -809,7 +823,7 @@ void conn_resume(struct shard *sh, struct conn *c)
 {
     if (c->state > CONN_FLUSHING)
         return;
-    conn_process(sh, c);
+    conn_process(sh, c, NULL);
     clock_ns due = budget_due(c);
     if (c->state == CONN_OPEN && due < c->deadline)
         set_deadline(sh, c, due);
@@ -906,14 +920,15 @@ static void on_recv(struct shard *sh, struct conn *c, const struct ring_event *e
         if (c->doubts != NULL && c->state == CONN_OPEN)
             doubt_on_input(sh, c);
         c->content_bytes += (uint64_t)ev->res;
-        if (c->state == CONN_OPEN)
-            held_push(sh, c, w);
-        else
+        if (c->state != CONN_OPEN) {
             window_unpin(&w);
-        if (c->state == CONN_OPEN && !c->is_blocked)
-            conn_process(sh, c);
-        else if (c->held_count > 0 && list_is_empty(&c->holding))
-            list_push(&sh->holding, &c->holding); /* once more: this one stays in its buffer */
+        } else if (!c->is_blocked) {
+            conn_process(sh, c, &w);
+        } else {
+            held_push(sh, c, w);
+            if (c->held_count > 0 && list_is_empty(&c->holding))
+                list_push(&sh->holding, &c->holding); /* once more: this one stays in its buffer */
+        }
     } else if (ev->res == 0) {
         on_eof(sh, c);
     } else if (ev->res == -ENOBUFS) {
