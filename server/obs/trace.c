@@ -235,12 +235,22 @@ static void put_enclosed(struct folder *f, struct slice before, struct slice wor
 
 static void put_date(struct folder *f, wall_us date)
 {
-    uint8_t memory[40];
-    struct buf b = buf_over(memory, sizeof(memory));
-    struct civil c = civil_from_unix(date / 1000000);
-    civil_put_rfc5322(&b, &c);
-    ASSERT(!b.is_full);
-    put_word(f, buf_slice(&b));
+    /* Many messages come in one second. */
+    static _Thread_local struct {
+        uint64_t second;
+        size_t len; /* 0: none yet */
+        uint8_t text[40];
+    } cache;
+    uint64_t second = date / 1000000;
+    if (cache.len == 0 || cache.second != second) {
+        struct buf b = buf_over(cache.text, sizeof(cache.text));
+        struct civil c = civil_from_unix(second);
+        civil_put_rfc5322(&b, &c);
+        ASSERT(!b.is_full);
+        cache.second = second;
+        cache.len = b.len;
+    }
+    put_word(f, slice_of(cache.text, cache.len));
 }
 
 bool trace_hostname_is_valid(struct slice hostname)
