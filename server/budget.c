@@ -72,13 +72,24 @@ clock_ns budget_due(const struct conn *c)
                                                            : due;
 }
 
+/* Once a message, whichever of its times it was. */
+static void note_end(struct shard *sh, struct txn *t)
+{
+    if (t->is_over_budget)
+        return;
+    t->is_over_budget = true;
+    metrics_add(&sh->metrics, METRIC_BUDGETS_ENDED, 1);
+    txnlog_budget_ended(sh, t);
+}
+
 static void expire(struct shard *sh, struct conn *c)
 {
     struct txn *t = c->txn;
     if (c->output == CONN_OUTPUT_AHEAD) /* he has his answer: it left with the commit */
         return;
-    metrics_add(&sh->metrics, METRIC_BUDGETS_ENDED, 1);
-    txnlog_budget_ended(sh, t);
+    if (t->state == TXN_COMMITTING && t->message.outcome != SPOOL_PENDING)
+        return; /* it is there, and will be told in this turn */
+    note_end(sh, t);
     if (c->output == CONN_OUTPUT_LINKED) { /* his answer waits in the ring for the write: no other
                                               could be true */
         conn_drop(sh, c, "reply budget ended");
@@ -107,6 +118,7 @@ void budget_act(struct shard *sh, struct conn *c, clock_ns now)
     }
     if (now >= gap_due(c)) {
         t->said_at = now; /* it leaves with this turn, or when he reads: the next has its time */
+        note_end(sh, t);
         work_expire_next(sh, t);
     }
     if (c->state == CONN_OPEN)

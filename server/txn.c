@@ -783,13 +783,10 @@ void txn_commit_named(struct shard *sh, struct txn *t)
 
 void txn_expire(struct shard *sh, struct txn *t)
 {
-    ASSERT(t->state == TXN_COMMITTING);
-    if (t->message.outcome != SPOOL_PENDING) /* it is there, and will be told in this turn */
-        return;
+    ASSERT(t->state == TXN_COMMITTING && t->message.outcome == SPOOL_PENDING);
     spool_void(sh->spool, &t->message);
     t->is_draining = true;
     t->is_void = true;
-    t->is_over_budget = true;
     verdicts_fail(t, ANSWER(STATUS_DECISION_TIMEOUT));
     txn_reply(sh, t, ANSWER(STATUS_NONE));
 }

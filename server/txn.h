@@ -212,7 +212,7 @@ void txn_open_replies(struct txn *t);
  */
 void txn_foretell(struct txn *t, struct session *copy, struct session_entry *entries);
 /* txn_expire() - the reply budget has ended while its commit is under way: everybody who relies on
- * it is told 451, and it is taken back. */
+ * it is told 451, and it is taken back. Its outcome is not known yet. */
 void txn_expire(struct shard *sh, struct txn *t);
 
 /* txn_on_outcome() - the spool says what became of it. */

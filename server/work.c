@@ -386,7 +386,6 @@ void work_expire(struct shard *sh, struct txn *t)
     }
     /* After a commit that was taken back no other can follow. */
     rcpts_defer(t, is_void, ANSWER(STATUS_DECISION_TIMEOUT));
-    t->is_over_budget = true;
     t->work_at = 0;
     t->budget_at = ring_now(sh->ring) + WORK_COMMIT_NS;
     work_step(sh, t);
@@ -404,7 +403,6 @@ void work_expire_next(struct shard *sh, struct txn *t)
         return;
     }
     rcpt_defer(t, i, ANSWER(STATUS_DECISION_TIMEOUT));
-    t->is_over_budget = true;
     work_step(sh, t);
 }
 

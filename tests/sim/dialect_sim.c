@@ -895,6 +895,7 @@ static void check_log(struct world *w)
     CHECK(w, NULL, simworld_logged(&w->sim, "event=aborted ") == value[METRIC_TXNS_ABORTED]);
     CHECK(w, NULL,
           simworld_logged(&w->sim, "event=reply_budget_ended ") == value[METRIC_BUDGETS_ENDED]);
+    CHECK(w, NULL, simworld_logged(&w->sim, " budget_ended=true ") <= value[METRIC_BUDGETS_ENDED]);
     CHECK(w, NULL, simworld_logged(&w->sim, "event=commit_late ") == value[METRIC_COMMITS_LATE]);
     CHECK(w, NULL,
           simworld_logged(&w->sim, "event=reply_in_doubt ") == value[METRIC_REPLIES_DOUBTFUL]);

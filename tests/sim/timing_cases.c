@@ -238,6 +238,9 @@ static void deferrals_keep_pace(struct simworld *w)
     check_codes(w, late, "353 451");
     simworld_run(w, SECONDS(51)); /* and the last reply is due, which speaks for those without */
     check_codes(w, late, "353 451 451");
+    CHECK_WORLD(w, simworld_metric(w, METRIC_BUDGETS_ENDED) == 1);
+    CHECK_WORLD(w, simworld_logged(w, "event=reply_budget_ended ") == 1);
+    CHECK_WORLD(w, simworld_logged(w, " budget_ended=true ") == 1);
     say(p, "QUIT\r\n");
     say(late, "QUIT\r\n");
     finish(w, 3);
