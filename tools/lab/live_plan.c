@@ -10,8 +10,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define DEFERRALS_GAP_NS (60 * NS_PER_S) /* DEF-18 */
-#define EXDATA_GAP_NS (300 * NS_PER_S)   /* EXD-16 */
+#define DEFERRALS_GAP_NS (60 * NS_PER_S)                 /* DEF-18 */
+#define EXDATA_GAP_NS (300 * NS_PER_S)                   /* EXD-16 */
+#define SUPPRESS_NS ((clock_ns)5 * 24 * 3600 * NS_PER_S) /* DUP-22: W */
 #define TRIES_MAX 1000000
 #define NETWORK_TRIPS 20.0                 /* of a try, one way, generously */
 #define ENVELOPE_BYTES 400.0               /* of one recipient, with replies and all */
@@ -94,14 +95,25 @@ static bool is_unlisted(const struct lab_point *p)
     return p->server.dialect == LAB_EXDATA && p->server.refused_count == 0;
 }
 
-/* DEF-18: the first one is not decided when a line is due, is answered 451, and the next ones are
- * in time. */
-static bool is_first_late(const struct lab_point *p)
+/* The recipients' replies leave one by one. */
+static bool streams(const struct lab_point *p)
 {
-    const struct lab_server *s = &p->server;
-    return s->dialect == LAB_DEFERRALS && s->pacing == LAB_STREAM && !is_alone(p) &&
-           s->before.low <= DEFERRALS_GAP_NS && s->per_rcpt.low <= DEFERRALS_GAP_NS &&
-           s->before.low + s->per_rcpt.low > DEFERRALS_GAP_NS;
+    return p->server.pacing == LAB_STREAM && !has_one_reply(p);
+}
+
+/* A list is not silent for longer (DEF-18, EXD-16); CLOCK_NEVER: there is no such rule. */
+static clock_ns gap_of(const struct lab_point *p)
+{
+    if (!streams(p))
+        return CLOCK_NEVER;
+    if (p->server.dialect == LAB_DEFERRALS)
+        return DEFERRALS_GAP_NS;
+    return p->server.dialect == LAB_EXDATA ? EXDATA_GAP_NS : CLOCK_NEVER;
+}
+
+static bool is_loaded(const struct lab_server *s)
+{
+    return s->capacity > 0 || s->slowdown > 0;
 }
 
 /* --- what cannot be --------------------------------------------------------------------------- */
@@ -118,64 +130,24 @@ bool live_cannot(char ret_reason[LIVE_REASON_BYTES_MAX], const char *fmt, ...)
 static bool can_time(const struct lab_point *p, char *ret_reason)
 {
     const struct lab_server *s = &p->server;
-    bool is_fixed = is_constant(&s->before) && is_constant(&s->per_rcpt);
-    if (s->before.kind == DIST_FILE || s->per_rcpt.kind == DIST_FILE)
+    if (s->before.kind == DIST_FILE || s->per_rcpt.kind == DIST_FILE || s->commit.kind == DIST_FILE)
         return live_cannot(ret_reason, "a distribution from a file is not scaled");
-    if (!is_zero(&s->commit))
-        return live_cannot(ret_reason,
-                           "postern-sink writes nothing to disk, so commits take no time");
-    if (s->order == LAB_CONCURRENT && !is_constant(&s->per_rcpt))
-        return live_cannot(ret_reason, "postern-sink decides one recipient after another");
-    if (s->final_ns > 0)
-        return live_cannot(ret_reason, "postern-sink has no work before the last reply");
-    if (s->reply_budget_ns != CLOCK_NEVER)
-        return live_cannot(ret_reason, "postern-sink has no reply budget");
-    if (s->capacity > 0 || s->slowdown > 0)
-        return live_cannot(ret_reason, "postern-sink works on all messages at once");
-    bool streams = s->pacing == LAB_STREAM && !is_alone(p);
-    if (streams && has_opener(s->dialect) && s->opener_ns != 0)
-        return live_cannot(ret_reason, "postern-sink opens a block at once");
-    if (streams && s->dialect == LAB_DEFERRALS) {
-        bool fits = s->before.low + s->per_rcpt.low <= DEFERRALS_GAP_NS || is_first_late(p);
-        if (!is_fixed || !fits || s->per_rcpt.low > DEFERRALS_GAP_NS)
-            return live_cannot(ret_reason,
-                               "postern-sink does not answer 4xx for a line in time (DEF-18)");
-    }
-    if (streams && s->dialect == LAB_EXDATA && !is_unlisted(p) &&
-        (!is_fixed || s->per_rcpt.low > EXDATA_GAP_NS))
-        return live_cannot(ret_reason,
-                           "postern-sink does not answer 4xx for a line in time (EXD-16)");
+    if (s->reply_budget_ns != CLOCK_NEVER && s->dialect == LAB_ADAT)
+        return live_cannot(ret_reason, "postern-sink has no reply budget in ADAT");
     return true;
 }
 
 static bool can_judge(const struct lab_point *p, char *ret_reason)
 {
     const struct lab_server *s = &p->server;
-    bool refuses = s->refused_count > 0 || s->refused_share > 0;
+    bool refuses = s->refused_count > 0 || s->refused_share > 0 || s->deferred_share > 0;
     if (s->refused_count > LIVE_REFUSED_MAX)
         return live_cannot(ret_reason, "more than %d recipients that are refused by name",
                            LIVE_REFUSED_MAX);
-    if (refuses && has_one_reply(p) && p->rcpt_count > 1)
+    if (s->dialect == LAB_WRAPPED_B && refuses && s->reply_budget_ns != CLOCK_NEVER && streams(p))
         return live_cannot(ret_reason,
-                           "postern-sink holds no copies of those who are refused (CORE-8)");
-    if (s->dialect == LAB_EXDATA && s->refused_count == 0 &&
-        (s->refused_share > 0 || s->deferred_share > 0))
-        return live_cannot(ret_reason, "postern-sink lists everybody, or nobody (EXD-10)");
-    if (s->dialect == LAB_WRAPPED_B && (refuses || s->deferred_share > 0))
-        return live_cannot(ret_reason, "postern-sink sends no notices (HOL-12)");
-    if (s->suppresses_copies)
-        return live_cannot(ret_reason, "postern-sink does not suppress copies");
-    if (s->remembers_scan && (!is_constant(&s->before) || s->vanished != LAB_VANISHED_RUN ||
-                              p->client.retry_ns < s->before.low))
-        return live_cannot(ret_reason,
-                           "postern-sink counts contents that came, not those it looked at");
-    if (s->vanished == LAB_VANISHED_WRITE)
-        return live_cannot(ret_reason, "postern-sink sees a close as soon as it comes, or never");
-    if (s->vanished == LAB_VANISHED_STOP && s->pacing == LAB_BUFFER && !is_alone(p) &&
-        settles_before_last(s->dialect))
-        return live_cannot(ret_reason,
-                           "postern-sink keeps recipients as they are decided, also where "
-                           "the replies leave together");
+                           "who would have been refused, postern-sink does not know at the end of "
+                           "a reply budget");
     return true;
 }
 
@@ -218,27 +190,28 @@ bool live_can_send(const struct lab_point *p, clock_ns time_scale_ns,
 
 /* --- the server ------------------------------------------------------------------------------- */
 
-/* "delay TIME" as the sink reads distributions. */
-static void put_delay(char *to, size_t cap, const struct dist *d, clock_ns scale)
+/* A rule with a time, as the sink reads distributions; none where it is always 0. */
+static void put_dist(struct args *a, const char *begin, const struct dist *d, clock_ns scale)
 {
     double factor = (double)scale / (double)NS_PER_S;
     switch (d->kind) {
     case DIST_CONSTANT:
-        snprintf(to, cap, "delay %lluns", (unsigned long long)live_time(d->low, scale));
+        if (d->low > 0)
+            args_put(a, "--rule=%s %lluns", begin, (unsigned long long)live_time(d->low, scale));
         return;
     case DIST_UNIFORM:
-        snprintf(to, cap, "delay uniform:%lluns-%lluns",
+        args_put(a, "--rule=%s uniform:%lluns-%lluns", begin,
                  (unsigned long long)live_time(d->low, scale),
                  (unsigned long long)live_time(d->high, scale));
         return;
     case DIST_EXP:
-        snprintf(to, cap, "delay exp:%.0fns", d->a * factor);
+        args_put(a, "--rule=%s exp:%.0fns", begin, d->a * factor);
         return;
     case DIST_LOGNORMAL:
-        snprintf(to, cap, "delay lognormal:%.0fns,%.6f", d->a * factor, d->b);
+        args_put(a, "--rule=%s lognormal:%.0fns,%.6f", begin, d->a * factor, d->b);
         return;
     case DIST_NORMAL:
-        snprintf(to, cap, "delay normal:%.0fns,%.0fns", d->a * factor, d->b * factor);
+        args_put(a, "--rule=%s normal:%.0fns,%.0fns", begin, d->a * factor, d->b * factor);
         return;
     case DIST_FILE:
         break;
@@ -246,51 +219,80 @@ static void put_delay(char *to, size_t cap, const struct dist *d, clock_ns scale
     UNREACHABLE();
 }
 
+static void put_time(struct args *a, const char *action, clock_ns ns, clock_ns scale)
+{
+    if (ns > 0 && ns != CLOCK_NEVER)
+        args_put(a, "--rule=dot -> %s %lluns", action,
+                 (unsigned long long)u64_min(live_time(ns, scale), TIME_NS_MAX));
+}
+
 static void put_fault_rules(struct args *a, const struct lab_point *p)
 {
     const struct lab_faults *f = &p->faults;
     const char *when = f->is_first_try_only ? " attempt=1" : "";
-    if (lab_faults_have(f, LAB_CUT_AFTER_REPLIES) && !live_fault_needs_wire(p))
+    if (!lab_faults_have(f, LAB_CUT_AFTER_REPLIES) || live_fault_needs_wire(p))
+        return;
+    if (f->cut_replies == 0)
+        args_put(a, "--rule=dot%s -> drop close", when);
+    else
         args_put(a, "--rule=dot%s -> drop-after %u close", when, f->cut_replies);
+}
+
+/* When its list is begun: a time is known where a line for that is there. */
+static void put_opener(struct args *a, const struct lab_point *p, clock_ns scale)
+{
+    const struct lab_server *s = &p->server;
+    if (!streams(p))
+        return;
+    if (has_opener(s->dialect) && s->opener_ns != CLOCK_NEVER)
+        args_put(a, "--rule=dot -> opener %lluns",
+                 (unsigned long long)live_time(s->opener_ns, scale));
+    else
+        args_put(a, "--rule=dot -> opener first");
+}
+
+static const char *commit_word(const struct lab_point *p)
+{
+    if (p->server.pacing == LAB_BUFFER)
+        return "end";
+    return p->server.dialect == LAB_WRAPPED_B ? "opener" : "before";
 }
 
 static void put_dot_rules(struct args *a, const struct lab_point *p, clock_ns scale)
 {
+    static const char *const gone[LAB_VANISHED_COUNT] = {
+        [LAB_VANISHED_RUN] = "run", [LAB_VANISHED_STOP] = "stop", [LAB_VANISHED_WRITE] = "write"};
     const struct lab_server *s = &p->server;
-    bool is_together = s->pacing == LAB_BUFFER || is_unlisted(p);
-    bool is_opened = s->dialect == LAB_WRAPPED_B && !is_together && !is_alone(p);
-    char text[96];
-    if (!is_zero(&s->before)) {
-        put_delay(text, sizeof(text), &s->before, scale);
-        args_put(a, "--rule=dot%s -> %s", s->remembers_scan ? " attempt=1" : "", text);
-    }
-    args_put(a, "--rule=dot -> pacing %s; commit %s; gone %s", is_together ? "buffer" : "stream",
-             is_opened ? "dot" : "before", s->vanished == LAB_VANISHED_RUN ? "run" : "stop");
-    if (s->progress_ns > 0)
-        args_put(a, "--rule=dot -> life %lluns",
-                 (unsigned long long)live_time(s->progress_ns, scale));
+    args_put(a, "--rule=dot -> pacing %s; order %s; commit %s; gone %s; mixed hold",
+             s->pacing == LAB_BUFFER ? "buffer" : "stream",
+             s->order == LAB_CONCURRENT ? "concurrent" : "sequential", commit_word(p),
+             gone[s->vanished]);
+    put_dist(a, "dot -> delay", &s->before, scale);
+    put_dist(a, "dot -> write", &s->commit, scale);
+    put_opener(a, p, scale);
+    put_time(a, "gap", gap_of(p), scale);
+    put_time(a, "final", s->final_ns, scale);
+    put_time(a, "budget", s->reply_budget_ns, scale);
+    put_time(a, "life", s->progress_ns, scale);
+    if (s->remembers_scan)
+        args_put(a, "--rule=dot -> scan once");
+    if (s->suppresses_copies)
+        put_time(a, "suppress", SUPPRESS_NS, scale);
 }
 
+/* Who is refused is so on every try; who is deferred need not be on the next one. */
 static void put_each_rules(struct args *a, const struct lab_point *p, clock_ns scale)
 {
     const struct lab_server *s = &p->server;
     double rest = 1 - s->refused_share;
-    char text[96];
-    if (is_first_late(p))
-        args_put(
-            a, "--rule=each index=1 count=2- -> reply 451 4.7.1 Not decided in time; delay %lluns",
-            (unsigned long long)live_time(DEFERRALS_GAP_NS - s->before.low, scale));
     for (uint32_t i = 0; i < s->refused_count; i++)
         args_put(a, "--rule=each rcpt=" LIVE_ADDRESS " -> reply 550 5.7.1 Refused", i);
     if (s->refused_share > 0)
-        args_put(a, "--rule=each p=%.9f -> reply 550 5.7.1 Refused", s->refused_share);
+        args_put(a, "--rule=each share=%.9f -> reply 550 5.7.1 Refused", s->refused_share);
     if (s->deferred_share > 0)
         args_put(a, "--rule=each p=%.9f -> reply 450 4.7.1 Later",
                  rest > s->deferred_share ? s->deferred_share / rest : 1.0);
-    if (is_zero(&s->per_rcpt))
-        return;
-    put_delay(text, sizeof(text), &s->per_rcpt, scale);
-    args_put(a, "--rule=each%s -> %s", s->order == LAB_CONCURRENT ? " index=1" : "", text);
+    put_dist(a, "each -> delay", &s->per_rcpt, scale);
 }
 
 void live_put_server(struct args *a, const struct lab_point *p, clock_ns time_scale_ns)
@@ -300,6 +302,10 @@ void live_put_server(struct args *a, const struct lab_point *p, clock_ns time_sc
              offer != NULL ? "," : "", offer != NULL ? offer : "");
     args_put(a, "--rcpt-max=%u", p->rcpt_count > 1000 ? p->rcpt_count : 1000);
     args_put(a, "--idle=24h");
+    if (p->server.capacity > 0)
+        args_put(a, "--capacity=%u", p->server.capacity);
+    if (p->server.slowdown > 0)
+        args_put(a, "--slowdown=%.9f", p->server.slowdown);
     put_fault_rules(a, p);
     put_dot_rules(a, p, time_scale_ns);
     put_each_rules(a, p, time_scale_ns);
@@ -309,11 +315,11 @@ void live_put_server(struct args *a, const struct lab_point *p, clock_ns time_sc
 /* --- the clients ------------------------------------------------------------------------------ */
 
 /* Messages that do not come at a rate are each alone: none of them waits for another one's tries,
- * and the server works on all at once. */
+ * and the server works on all at once, unless load changes how it works. */
 static uint32_t connections_of(const struct lab_point *p, uint64_t messages, double share)
 {
     if (p->rate_per_s <= 0)
-        return (uint32_t)u64_min(messages, LIVE_ALONE_MAX);
+        return is_loaded(&p->server) ? 1 : (uint32_t)u64_min(messages, LIVE_ALONE_MAX);
     uint64_t wanted = p->client_count > 0 ? (uint64_t)(p->client_count * share + 0.5) : messages;
     return (uint32_t)u64_min(u64_max(wanted, 1), LIVE_CONNECTIONS_MAX);
 }
@@ -394,11 +400,25 @@ const char *live_scheme(const struct lab_point *p)
 
 /* --- how long --------------------------------------------------------------------------------- */
 
+/* How much longer than on an idle server a message takes at most, when all tries are there. */
+static double load_of(const struct lab_point *p, const struct lab_client *c)
+{
+    const struct lab_server *s = &p->server;
+    double tries = (double)p->message_count * c->tries_max;
+    double capacity = s->capacity > 0 ? s->capacity : 1;
+    if (!is_loaded(s))
+        return 1;
+    return (1 + s->slowdown * tries / capacity) * (s->capacity > 0 ? 1 + tries / capacity : 1);
+}
+
 /* Of one message with all of its tries. */
 static double longest_of(const struct lab_point *p, const struct lab_client *c)
 {
     const struct lab_server *s = &p->server;
-    double work = dist_mean(&s->before) + dist_mean(&s->per_rcpt) * p->rcpt_count;
+    double each = dist_mean(&s->per_rcpt) + dist_mean(&s->commit);
+    double work =
+        dist_mean(&s->before) + each * p->rcpt_count + dist_mean(&s->commit) + (double)s->final_ns;
+    work *= load_of(p, c);
     work += NETWORK_TRIPS * (double)p->faults.one_way_ns;
     if (lab_faults_have(&p->faults, LAB_CUT_SLOW))
         work += 1e9 * ((double)p->message_bytes + ENVELOPE_BYTES * p->rcpt_count) /
@@ -429,24 +449,35 @@ clock_ns live_longest(const struct lab_point *p)
     return longest > 1e18 ? (clock_ns)1e18 : (clock_ns)longest;
 }
 
+/* Replies leave when their recipient's work is over, and nothing else has a say. */
+static bool is_timed(const struct lab_point *p)
+{
+    const struct lab_server *s = &p->server;
+    clock_ns gap = gap_of(p);
+    clock_ns first = s->before.low + s->per_rcpt.low + s->commit.low;
+    bool has_gap = first > gap || s->per_rcpt.low + s->commit.low > gap;
+    bool is_fixed = is_constant(&s->before) && is_constant(&s->per_rcpt) && is_constant(&s->commit);
+    bool is_even = !s->remembers_scan && !s->suppresses_copies && !is_loaded(s) &&
+                   s->reply_budget_ns == CLOCK_NEVER && s->final_ns == 0;
+    bool is_drawn = (s->refused_share > 0 || s->deferred_share > 0) &&
+                    (!is_zero(&s->commit) || s->dialect == LAB_EXDATA); /* who is not written */
+    return is_fixed && is_even && !is_drawn && !has_gap && s->dialect != LAB_ADAT &&
+           s->dialect != LAB_WRAPPED_B && !lab_faults_have(&p->faults, LAB_CUT_SLOW) &&
+           !lab_faults_have(&p->faults, LAB_CUT_AFTER_REPLIES);
+}
+
 clock_ns live_reply_due(const struct lab_point *p, uint64_t k)
 {
     const struct lab_server *s = &p->server;
-    bool is_timely = !lab_faults_have(&p->faults, LAB_CUT_SLOW) &&
-                     !lab_faults_have(&p->faults, LAB_CUT_AFTER_REPLIES);
-    bool is_fixed = is_constant(&s->before) && is_constant(&s->per_rcpt) && !s->remembers_scan &&
-                    is_timely && p->server.dialect != LAB_ADAT;
-    bool is_together =
-        s->pacing == LAB_BUFFER || !settles_before_last(s->dialect) || is_unlisted(p);
-    if (!is_fixed || (k != CLOCK_NEVER && is_together))
+    bool is_last = k == CLOCK_NEVER;
+    bool commits_each = streams(p) && settles_before_last(s->dialect);
+    bool has_refused = s->refused_count > 0 && !is_zero(&s->commit);
+    if (!is_timed(p) || has_refused || (!is_last && (!commits_each || is_unlisted(p))))
         return CLOCK_NEVER;
-    if (s->dialect == LAB_WRAPPED_B)
-        return CLOCK_NEVER;
-    uint64_t works = k == CLOCK_NEVER ? p->rcpt_count : k + 1;
+    uint64_t works = is_last ? p->rcpt_count : k + 1;
     if (s->order == LAB_CONCURRENT)
         works = 1;
-    clock_ns round_trip = 2 * p->faults.one_way_ns;
-    if (is_first_late(p))
-        return DEFERRALS_GAP_NS + s->per_rcpt.low * (works - 1) + round_trip;
-    return s->before.low + s->per_rcpt.low * works + round_trip;
+    clock_ns each = s->per_rcpt.low + (commits_each ? s->commit.low : 0);
+    return s->before.low + each * works + (commits_each ? 0 : s->commit.low) +
+           2 * p->faults.one_way_ns;
 }

@@ -473,6 +473,14 @@ bool conn_format(struct worker *w, struct conn *c)
     return is_complete;
 }
 
+bool conn_has_unsent(struct worker *w, struct conn *c)
+{
+    if (c->out == NULL || c->out->len == c->out->sent)
+        return false;
+    mark_dirty(w, c);
+    return true;
+}
+
 bool conn_has_room(struct worker *w, struct conn *c)
 {
     if (c->out == NULL || OUT_BYTES_MAX - c->out->len >= ROOM_BYTES_MIN)
@@ -1129,7 +1137,10 @@ static void on_eof(struct worker *w, struct conn *c)
     if (!goes_on && !session_eof(&c->session, c->input)) {
         worker_count(w, SINK_CONNS_LOST, 1);
         c->state = CONN_FLUSHING;
-        flush_txn(w, c);
+        if (c->phase == CONN_PHASE_WORK)
+            part(w, c); /* what is being done may be finished */
+        else
+            flush_txn(w, c);
         c->input = SLICE_EMPTY;
         c->wait_until = 0;
         c->is_withheld = false;

@@ -120,6 +120,8 @@ void conn_stop(struct worker *w, struct conn *c, enum conn_stop how);
 bool conn_format(struct worker *w, struct conn *c);
 /* conn_has_room() - the longest reply fits; else it is sent first. */
 bool conn_has_room(struct worker *w, struct conn *c);
+/* conn_has_unsent() - something that was formatted has not left yet. */
+bool conn_has_unsent(struct worker *w, struct conn *c);
 /* conn_drop() - what was answered leaves, then the connection ends. */
 void conn_drop(struct worker *w, struct conn *c, enum script_drop how);
 /* conn_apply() - stalls, pace and tweak of @e. */

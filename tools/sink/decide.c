@@ -936,6 +936,9 @@ static bool on_work(struct worker *w, struct conn *c)
     }
     if (!c->is_gone && !conn_has_room(w, c))
         return false;
+    /* What becomes of each reply is known before anything else is done. */
+    if (!c->is_gone && t->dot.gone == SCRIPT_GONE_WRITE && conn_has_unsent(w, c))
+        return false;
     enum due what = next_due(t, &at);
     if (what == DUE_NOTHING || at > now) {
         c->wait_until = u64_min(at, now + LOOK_NS);

@@ -405,7 +405,7 @@ static const char usage_end[] =
     "Rules: POINT [CONDITION ...] -> ACTION [; ACTION ...]     postern-sink-script(5)\n"
     "  points      connect helo mail rcpt data dot each quit\n"
     "  conditions  [!]NAME=VALUE: from rcpt client via conn txn size seq attempt\n"
-    "              index count every p\n"
+    "              index count share every p\n"
     "  actions     reply CODE [X.Y.Z] [TEXT]; delay DIST; drop [reset]; stop;\n"
     "              drop-after K [reset]; drop-content N [reset]; rcvbuf N;\n"
     "              drop-replies N [reset]; pacing stream|buffer; life DIST;\n"

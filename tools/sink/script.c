@@ -60,6 +60,7 @@ bool script_add(struct script *s, struct slice line, char *ret_text, size_t text
         rule_free(r);
         return false;
     }
+    r->number = ++s->rule_count;
     struct script_rule **end = &s->first[r->point];
     while (*end != NULL)
         end = &(*end)->next;
@@ -187,6 +188,17 @@ static bool is_in(const struct script_cond *c, uint64_t value)
     return value >= c->low && value <= c->high;
 }
 
+/* Drawn once for a rule, a message and a recipient: the same on each try. */
+static double steady_unit(const struct script_rule *r, const struct script_facts *f)
+{
+    struct rng rng;
+    uint64_t seed = f->id.run * 0x9E3779B97F4A7C15u ^ f->id.seq * 0xC2B2AE3D27D4EB4Fu ^ r->number;
+    for (size_t i = 0; i < f->rcpt.len; i++)
+        seed = (seed ^ f->rcpt.ptr[i]) * 0x100000001B3u;
+    rng_init(&rng, seed);
+    return rng_unit(&rng);
+}
+
 static bool holds(struct script_rule *r, const struct script_cond *c, const struct script_facts *f,
                   struct rng *rng)
 {
@@ -215,6 +227,8 @@ static bool holds(struct script_rule *r, const struct script_cond *c, const stru
         return is_in(c, f->count);
     case COND_EVERY:
         return __atomic_add_fetch(&r->asked, 1, __ATOMIC_RELAXED) % c->low == 0;
+    case COND_SHARE:
+        return f->has_id && steady_unit(r, f) < c->share;
     case COND_P:
         return rng_unit(rng) < c->share;
     }

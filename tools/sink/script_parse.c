@@ -146,6 +146,7 @@ static const struct cond_row {
     {"attempt", COND_ATTEMPT, AT(DOT) | AT(EACH)},
     {"index", COND_INDEX, AT(RCPT) | AT(EACH)},
     {"count", COND_COUNT, AT(DATA) | AT(DOT) | AT(EACH)},
+    {"share", COND_SHARE, AT(DOT) | AT(EACH)},
     {"every", COND_EVERY, ANYWHERE},
     {"p", COND_P, ANYWHERE},
 };
@@ -172,6 +173,7 @@ static bool parse_cond_value(struct script_cond *c, char *value)
         return parse_range(value, DIST_NUMBER, &c->low, &c->high);
     case COND_EVERY:
         return dist_number_parse(slice_str(value), DIST_NUMBER, &c->low) && c->low > 0;
+    case COND_SHARE:
     case COND_P:
         return parse_share(value, &c->share);
     }
@@ -201,7 +203,7 @@ static bool parse_cond(const struct parser *p, char *word)
     if (!parse_cond_value(&c, equals + 1))
         return bad(p, "%s: bad value \"%s\"", name, equals + 1);
     r->wants_client |= c.kind == COND_CLIENT;
-    r->wants_identity |= c.kind == COND_SEQ || c.kind == COND_ATTEMPT;
+    r->wants_identity |= c.kind == COND_SEQ || c.kind == COND_ATTEMPT || c.kind == COND_SHARE;
     r->wants_attempts |= c.kind == COND_ATTEMPT;
     r->conds[r->cond_count++] = c;
     return true;

@@ -21,6 +21,7 @@ enum script_cond_kind {
     COND_INDEX,
     COND_COUNT,
     COND_EVERY,
+    COND_SHARE,
     COND_P,
 };
 
@@ -82,7 +83,8 @@ struct script_rule {
     enum script_point point;
     uint32_t cond_count;
     uint32_t action_count;
-    uint64_t asked; /* how often "every" was */
+    uint32_t number; /* in the script, from 1 */
+    uint64_t asked;  /* how often "every" was */
     bool wants_client;
     bool wants_identity;
     bool wants_attempts;
@@ -94,6 +96,7 @@ struct script_rule {
 
 struct script {
     struct script_rule *first[SCRIPT_POINT_COUNT];
+    uint32_t rule_count;
     bool wants_client;
     bool wants_identity;
     bool wants_attempts;

@@ -1405,6 +1405,10 @@ static void who_leaves_and_what_is_written(void **state)
          25,
          -ECONNRESET,
          ""},
+        {{{"dot -> write 20s; gone stop", "each -> delay 10s"}, "", {{0}}, NULL},
+         35,
+         0, /* closed */
+         "1:r1@x:250:no 1:r2@x:250:no 1:r3@x:250:no"},
         /* Taken as a whole; one who would have been refused is not, and was never told. */
         {{{"dot -> write 20s; commit opener; gone stop", "each index=2 -> reply 550; delay 100s",
            "each -> delay 100s"},
@@ -1418,6 +1422,10 @@ static void who_leaves_and_what_is_written(void **state)
         {{{"dot -> gone write", "each -> delay 10s"}, NULL, {{0}}, NULL},
          5,
          -ECONNRESET,
+         "1:r1@x:250:no"},
+        {{{"dot -> gone write; order concurrent", "each -> delay 10s"}, NULL, {{0}}, NULL},
+         5,
+         0,
          "1:r1@x:250:no"},
         {{{"dot -> gone write; drop-after 1", "each -> delay 10s"}, NULL, {{0}}, NULL},
          11,
