@@ -18,8 +18,8 @@
  * not add up. At one time work comes before limits.
  *
  * A client that has left is seen by a server that looks: before each piece of work, and before each
- * commit. What is being worked on or written at that moment is finished; where nobody else waits
- * for a place, to forget work at once makes no difference.
+ * commit. What is being worked on or written at that moment is finished; where nobody waits for its
+ * place, and nothing is learnt from it, to forget work at once makes no difference.
  */
 #include "decide.h"
 #include "taken.h"
@@ -157,7 +157,8 @@ void decide_on_gone(struct worker *w, struct conn *c)
     if (!must_stop(c))
         return;
     bool holds_place = w->shared->places != NULL && t->place.is_at_hand;
-    if (!is_writing(t) && !holds_place) /* else at the next look */
+    bool is_learning = t->dot.is_scan_once && t->stage == TXN_BEFORE;
+    if (!is_writing(t) && !holds_place && !is_learning) /* else at the next look */
         end_alone(w, c);
 }
 
@@ -440,6 +441,17 @@ static void tell_session(struct worker *w, struct conn *c, uint32_t idx)
     }
 }
 
+/* A line would have left, if somebody were there: EXDATA has none where all is well (EXD-10). */
+static bool would_show(const struct conn *c)
+{
+    const struct txn *t = c->txn;
+    bool has_refused = false;
+    for (uint32_t i = 0; i < t->answered_idx; i++)
+        has_refused |= !t->rcpts[i].is_accepted;
+    bool is_begun = session_has_block(&c->session) || t->dialect != DIALECT_EXDATA || has_refused;
+    return is_begun && t->dot.pacing == SCRIPT_PACING_STREAM;
+}
+
 static void answer_rcpt(struct worker *w, struct conn *c, uint32_t idx)
 {
     struct txn *t = c->txn;
@@ -448,8 +460,8 @@ static void answer_rcpt(struct worker *w, struct conn *c, uint32_t idx)
         t->answered_idx++;
     if (has_one_reply(t))
         return;
-    if (c->is_gone) { /* a line would have left */
-        t->is_unheard |= is_first && t->dot.pacing == SCRIPT_PACING_STREAM;
+    if (c->is_gone) {
+        t->is_unheard |= is_first && would_show(c);
         return;
     }
     tell_session(w, c, idx);

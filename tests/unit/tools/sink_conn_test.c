@@ -1595,7 +1595,8 @@ static void a_server_that_remembers(void **state)
 {
     (void)state;
     static const char *const suppress[] = {"dot -> delay 60s; suppress 1h", "each -> delay 30s"};
-    static const char *const scan[] = {"dot -> delay 60s; scan once", "each -> delay 30s"};
+    static const char *const scan[] = {"dot -> delay 60s; scan once; gone stop",
+                                       "each -> delay 30s"};
     struct world *w = world_new(true, suppress, ARRAY_COUNT(suppress));
     w->shared.memory = memory_new();
     receive(w, "LHLO a.example\r\n");
