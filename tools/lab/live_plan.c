@@ -144,10 +144,9 @@ static bool can_judge(const struct lab_point *p, char *ret_reason)
     if (s->refused_count > LIVE_REFUSED_MAX)
         return live_cannot(ret_reason, "more than %d recipients that are refused by name",
                            LIVE_REFUSED_MAX);
-    if (s->dialect == LAB_WRAPPED_B && refuses && s->reply_budget_ns != CLOCK_NEVER && streams(p))
-        return live_cannot(ret_reason,
-                           "who would have been refused, postern-sink does not know at the end of "
-                           "a reply budget");
+    if (s->dialect == LAB_WRAPPED_B && refuses && streams(p))
+        return live_cannot(ret_reason, "which refusals were read before a client left, "
+                                       "postern-sink does not know (HOL-13)");
     return true;
 }
 

@@ -452,6 +452,18 @@ static bool would_show(const struct conn *c)
     return is_begun && t->dot.pacing == SCRIPT_PACING_STREAM;
 }
 
+/* What would have left is nobody's to read; times of silence begin anew all the same. */
+static void say_nothing(struct conn *c, bool is_first)
+{
+    struct txn *t = c->txn;
+    if (!is_first || !would_show(c))
+        return;
+    t->is_unheard = true;
+    t->answered_at = t->due_at;
+    if (t->dot.gap_ns > 0)
+        t->gap_at = t->answered_at + t->dot.gap_ns;
+}
+
 static void answer_rcpt(struct worker *w, struct conn *c, uint32_t idx)
 {
     struct txn *t = c->txn;
@@ -461,7 +473,7 @@ static void answer_rcpt(struct worker *w, struct conn *c, uint32_t idx)
     if (has_one_reply(t))
         return;
     if (c->is_gone) {
-        t->is_unheard |= is_first && would_show(c);
+        say_nothing(c, is_first);
         return;
     }
     tell_session(w, c, idx);
@@ -956,7 +968,7 @@ static bool on_work(struct worker *w, struct conn *c)
         c->wait_until = u64_min(at, now + LOOK_NS);
         return false;
     }
-    t->due_at = u64_max(at, t->due_at);
+    t->due_at = u64_max(now - at <= LATENESS_NS_MAX ? at : now, t->due_at);
     do_due(w, c, what);
     return true;
 }

@@ -100,7 +100,7 @@ static bool is_owed_notice(const struct conn *c, const struct txn *t, const stru
                            enum settle_how how)
 {
     bool is_told = how == SETTLE_INPUT && r->own_end <= c->sent;
-    bool is_ours = t->is_promised && fate_of(c, r, how) != ARRIVAL_REPLY_NO;
+    bool is_ours = t->is_promised && r->reply_end <= c->sent;
     return is_ours && t->dot.commit != SCRIPT_COMMIT_NEVER && is_refusal(r) && !is_told;
 }
 

@@ -1418,6 +1418,11 @@ static void who_leaves_and_what_is_written(void **state)
          10,
          -ECONNRESET,
          "1:r1@x:250:no 1:r3@x:250:no"},
+        /* A list that nobody reads is not silent (DEF-18). */
+        {{{"dot -> gap 60s; opener first", "each -> delay 45s"}, "DEFERRALS", {{0}}, NULL},
+         5,
+         -ECONNRESET,
+         "1:r1@x:250:no 1:r2@x:250:no 1:r3@x:250:no"},
         /* A reset is not looked at, but the reply at 10 s cannot be sent. */
         {{{"dot -> gone write", "each -> delay 10s"}, NULL, {{0}}, NULL},
          5,
