@@ -1379,74 +1379,69 @@ static void lines_are_spoiled_in_their_place(void **state)
 /* --- who has gone ----------------------------------------------------------------------------- */
 
 /* The client closes @at seconds after the content: who is taken then, and in the end. */
+static const struct {
+    struct course course;
+    clock_ns at;
+    int32_t how;
+    const char *ledger;
+} leaving_rows[] = {
+    /* Being written when he leaves: that is finished. */
+    {{{"dot -> write 20s; gone stop", "each -> delay 10s"}, NULL, {{0}}, NULL},
+     15,
+     -ECONNRESET,
+     "1:r1@x:250:no"},
+    {{{"dot -> write 20s; gone stop", "each -> delay 10s"}, NULL, {{0}}, NULL}, 5, -ECONNRESET, ""},
+    {{{"dot -> write 20s; gone stop", "each -> delay 10s"}, "", {{0}}, NULL},
+     35,
+     -ECONNRESET,
+     "1:r1@x:250:no 1:r2@x:250:no 1:r3@x:250:no"},
+    {{{"dot -> write 20s; gone stop", "each -> delay 10s"}, "", {{0}}, NULL}, 25, -ECONNRESET, ""},
+    {{{"dot -> write 20s; gone stop", "each -> delay 10s"}, "", {{0}}, NULL},
+     35,
+     0, /* closed */
+     "1:r1@x:250:no 1:r2@x:250:no 1:r3@x:250:no"},
+    /* Taken as a whole; one who would have been refused is not, and was never told. */
+    {{{"dot -> write 20s; commit opener; gone stop", "each index=2 -> reply 550; delay 100s",
+       "each -> delay 100s"},
+      "XRCPT250B",
+      {{0}},
+      NULL},
+     10,
+     -ECONNRESET,
+     "1:r1@x:250:no 1:r3@x:250:no"},
+    /* A list that nobody reads is not silent (DEF-18). */
+    {{{"dot -> gap 60s; opener first", "each -> delay 45s"}, "DEFERRALS", {{0}}, NULL},
+     5,
+     -ECONNRESET,
+     "1:r1@x:250:no 1:r2@x:250:no 1:r3@x:250:no"},
+    /* A reset is not looked at, but the reply at 10 s cannot be sent. */
+    {{{"dot -> gone write", "each -> delay 10s"}, NULL, {{0}}, NULL},
+     5,
+     -ECONNRESET,
+     "1:r1@x:250:no"},
+    {{{"dot -> gone write; order concurrent", "each -> delay 10s"}, NULL, {{0}}, NULL},
+     5,
+     0,
+     "1:r1@x:250:no"},
+    {{{"dot -> gone write; drop-after 1", "each -> delay 10s"}, NULL, {{0}}, NULL},
+     11,
+     -ECONNRESET,
+     "1:r1@x:250:no 1:r2@x:250:no"},
+};
+
 static void who_leaves_and_what_is_written(void **state)
 {
     (void)state;
-    static const struct {
-        struct course course;
-        clock_ns at;
-        int32_t how;
-        const char *ledger;
-    } rows[] = {
-        /* Being written when he leaves: that is finished. */
-        {{{"dot -> write 20s; gone stop", "each -> delay 10s"}, NULL, {{0}}, NULL},
-         15,
-         -ECONNRESET,
-         "1:r1@x:250:no"},
-        {{{"dot -> write 20s; gone stop", "each -> delay 10s"}, NULL, {{0}}, NULL},
-         5,
-         -ECONNRESET,
-         ""},
-        {{{"dot -> write 20s; gone stop", "each -> delay 10s"}, "", {{0}}, NULL},
-         35,
-         -ECONNRESET,
-         "1:r1@x:250:no 1:r2@x:250:no 1:r3@x:250:no"},
-        {{{"dot -> write 20s; gone stop", "each -> delay 10s"}, "", {{0}}, NULL},
-         25,
-         -ECONNRESET,
-         ""},
-        {{{"dot -> write 20s; gone stop", "each -> delay 10s"}, "", {{0}}, NULL},
-         35,
-         0, /* closed */
-         "1:r1@x:250:no 1:r2@x:250:no 1:r3@x:250:no"},
-        /* Taken as a whole; one who would have been refused is not, and was never told. */
-        {{{"dot -> write 20s; commit opener; gone stop", "each index=2 -> reply 550; delay 100s",
-           "each -> delay 100s"},
-          "XRCPT250B",
-          {{0}},
-          NULL},
-         10,
-         -ECONNRESET,
-         "1:r1@x:250:no 1:r3@x:250:no"},
-        /* A list that nobody reads is not silent (DEF-18). */
-        {{{"dot -> gap 60s; opener first", "each -> delay 45s"}, "DEFERRALS", {{0}}, NULL},
-         5,
-         -ECONNRESET,
-         "1:r1@x:250:no 1:r2@x:250:no 1:r3@x:250:no"},
-        /* A reset is not looked at, but the reply at 10 s cannot be sent. */
-        {{{"dot -> gone write", "each -> delay 10s"}, NULL, {{0}}, NULL},
-         5,
-         -ECONNRESET,
-         "1:r1@x:250:no"},
-        {{{"dot -> gone write; order concurrent", "each -> delay 10s"}, NULL, {{0}}, NULL},
-         5,
-         0,
-         "1:r1@x:250:no"},
-        {{{"dot -> gone write; drop-after 1", "each -> delay 10s"}, NULL, {{0}}, NULL},
-         11,
-         -ECONNRESET,
-         "1:r1@x:250:no 1:r2@x:250:no"},
-    };
-    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
-        struct world *w = follow(&rows[i].course);
-        for (clock_ns second = 0; second < rows[i].at; second++)
+    for (size_t i = 0; i < ARRAY_COUNT(leaving_rows); i++) {
+        struct world *w = follow(&leaving_rows[i].course);
+        for (clock_ns second = 0; second < leaving_rows[i].at; second++)
             pass(w, NS_PER_S);
         fake.is_broken = true;
-        end_of_input(w, rows[i].how);
+        end_of_input(w, leaving_rows[i].how);
         for (int second = 0; second < 400; second++)
             pass(w, NS_PER_S);
         assert_int_equal(w->worker.conn_count, 0);
-        expect_ledger(w, rows[i].ledger);
+        expect_ledger(w, leaving_rows[i].ledger);
         world_free(w);
     }
 }

@@ -55,6 +55,15 @@ static const struct {
     {"connect -> rcvbuf 2k; stall-read 1s", NULL},
     {"dot -> pace uniform:1s-2s", NULL},
     {"quit -> missing", NULL},
+    {"dot -> order concurrent; opener 5s; final exp:1s; write lognormal:1s,2; budget 4m; gap 60s",
+     NULL},
+    {"dot share=10% -> opener first; mixed hold; scan once; suppress 24h; gone write; commit end",
+     NULL},
+    {"dot -> order random", "random"},
+    {"dot -> opener last", "last"},
+    {"dot -> suppress", "time"},
+    {"each -> budget 4m", "does not go with"},
+    {"rcpt share=1% -> drop", "not known at \"rcpt\""},
     {"mail ->reply 250", "->reply"},
     {"nowhere -> drop", "nowhere"},
     {"dot", "\"->\""},
@@ -330,12 +339,47 @@ static void files(void **state)
     script_free(s);
 }
 
+/* The same on each try, different between recipients and rules, in the share that was asked for. */
+static void steady_shares(void **state)
+{
+    (void)state;
+    static const char *const rules[] = {"each share=30% -> reply 550",
+                                        "each share=30% -> delay 1s"};
+    struct script *s = script_of(rules, ARRAY_COUNT(rules));
+    uint32_t first = 0, both = 0;
+    struct rng rng;
+    rng_init(&rng, 1);
+    for (uint32_t i = 0; i < 2000; i++) {
+        char address[16];
+        int len = snprintf(address, sizeof(address), "r%u@x", i % 20);
+        struct script_facts facts = {.has_id = true,
+                                     .id = {.run = 7, .seq = i / 20},
+                                     .rcpt = slice_of(address, (size_t)len)};
+        struct script_effect e = run(s, SCRIPT_EACH, &facts, &rng);
+        facts.attempt = 2;
+        struct script_effect again = run(s, SCRIPT_EACH, &facts, &rng);
+        assert_int_equal(e.has_answer, again.has_answer);
+        assert_int_equal(e.delay_ns, again.delay_ns);
+        first += e.has_answer;
+        both += e.has_answer && e.delay_ns > 0;
+        facts.has_id = false;
+        assert_false(run(s, SCRIPT_EACH, &facts, &rng).has_answer);
+    }
+    assert_in_range(first, 500, 700);
+    assert_in_range(both, 110, 250);
+    script_free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(texts),      cmocka_unit_test(globs),
-        cmocka_unit_test(answers),    cmocka_unit_test(first_of_each_kind_counts),
-        cmocka_unit_test(conditions), cmocka_unit_test(draws_repeat),
+        cmocka_unit_test(texts),
+        cmocka_unit_test(steady_shares),
+        cmocka_unit_test(globs),
+        cmocka_unit_test(answers),
+        cmocka_unit_test(first_of_each_kind_counts),
+        cmocka_unit_test(conditions),
+        cmocka_unit_test(draws_repeat),
         cmocka_unit_test(files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
