@@ -249,6 +249,9 @@ def test_wrong_usage(case):
             (["-w65"], "--workers 65: expected a number from 1 to 64"),
             (["--size", "0"], "--size 0: expected a size"),
             (["--rcvbuf", "2G"], "--rcvbuf 2G: expected a size"),
+            (["--capacity", "0"], "--capacity 0: expected a number from 1"),
+            (["--slowdown", "-1"], "--slowdown -1: expected a number from 0 to 1000"),
+            (["--slowdown", "nan"], "--slowdown nan: expected a number from 0 to 1000"),
             (["--idle", "0s"], "--idle 0s: expected a time: 250ms, 30s, 5m (1ms to 24h)"),
             (["--grace", "25h"], "--grace 25h: expected a time: 250ms, 30s, 5m (at most 24h)"),
             (["--store", "mbox:x"], "--store mbox:x: expected maildir:DIR"),
@@ -365,6 +368,38 @@ def test_sequential_decisions(case):
     check(time.monotonic() - start >= 0.69, "one reply for two")
     client.quit()
     sink.stop()
+
+
+def test_one_at_a_time(case):
+    """One place for all workers: whoever comes meanwhile waits in line, on whatever thread; and who leaves the
+    line costs the others nothing."""
+    sink = Sink(case, "--workers", "3", "--capacity", "1",
+                rules=["dot seq=1 -> delay 1s", "dot -> gone stop"])
+    clients = [sink.client() for _ in range(8)]
+    for seq, client in enumerate(clients, 1):
+        begin(client, rcpts(1), seq)
+        harness.wait_until(lambda: usr1(sink)["messages"] == seq, "the dot was seen")
+    clients[3].close()
+    for client in clients[:3] + clients[4:]:
+        client.expect(250)
+        client.quit()
+    times = {int(a["seq"]): int(a["time_us"]) for a in sink.ledger()}
+    check_equal(sorted(times), [1, 2, 3, 5, 6, 7, 8])
+    check_equal(min(times, key=times.get), 1, times)
+    check_equal(sink.stop()["recipients taken"], 7)
+
+
+def test_all_at_once_within_a_budget(case):
+    """Replies leave in order; who is not decided in time is deferred in his place."""
+    sink = Sink(case, rules=["dot -> order concurrent; budget 2s", "each index=2 -> delay 1h",
+                             "each index=4 -> reply 550; delay 20ms"])
+    client = sink.client(sink.lmtp, "LHLO")
+    begin(client, rcpts(4))
+    for code in (250, 451, 250, 550):
+        client.expect(code)
+    client.quit()
+    sink.stop()
+    check_equal([a["address"] for a in sink.ledger()], [rcpts(4)[0], rcpts(4)[2]])
 
 
 def test_replies_wait_for_nobody_behind(case):
