@@ -615,8 +615,8 @@ def test_time_scale_is_an_axis(case):
     path = write(case, "scale.conf", f"""
         experiment "scale" {{
           recipients = 2; time_scale = [{scales[0]}ms, {scales[1]}ms]
-          server {{ dialect = lmtp; before = 20s; suppresses_copies = [no, yes] }}
-          client {{ limit = 100s }} }}""")
+          server {{ dialect = lmtp; before = 20s }}
+          client {{ limit = 100s; credits_early = [no, yes] }} }}""")
     result = os.path.join(case.dir, "r.json")
     text = lab("run", path, "--mode", "live", "--json", result, "--text", "-", status=(0, 1))
     told = re.findall(r"live: a second took \d+\.0+ ms\. The programs were late by", text)

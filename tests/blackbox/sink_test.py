@@ -371,8 +371,8 @@ def test_sequential_decisions(case):
 
 
 def test_one_at_a_time(case):
-    """One place for all workers: whoever comes meanwhile waits in line, on whatever thread; and who leaves the
-    line costs the others nothing."""
+    """One place for all workers: whoever comes meanwhile waits in line, on whatever thread; and who
+    leaves the line costs the others nothing."""
     sink = Sink(case, "--workers", "3", "--capacity", "1",
                 rules=["dot seq=1 -> delay 1s", "dot -> gone stop"])
     clients = [sink.client() for _ in range(8)]

@@ -89,12 +89,6 @@ static bool settles_before_last(enum lab_dialect d)
     return d == LAB_LMTP || d == LAB_EXDATA || d == LAB_WRAPPED_A || d == LAB_WRAPPED_B;
 }
 
-/* EXDATA with nobody to list: one reply, and recipients are kept one after another. */
-static bool is_unlisted(const struct lab_point *p)
-{
-    return p->server.dialect == LAB_EXDATA && p->server.refused_count == 0;
-}
-
 /* The recipients' replies leave one by one. */
 static bool streams(const struct lab_point *p)
 {
@@ -471,7 +465,8 @@ clock_ns live_reply_due(const struct lab_point *p, uint64_t k)
     bool is_last = k == CLOCK_NEVER;
     bool commits_each = streams(p) && settles_before_last(s->dialect);
     bool has_refused = s->refused_count > 0 && !is_zero(&s->commit);
-    if (!is_timed(p) || has_refused || (!is_last && (!commits_each || is_unlisted(p))))
+    bool has_line = commits_each && s->dialect != LAB_EXDATA; /* there, a later try may have none */
+    if (!is_timed(p) || has_refused || (!is_last && !has_line))
         return CLOCK_NEVER;
     uint64_t works = is_last ? p->rcpt_count : k + 1;
     if (s->order == LAB_CONCURRENT)
