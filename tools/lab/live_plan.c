@@ -223,11 +223,7 @@ static void put_fault_rules(struct args *a, const struct lab_point *p)
 {
     const struct lab_faults *f = &p->faults;
     const char *when = f->is_first_try_only ? " attempt=1" : "";
-    if (!lab_faults_have(f, LAB_CUT_AFTER_REPLIES) || live_fault_needs_wire(p))
-        return;
-    if (f->cut_replies == 0) /* before an opening line, too */
-        args_put(a, "--rule=dot%s -> drop close; drop-replies 0 close", when);
-    else
+    if (lab_faults_have(f, LAB_CUT_AFTER_REPLIES) && !live_fault_needs_wire(p))
         args_put(a, "--rule=dot%s -> drop-after %u close", when, f->cut_replies);
 }
 
