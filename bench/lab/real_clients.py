@@ -493,10 +493,14 @@ FINDINGS = (
 )
 
 
+def wrapped(text, indent=""):
+    return textwrap.fill(text, 120, subsequent_indent=indent, break_long_words=False,
+                         break_on_hyphens=False)
+
+
 def findings(cells):
     by_name = {f"{c['client']} / {c['situation']}": c for c in cells}
-    return "\n".join(textwrap.fill(f"- {text}", 124, subsequent_indent="  ", break_on_hyphens=False)
-                     for names, holds, text in FINDINGS
+    return "\n".join(wrapped(f"- {text}", "  ") for names, holds, text in FINDINGS
                      if all(n in by_name and holds(by_name[n]) for n in names))
 
 
@@ -521,8 +525,8 @@ def markdown(result):
     for client in clients:
         mine = [c for c in cells if c["client"] == client.name]
         out += [f"### {client.name}", "",
-                f"{client.how}; C = {mine[0]['limit_seconds']:g} s. Its limit counts for: "
-                f"{timer_of(mine)}.", "",
+                wrapped(f"{client.how}; C = {mine[0]['limit_seconds']:g} s. Its limit counts for: "
+                        f"{timer_of(mine)}."), "",
                 "| situation | outcome for three recipients | first trouble |",
                 "|---|---|---|"]
         for cell in mine:
@@ -531,7 +535,7 @@ def markdown(result):
             out.append(f"| {cell['situation']} | {words(cell)} | {text} |")
         out.append("")
     for skipped in result["skipped"]:
-        out += [f"Not run: {skipped}", ""]
+        out += [wrapped(f"Not run: {skipped}"), ""]
     return "\n".join(out)
 
 
@@ -546,6 +550,7 @@ def page(result, command):
     versions = ", ".join(f"{k} {v}" for k, v in sorted(result["versions"].items()))
     legend = "\n".join(f"| {s.name} | {s.text} |" for s in SITUATIONS)
     today = time.strftime("%Y-%m-%d", time.gmtime())
+    versions = wrapped(f"Versions: {versions}. {platform.system()} {platform.release()}, {today}.")
     return f"""# What other people's clients do
 
 What Postfix, Exim, OpenSMTPD and Courier do when a server's replies to the content come late, line
@@ -560,7 +565,7 @@ set to seconds here; it is 600 s by default with Postfix and Exim, and fixed at 
 `tests/blackbox/peer_courier_test.py` has Courier in front of `posternd`, and what it makes of our
 own 558.
 
-Versions: {versions}. {platform.system()} {platform.release()}, {today}.
+{versions}
 
 The server is `postern-sink` (see `bench/lab/real_clients.py`). Three recipients; the server accepts
 all of them, commits each before its reply, and does not notice that a client has gone. The first

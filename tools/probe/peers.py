@@ -186,7 +186,7 @@ FINDINGS = (
 
 
 def wrapped(item):
-    return textwrap.fill(item, 124, subsequent_indent="  ", break_long_words=False,
+    return textwrap.fill(item, 120, subsequent_indent="  ", break_long_words=False,
                          break_on_hyphens=False)
 
 
