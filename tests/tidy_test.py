@@ -39,6 +39,8 @@ CLEAN = {
     "tests/support/shown.h": SPDX + "/* shown_go() - turn. */\nvoid shown_go(void);\n",
     "tests/unit/io/meson.build": "files('ring_test.c', '../../support/fake.c')\n",
     "tests/unit/io/ring_test.c": SPDX + '#include "../../support/shown.h"\n',
+    "docs/page.md": "# Page\n\n" + "word " * 24 + "\n\n| " + "x " * 99 + "|\n|---|\n\n"
+                    "- https://server.example/" + "x" * 120 + "\n\n```\n" + "x " * 99 + "\n```\n",
     "tools/dev": "#!/bin/sh\n# SPDX-License-Identifier: Apache-2.0\n# " + "\u00e9" * 98 + "\n",
 }
 
@@ -73,6 +75,7 @@ BROKEN = [
     ("whitespace", "server/meson.build", "\tfiles('main.c')\n", 1),
     ("whitespace", "server/meson.build", "files('main.c')", 1),
     ("line-length", "server/meson.build", "files('main.c')\n" + "#" * 101 + "\n", 2),
+    ("line-length", "docs/page.md", CLEAN["docs/page.md"] + "- " + "word " * 24 + "\n", 13),
     ("line-length", "tools/dev", CLEAN["tools/dev"] + "# " + "\u00e9" * 99 + "\n", 4),
 ]
 

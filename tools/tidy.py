@@ -36,6 +36,7 @@ START_UP_FILES = {
 
 FUNCTION_LINES_MAX = 70
 COLUMNS_MAX = 100  # as .editorconfig says
+MARKDOWN_COLUMNS_MAX = 120
 
 # The only files that talk to liburing, and the headers private to them.
 RING_FILES = re.compile(r"server/io/(ring|probe|bufring)\.c|server/io/\w+\.h")
@@ -148,11 +149,13 @@ class Source:
 
 
 class Tree:
-    """Every file of the checkout that a rule looks at."""
+    """Every file of the checkout that a rule looks at: sources, and pages of Markdown."""
 
     def __init__(self, root):
         self.root = Path(root).resolve()
-        self.sources = [Source(self.root, p) for p in sorted(self.walk(self.root))]
+        files = sorted(self.walk(self.root))
+        self.sources = [Source(self.root, p) for p in files if self.is_source(p)]
+        self.pages = [Source(self.root, p) for p in files if p.suffix == ".md"]
         self.c_sources = [s for s in self.sources if s.is_c]
         self.paths = {s.path for s in self.sources}
 
@@ -163,10 +166,13 @@ class Tree:
             if path.is_dir():
                 if not SKIPPED_DIRS.fullmatch(path.name):
                     yield from self.walk(path)
-            elif (path.suffix in (".c", ".h", ".cc", ".py", ".sh")
-                  or path.name in ("meson.build", "meson_options.txt")
-                  or path.relative_to(self.root).as_posix() in ("tools/dev", ".ci/run")):
+            else:
                 yield path
+
+    def is_source(self, path):
+        return (path.suffix in (".c", ".h", ".cc", ".py", ".sh")
+                or path.name in ("meson.build", "meson_options.txt")
+                or path.relative_to(self.root).as_posix() in ("tools/dev", ".ci/run"))
 
     def resolve(self, source, name):
         """The path that #include "name" means in this file, or None for a foreign header."""
@@ -365,15 +371,30 @@ def rule_whitespace(tree):
             yield source.finding(len(source.text), "whitespace", "no line end at the end")
 
 
+def prose(text):
+    """(number, line) of the lines of a page that can be broken: not those of tables and of what
+    stands between fences, which is as a program said it, and no line of one word, as a URL."""
+    fence = None
+    for number, line in enumerate(text.split("\n"), 1):
+        mark = re.match(r"\s*(```+|~~~+)", line)
+        if mark and fence is None:
+            fence = mark.group(1)
+        elif fence is not None:
+            fence = None if line.strip().startswith(fence) else fence
+        elif not re.match(r"\s*\||\s*(?:[-*+] |\d+[.)] )?\S+$", line):
+            yield number, line
+
+
 def rule_line_length(tree):
     """clang-format sees to C; this is for the rest."""
-    for source in tree.sources:
-        if source.is_c:
-            continue
-        for i, line in enumerate(source.text.split("\n")):
-            if len(line) > COLUMNS_MAX:
-                yield Finding(source.path, i + 1, "line-length",
-                              f"{len(line)} columns, at most {COLUMNS_MAX}: break it")
+    lines = [(s, COLUMNS_MAX, enumerate(s.text.split("\n"), 1))
+             for s in tree.sources if not s.is_c]
+    lines += [(page, MARKDOWN_COLUMNS_MAX, prose(page.text)) for page in tree.pages]
+    for source, most, numbered in lines:
+        for number, line in numbered:
+            if len(line) > most:
+                yield Finding(source.path, number, "line-length",
+                              f"{len(line)} columns, at most {most}: break it")
 
 
 RULES = [rule_layers, rule_banned, rule_function_length, rule_dead_files, rule_docstrings,
