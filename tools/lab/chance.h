@@ -16,7 +16,7 @@ uint64_t chance_mix(uint64_t a, uint64_t b);
 /* chance_begin() - the numbers of a try: @attempt, from 0, of message @seq. */
 void chance_begin(struct rng *rng, uint64_t seed, uint64_t seq, uint32_t attempt);
 
-struct chance { /* what comes first is what happens */
+struct chance {            /* what comes first is what happens */
     clock_ns cut_after_ns; /* model time from the content's arrival; CLOCK_NEVER: not so */
     uint32_t cut_replies;  /* it is cut behind so many answers; 0: not so */
     bool is_silent;        /* nothing passes from the content's arrival on */
