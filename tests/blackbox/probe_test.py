@@ -512,8 +512,9 @@ def cannot_be_tested(case, words, answer):
                 with contextlib.suppress(OSError), connection:
                     answer(connection)
 
-    threading.Thread(target=serve, daemon=True).start()
-    case.cleanups.append(listener.close)
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    case.cleanups.append(lambda: harness.close_listener(listener, thread))
     url = f"smtp://127.0.0.1:{listener.getsockname()[1]}"
     text = run([own_program("POSTERN_PROBE"), "--timeout", "500ms", url], status=3)
     check("cannot be tested" in text and words in text, text)
