@@ -163,7 +163,8 @@ bool memory_has_copy(struct memory *m, struct identity id, struct slice address,
         return false;
     pthread_mutex_lock(&m->lock);
     const struct row *row = find(m, id, address_hash(address));
-    bool has_copy = row->has_copy && !row->is_read && now - row->copy_at <= age_ns;
+    clock_ns age = now > row->copy_at ? now - row->copy_at : 0; /* another worker's clock */
+    bool has_copy = row->has_copy && !row->is_read && age <= age_ns;
     pthread_mutex_unlock(&m->lock);
     return has_copy;
 }

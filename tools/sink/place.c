@@ -97,8 +97,7 @@ void place_skip_line(struct places *p, struct place *pl)
     if (p == NULL)
         return;
     pthread_mutex_lock(&p->lock);
-    if (!pl->is_in_work)
-        list_remove(&pl->link);
+    list_remove(&pl->link);
     pthread_mutex_unlock(&p->lock);
 }
 

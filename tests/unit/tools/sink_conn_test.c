@@ -1588,6 +1588,25 @@ static void a_budget_in_line(void **state)
     world_end(w);
 }
 
+/* His turn comes, and at the same look at the clock his budget is over: he has no use for it. */
+static void a_turn_that_comes_too_late(void **state)
+{
+    (void)state;
+    static const char *const rules[] = {"dot conn=2 -> delay 10s",
+                                        "dot conn=3 -> budget 10500ms; commit always; write 5s",
+                                        "dot -> delay 1s"};
+    struct world *w = loaded(rules, ARRAY_COUNT(rules), 1, 0);
+    another(w);
+    another(w);
+    another(w);
+    pass(w, 11 * NS_PER_S);
+    expect_codes("250");
+    passes(w, 4, "");
+    passes(w, 1, "451"); /* it had the place until then */
+    passes(w, 1, "250");
+    world_end(w);
+}
+
 /* --- what is remembered ----------------------------------------------------------------------- */
 
 /* The same message again, after @passed: what it is answered, when, and what is taken in all. */
@@ -1713,6 +1732,20 @@ static const char *const random_rules[] = {"mail p=0.1 -> delay exp:1s",
                                            "dot p=0.05 -> early",
                                            "quit p=0.1 -> delay 1s"};
 
+/* Workers look at the clock at different times: one may ask about what another did "later". */
+static void a_copy_of_another_workers_time(void **state)
+{
+    (void)state;
+    const struct identity id = {.run = 1, .seq = 2};
+    const struct slice address = SLICE_LIT("r@x");
+    struct memory *m = memory_new();
+    memory_note_copy(m, id, address, 10 * NS_PER_S);
+    assert_true(memory_has_copy(m, id, address, 15 * NS_PER_S, 5 * NS_PER_S));
+    assert_false(memory_has_copy(m, id, address, 15 * NS_PER_S + 1, 5 * NS_PER_S));
+    assert_true(memory_has_copy(m, id, address, 10 * NS_PER_S - 1, 5 * NS_PER_S));
+    memory_free(m);
+}
+
 /* Any input, any split, any rules: it comes to rest and everything is given back. */
 static void random_conversations(void **state)
 {
@@ -1796,7 +1829,9 @@ int main(void)
         cmocka_unit_test(load_makes_slow),
         cmocka_unit_test(a_place_is_kept_until_the_look),
         cmocka_unit_test(a_budget_in_line),
+        cmocka_unit_test(a_turn_that_comes_too_late),
         cmocka_unit_test(a_server_that_remembers),
+        cmocka_unit_test(a_copy_of_another_workers_time),
         cmocka_unit_test(random_conversations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
