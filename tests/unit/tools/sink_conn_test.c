@@ -1789,6 +1789,90 @@ static void random_conversations(void **state)
             fail_msg("no %s", sink_counter_name((enum sink_counter)i));
 }
 
+static const char *const load_rules[] = {
+    "dot p=0.5 -> delay exp:1s",     "dot p=0.5 -> budget exp:2s",
+    "dot p=0.3 -> gap exp:1s",       "dot p=0.5 -> write exp:500ms",
+    "dot p=0.3 -> final exp:500ms",  "dot p=0.3 -> order concurrent",
+    "dot p=0.2 -> commit always",    "dot p=0.2 -> commit end",
+    "dot p=0.2 -> commit opener",    "dot p=0.2 -> commit dot",
+    "dot p=0.2 -> opener exp:1s",    "dot p=0.2 -> pacing buffer",
+    "dot p=0.2 -> gone stop",        "dot p=0.2 -> gone write",
+    "dot p=0.2 -> mixed hold",       "dot p=0.2 -> suppress 2s; scan once",
+    "dot p=0.1 -> drop-after 1",     "dot p=0.03 -> reply 421",
+    "each p=0.5 -> delay exp:500ms", "each p=0.1 -> reply 550",
+    "each p=0.05 -> drop",           "each p=0.03 -> reply 421"};
+
+/* The @nth connection, unless it does not receive. */
+static struct conn *nth_receiver(struct world *w, uint64_t nth)
+{
+    struct list *l = w->worker.all.next;
+    while (nth-- > 0)
+        l = l->next;
+    struct conn *c = CONTAINER_OF(l, struct conn, all);
+    return c->is_recv_armed && !c->is_recv_cancelled ? c : NULL;
+}
+
+static void reset_if(struct world *w, struct conn *c)
+{
+    if (c != NULL)
+        reset_by_peer(w, c);
+}
+
+/* One more, with some recipients in some dialect. */
+static void loaded_sender(struct world *w, struct rng *rng)
+{
+    static const char *const dialects[] = {
+        "", " PRDR", " DEFERRALS", " EXDATA", " INLINE-DSN", " XRCPT250", " XPRDR1"};
+    char text[512];
+    const char *dialect = dialects[rng_below(rng, ARRAY_COUNT(dialects))];
+    snprintf(text, sizeof(text),
+             "%s x\r\nMAIL FROM:<a@b.c>%s\r\nRCPT TO:<r%u@x>\r\nRCPT TO:<q@x>\r\nDATA\r\n%s",
+             w->listen.is_lmtp ? "LHLO" : "EHLO", w->listen.is_lmtp ? "" : dialect,
+             (unsigned)rng_below(rng, 2), CONTENT("1"));
+    fake.is_crowded = true;
+    conn_open(&w->worker, &w->listen, -1);
+    settle(w);
+    say(w, newest(w), text);
+}
+
+/* Whatever becomes of messages that are worked on side by side: all places are free in the end. */
+static void random_loads(void **state)
+{
+    (void)state;
+    for (uint32_t seed = 0; seed < 400; seed++) {
+        struct rng rng;
+        struct place all[3];
+        uint32_t capacity = 1 + seed % (uint32_t)ARRAY_COUNT(all);
+        rng_init(&rng, seed);
+        struct world *w = loaded(load_rules, ARRAY_COUNT(load_rules), capacity, 1);
+        rng_init(&w->worker.rng, seed);
+        w->shared.memory = memory_new();
+        w->listen.is_lmtp = seed % 4 == 3;
+        for (int i = 0; i < 60; i++) {
+            uint64_t choice = rng_below(&rng, 4);
+            uint64_t count = w->worker.conn_count;
+            fake.out_len = 0;
+            if (choice == 0 && count < w->shared.options.conn_count_max)
+                loaded_sender(w, &rng);
+            else if (choice == 1 && count > 0 && rng_below(&rng, 3) == 0)
+                reset_if(w, nth_receiver(w, rng_below(&rng, count)));
+            else
+                pass(w, rng_below(&rng, 2 * NS_PER_S));
+        }
+        for (int i = 0; i < 200 && w->worker.conn_count > 0; i++) {
+            reset_if(w, nth_receiver(w, rng_below(&rng, w->worker.conn_count)));
+            pass(w, NS_PER_S);
+        }
+        assert_int_equal(w->worker.conn_count, 0);
+        for (uint32_t i = 0; i < capacity; i++) {
+            place_init(&all[i], &w->worker);
+            assert_true(place_enter(w->shared.places, &all[i]));
+        }
+        assert_true(place_factor(w->shared.places) == 2); /* nobody else is at hand */
+        world_free(w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1833,6 +1917,7 @@ int main(void)
         cmocka_unit_test(a_server_that_remembers),
         cmocka_unit_test(a_copy_of_another_workers_time),
         cmocka_unit_test(random_conversations),
+        cmocka_unit_test(random_loads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
