@@ -12,8 +12,16 @@
 
 struct memory;
 
-/* memory_new() - empty; NULL: there is no memory for it. */
-struct memory *memory_new(void);
+/* At least four million messages and recipients of messages, in at most 840 MB. */
+#define MEMORY_ROWS_MAX ((uint64_t)1 << 23)
+
+/*
+ * memory_new() - empty
+ * @row_count_max: a power of two, at least 1024: half as many messages and recipients of messages
+ *                 are remembered, those that were touched last; and up to as many again
+ * Return:         NULL: there is no memory for it
+ */
+struct memory *memory_new(uint64_t row_count_max);
 void memory_free(struct memory *m);
 
 /* In all of these @m may be NULL: nobody asks, and nothing is remembered. */

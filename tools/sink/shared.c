@@ -216,7 +216,7 @@ bool shared_init(struct shared *sh, char *ret_text, size_t text_cap)
     }
     sh->wants_identity = sh->ledger_fd >= 0 || script_wants_identity(sh->script);
     if (script_wants_attempts(sh->script) || script_wants_memory(sh->script)) {
-        sh->memory = memory_new();
+        sh->memory = memory_new(MEMORY_ROWS_MAX);
         if (sh->memory == NULL)
             result = -ENOMEM;
     }

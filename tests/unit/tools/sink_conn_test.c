@@ -1617,7 +1617,7 @@ static void a_server_that_remembers(void **state)
     static const char *const scan[] = {"dot -> delay 60s; scan once; gone stop",
                                        "each -> delay 30s"};
     struct world *w = world_new(true, suppress, ARRAY_COUNT(suppress));
-    w->shared.memory = memory_new();
+    w->shared.memory = memory_new(MEMORY_ROWS_MAX);
     receive(w, "LHLO a.example\r\n");
     to_the_dot(w, "");
     passes(w, 120, "250 250");
@@ -1637,7 +1637,7 @@ static void a_server_that_remembers(void **state)
     world_end(w);
 
     w = world_new(true, scan, ARRAY_COUNT(scan));
-    w->shared.memory = memory_new();
+    w->shared.memory = memory_new(MEMORY_ROWS_MAX);
     receive(w, "LHLO a.example\r\n");
     to_the_dot(w, "");
     passes(w, 59, "");
@@ -1738,11 +1738,36 @@ static void a_copy_of_another_workers_time(void **state)
     (void)state;
     const struct identity id = {.run = 1, .seq = 2};
     const struct slice address = SLICE_LIT("r@x");
-    struct memory *m = memory_new();
+    struct memory *m = memory_new(MEMORY_ROWS_MAX);
     memory_note_copy(m, id, address, 10 * NS_PER_S);
     assert_true(memory_has_copy(m, id, address, 15 * NS_PER_S, 5 * NS_PER_S));
     assert_false(memory_has_copy(m, id, address, 15 * NS_PER_S + 1, 5 * NS_PER_S));
     assert_true(memory_has_copy(m, id, address, 10 * NS_PER_S - 1, 5 * NS_PER_S));
+    memory_free(m);
+}
+
+/* A table that may not grow forgets what was not touched for the longest, and nothing else. */
+static void memory_has_an_end(void **state)
+{
+    (void)state;
+    enum { ROWS = 1024, KEPT = ROWS / 2, OFTEN = KEPT / 4 };
+    struct memory *m = memory_new(ROWS);
+    const struct identity often = {.run = 8};
+    const struct slice address = SLICE_LIT("r@x");
+    for (uint32_t i = 0; i < 10 * ROWS; i++) {
+        struct identity id = {.run = 7, .seq = i};
+        memory_note_copy(m, id, address, i);
+        if (i % OFTEN == 0)
+            assert_int_equal(memory_count_attempt(m, often), 1 + i / OFTEN);
+        for (uint64_t k = i % 100 == 0 ? 0 : i; k <= i; k++) {
+            struct identity then = {.run = 7, .seq = k};
+            bool has_copy = memory_has_copy(m, then, address, i, i);
+            if (k + KEPT - 1 > i && !has_copy)
+                fail_msg("%u is forgotten at %u", (unsigned)k, i);
+            if (k + ROWS < i && has_copy)
+                fail_msg("%u is not forgotten at %u", (unsigned)k, i);
+        }
+    }
     memory_free(m);
 }
 
@@ -1756,7 +1781,7 @@ static void random_conversations(void **state)
         rng_init(&rng, seed);
         struct world *w = world_new(seed % 2 == 0, random_rules, ARRAY_COUNT(random_rules));
         rng_init(&w->worker.rng, seed);
-        w->shared.memory = memory_new();
+        w->shared.memory = memory_new(MEMORY_ROWS_MAX);
         w->shared.places = seed % 3 == 0 ? places_new(1, 0.5) : NULL;
         receive_if_open(w, seed % 2 == 0 ? random_lines[0] : random_lines[1]);
         while (fake.is_recv_armed || !fake.is_closed) {
@@ -1846,7 +1871,7 @@ static void random_loads(void **state)
         rng_init(&rng, seed);
         struct world *w = loaded(load_rules, ARRAY_COUNT(load_rules), capacity, 1);
         rng_init(&w->worker.rng, seed);
-        w->shared.memory = memory_new();
+        w->shared.memory = memory_new(MEMORY_ROWS_MAX);
         w->listen.is_lmtp = seed % 4 == 3;
         for (int i = 0; i < 60; i++) {
             uint64_t choice = rng_below(&rng, 4);
@@ -1916,6 +1941,7 @@ int main(void)
         cmocka_unit_test(a_turn_that_comes_too_late),
         cmocka_unit_test(a_server_that_remembers),
         cmocka_unit_test(a_copy_of_another_workers_time),
+        cmocka_unit_test(memory_has_an_end),
         cmocka_unit_test(random_conversations),
         cmocka_unit_test(random_loads),
     };
