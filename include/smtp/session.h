@@ -100,7 +100,7 @@ enum session_event_kind {
     EV_MAIL, /* ev.path, ev.mail: answer ev.slot */
     EV_RCPT, /* ev.path, ev.rcpt: answer ev.slot */
     EV_REFUSED,  /* the machine has refused ev.command itself (MAIL, RCPT, DRCP, ADAT or BDAT:
-                    syntax,  limits) with ev.answer; ev.text is its path, or all of it as it came;
+                    syntax, limits) with ev.answer; ev.text is its path, or all of it as it came;
                     informational */
     EV_CONTENT,  /* DATA or the first BDAT, with at least one recipient: answer ev.slot with
                     session_begin_content(), or refuse with session_answer() */

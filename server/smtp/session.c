@@ -259,17 +259,23 @@ static bool take_word(struct slice *args, struct slice word)
 }
 
 /* A command of a transaction that the owner does not see otherwise: it may be written down. */
-static enum step refuse(struct session *s, enum command c, struct slice args, enum status st,
-                        struct session_event *ev)
+static enum step tell_refused(enum command c, struct slice args, enum status st,
+                              struct session_event *ev)
 {
     if (!take_word(&args, SLICE_LIT("TO:")))
         (void)take_word(&args, SLICE_LIT("FROM:"));
-    (void)reply(s, st);
     ev->kind = EV_REFUSED;
     ev->command = (uint8_t)c;
     ev->text = args;
     ev->answer = ANSWER(st);
     return STEP_EVENT;
+}
+
+static enum step refuse(struct session *s, enum command c, struct slice args, enum status st,
+                        struct session_event *ev)
+{
+    (void)reply(s, st);
+    return tell_refused(c, args, st, ev);
 }
 
 static enum step refuse_error(struct session *s, enum command c, struct slice args, enum status st,
@@ -520,11 +526,8 @@ static enum step do_bdat(struct session *s, enum command c, struct slice args,
     }
     if (st != STATUS_NONE) {
         drop_chunk(s, replyq_reserve(&s->replies, REPLY_KIND_CHUNK), &ANSWER(st));
-        if (st != STATUS_TOO_BIG) /* of the others it is known already, or there is no message */
-            return STEP_NEXT;
-        *ev = (struct session_event){
-            .kind = EV_REFUSED, .command = (uint8_t)c, .text = args, .answer = ANSWER(st)};
-        return STEP_EVENT;
+        /* Of the others it is known already, or there is no message. */
+        return st == STATUS_TOO_BIG ? tell_refused(c, args, st, ev) : STEP_NEXT;
     }
     s->chunk_total += bytes;
     enum step step = STEP_NEXT;

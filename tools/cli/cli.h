@@ -2,9 +2,8 @@
 /*
  * cli.h - command lines that are tables: one row an option, which makes the parser and the help
  * text. Options are long ones, "--name VALUE" or "--name=VALUE"; where the table gives one a
- * letter,
- * "-n VALUE" or "-nVALUE" too. What else stands there is a plain word. What is wrong is written
- * into the caller's memory.
+ * letter, "-n VALUE" or "-nVALUE" too. What else stands there is a plain word. What is wrong is
+ * written into the caller's memory.
  */
 #ifndef CLI_CLI_H
 #define CLI_CLI_H

@@ -77,7 +77,6 @@ void txn_begin(struct txn *t, uint32_t number, struct slice sender)
     t->begun_count = t->decided_count = t->writing_count = 0;
     t->answered_idx = t->shown_idx = t->tweak_count = t->work_count = 0;
     t->is_dropping = t->is_unheard = t->is_writing_opener = t->is_opener_written = false;
-    t->is_budget_over = false;
     t->stage_at = t->opener_at = t->opener_written_at = t->budget_at = t->gap_at = CLOCK_NEVER;
     if (text_put(t, sender))
         t->sender_len = (uint32_t)sender.len;

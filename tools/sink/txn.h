@@ -99,7 +99,6 @@ struct txn {
     bool is_dropping;      /* it ends when nothing is being written any more */
     bool is_unheard;       /* a reply could not be sent */
     bool is_writing_opener, is_opener_written;
-    bool is_budget_over;
     clock_ns dot_at, due_at; /* the end of the content; of what was done last */
     clock_ns answered_at;    /* the last line */
     clock_ns stage_at;       /* the end of the stage, but for EACH */
