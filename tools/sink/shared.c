@@ -157,7 +157,7 @@ bool shared_source_may_send(struct shared *sh, const struct sockaddr_storage *cl
             row->tokens += rate * (double)(now - row->at) / (double)NS_PER_S;
         if (row->tokens > rate)
             row->tokens = rate;
-        row->at = now;
+        row->at = u64_max(row->at, now); /* another worker's clock may be ahead */
         may = row->tokens >= 1;
         if (may)
             row->tokens -= 1;

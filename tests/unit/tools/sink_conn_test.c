@@ -1746,6 +1746,24 @@ static void a_copy_of_another_workers_time(void **state)
     memory_free(m);
 }
 
+/* Time that has been counted is not counted again for a worker whose look at the clock was older.
+ */
+static void a_rate_of_several_workers(void **state)
+{
+    (void)state;
+    char why[256];
+    struct shared sh = {.options = {.source_rate_max = 10}, .script = script_new()};
+    const struct sockaddr_storage client = {.ss_family = AF_INET};
+    uint32_t sent = 0;
+    assert_true(shared_init(&sh, why, sizeof(why)));
+    for (int i = 0; i < 1000; i++)
+        sent += shared_source_may_send(&sh, &client, NS_PER_S - (i % 2 == 0 ? 0 : 100 * NS_PER_MS));
+    assert_int_equal(sent, 10);
+    assert_true(shared_source_may_send(&sh, &client, NS_PER_S + 100 * NS_PER_MS));
+    assert_false(shared_source_may_send(&sh, &client, NS_PER_S + 100 * NS_PER_MS));
+    shared_deinit(&sh);
+}
+
 /* A table that may not grow forgets what was not touched for the longest, and nothing else. */
 static void memory_has_an_end(void **state)
 {
@@ -1942,6 +1960,7 @@ int main(void)
         cmocka_unit_test(a_server_that_remembers),
         cmocka_unit_test(a_copy_of_another_workers_time),
         cmocka_unit_test(memory_has_an_end),
+        cmocka_unit_test(a_rate_of_several_workers),
         cmocka_unit_test(random_conversations),
         cmocka_unit_test(random_loads),
     };
