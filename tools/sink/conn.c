@@ -828,8 +828,8 @@ static void on_command(struct worker *w, struct conn *c, enum script_point point
     script_run(w->shared->script, point, facts, &w->rng, &c->effect);
     conn_apply(w, c, &c->effect);
     clock_ns delay_ns = c->effect.delay_ns;
-    if (point == SCRIPT_EACH && w->shared->places != NULL) /* work, as that behind the content */
-        delay_ns = (clock_ns)((double)delay_ns * place_factor(w->shared->places));
+    if (point == SCRIPT_EACH) /* work, as that behind the content */
+        delay_ns = place_work_ns(w->shared->places, delay_ns);
     if (delay_ns > 0)
         c->wait_until = ring_now(w->ring) + delay_ns;
     if (c->effect.rcvbuf_bytes > 0) {

@@ -67,12 +67,6 @@ static clock_ns base_of(const struct worker *w, const struct txn *t)
     return now - t->due_at <= LATENESS_NS_MAX ? t->due_at : now;
 }
 
-static clock_ns work_ns(const struct worker *w, uint64_t ns)
-{
-    double factor = w->shared->places != NULL ? place_factor(w->shared->places) : 1;
-    return factor > 1 ? (clock_ns)((double)ns * factor) : ns;
-}
-
 static clock_ns write_ns(struct worker *w, const struct txn *t)
 {
     return t->dot.write != NULL ? dist_draw(t->dot.write, &w->rng) : 0;
@@ -285,7 +279,8 @@ static void begin_before(struct worker *w, struct conn *c)
     bool is_known =
         t->dot.is_scan_once && t->has_id && memory_was_scanned(w->shared->memory, t->id);
     t->stage = TXN_BEFORE;
-    t->stage_at = base_of(w, t) + (is_known ? 0 : work_ns(w, t->dot.delay_ns));
+    t->stage_at =
+        base_of(w, t) + (is_known ? 0 : place_work_ns(w->shared->places, t->dot.delay_ns));
 }
 
 static void decided(struct worker *w, struct conn *c, uint32_t idx);
@@ -590,7 +585,7 @@ static void begin_rcpt(struct worker *w, struct conn *c)
     if (e.delay_ns == 0)
         rcpt_over(w, c, idx);
     else
-        txn_push_work(t, idx, base_of(w, t) + work_ns(w, e.delay_ns));
+        txn_push_work(t, idx, base_of(w, t) + place_work_ns(w->shared->places, e.delay_ns));
 }
 
 /* --- the last reply --------------------------------------------------------------------------- */

@@ -118,13 +118,13 @@ struct place *place_next(struct places *p, const struct worker *w)
     return found;
 }
 
-double place_factor(struct places *p)
+clock_ns place_work_ns(struct places *p, clock_ns ns)
 {
-    if (p == NULL)
-        return 1;
+    if (p == NULL || p->slowdown <= 0)
+        return ns;
     pthread_mutex_lock(&p->lock);
     double capacity = p->capacity > 0 ? p->capacity : 1;
     double factor = 1 + p->slowdown * p->at_hand / capacity;
     pthread_mutex_unlock(&p->lock);
-    return factor;
+    return (clock_ns)((double)ns * factor);
 }

@@ -9,6 +9,7 @@
 #ifndef SINK_PLACE_H
 #define SINK_PLACE_H
 
+#include "base/clock.h"
 #include "base/list.h"
 
 struct places;
@@ -36,7 +37,7 @@ void place_leave(struct places *p, struct place *pl);
 void place_skip_line(struct places *p, struct place *pl);
 /* place_next() - one of @w whose turn has come, and which has its place now; NULL: none. */
 struct place *place_next(struct places *p, const struct worker *w);
-/* place_factor() - so many times as long as on an idle server does work take that begins now. */
-double place_factor(struct places *p);
+/* place_work_ns() - how long work takes that begins now, and takes @ns on an idle server. */
+clock_ns place_work_ns(struct places *p, clock_ns ns);
 
 #endif

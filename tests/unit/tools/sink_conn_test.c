@@ -1911,7 +1911,7 @@ static void random_loads(void **state)
             place_init(&all[i], &w->worker);
             assert_true(place_enter(w->shared.places, &all[i]));
         }
-        assert_true(place_factor(w->shared.places) == 2); /* nobody else is at hand */
+        assert_int_equal(place_work_ns(w->shared.places, 100), 200); /* nobody else is at hand */
         world_free(w);
     }
 }
