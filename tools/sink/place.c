@@ -5,6 +5,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#define WORK_NS_MAX ((clock_ns)1 << 62) /* a century; and a time can be added to it */
+
 struct places {
     pthread_mutex_t lock;
     uint32_t capacity;
@@ -126,5 +128,6 @@ clock_ns place_work_ns(struct places *p, clock_ns ns)
     double capacity = p->capacity > 0 ? p->capacity : 1;
     double factor = 1 + p->slowdown * p->at_hand / capacity;
     pthread_mutex_unlock(&p->lock);
-    return (clock_ns)((double)ns * factor);
+    double work = (double)ns * factor;
+    return work < (double)WORK_NS_MAX ? (clock_ns)work : WORK_NS_MAX;
 }

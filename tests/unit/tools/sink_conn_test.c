@@ -1607,6 +1607,21 @@ static void a_turn_that_comes_too_late(void **state)
     world_end(w);
 }
 
+/* Days of work on a server that is a thousand times too slow never end, and do not end at once. */
+static void work_without_end(void **state)
+{
+    (void)state;
+    static struct place all[300];
+    struct places *p = places_new(1, 1000);
+    for (size_t i = 0; i < ARRAY_COUNT(all); i++) {
+        place_init(&all[i], NULL);
+        assert_true(place_enter(p, &all[i]) == (i == 0));
+    }
+    assert_true(place_work_ns(p, 1) == 300001);
+    assert_true(place_work_ns(p, 86400 * NS_PER_S) == (clock_ns)1 << 62);
+    places_free(p);
+}
+
 /* --- what is remembered ----------------------------------------------------------------------- */
 
 /* The same message again, after @passed: what it is answered, when, and what is taken in all. */
@@ -1957,6 +1972,7 @@ int main(void)
         cmocka_unit_test(a_place_is_kept_until_the_look),
         cmocka_unit_test(a_budget_in_line),
         cmocka_unit_test(a_turn_that_comes_too_late),
+        cmocka_unit_test(work_without_end),
         cmocka_unit_test(a_server_that_remembers),
         cmocka_unit_test(a_copy_of_another_workers_time),
         cmocka_unit_test(memory_has_an_end),
