@@ -94,6 +94,7 @@ struct rig {
             output();
             return true;
         case EV_HELO:
+        case EV_REFUSED:
         case EV_BODY:
         case EV_ABORT:
             return true;
