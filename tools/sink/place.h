@@ -33,7 +33,8 @@ void place_init(struct place *pl, struct worker *w);
 MUST_CHECK bool place_enter(struct places *p, struct place *pl);
 /* place_leave() - it is over, or needs no work any more; may be called twice. */
 void place_leave(struct places *p, struct place *pl);
-/* place_skip_line() - what it waits for is not needed any more; it stays at hand. */
+/* place_skip_line() - what it waits for is not needed any more, and place_next() does not tell of
+ * it. It stays at hand, and has a place if its turn had come. */
 void place_skip_line(struct places *p, struct place *pl);
 /* place_next() - one of @w whose turn has come, and which has its place now; NULL: none. */
 struct place *place_next(struct places *p, const struct worker *w);
