@@ -51,6 +51,20 @@ experiment "storm" {
 }
 """
 
+# Two modes, and several time scales or one.
+SCALES = """
+experiment "scales" {
+  modes = [sim, live]; time_scale = [1ms, 2ms, 4ms]; recipients = 2
+  server { dialect = lmtp; before = 2s; per_recipient = 1s }
+  client { limit = 600s; tries = 1 }
+}
+experiment "one" {
+  modes = [sim, live]; time_scale = 2ms; recipients = [1, 2, 3]
+  server { dialect = lmtp; before = 2s; per_recipient = 1s }
+  client { limit = 600s; tries = 1 }
+}
+"""
+
 # All maps and ladders: where cells, texts and marks are, in the units of the view box.
 MAPS = """(() => [...document.querySelectorAll("svg.heat, svg.ladder")].map(svg => {
   const box = svg.viewBox.baseVal;
@@ -100,6 +114,11 @@ CONTRAST = """(() => {
   }
   return worst;
 })()"""
+
+
+# Sentences that are wider than the page.
+CUT_OFF = """[...document.querySelectorAll("p, li, caption, figcaption")].filter(
+    e => e.getBoundingClientRect().right > innerWidth).map(e => e.textContent.slice(0, 80))"""
 
 
 def page(name, *arguments):
@@ -244,6 +263,21 @@ def test_markup_is_words_and_nothing_is_fetched(case, browser):
     check("<script>document.title = 'ran'</script>" in words, words[:2000])
 
 
+def test_pictures_are_of_a_mode_that_the_lists_are_about(case):
+    """What the simulation makes of several time scales is always the same."""
+    path = os.path.join(case.dir, "scales")
+    with open(path + ".conf", "w", encoding="utf-8") as f:
+        f.write(SCALES)
+    run([own_program("POSTERN_LAB"), "run", path + ".conf", "--html", path + ".html",
+         "--text", os.devnull, "--tolerate"])
+    with open(path + ".html", encoding="utf-8") as f:
+        parts = re.split('<section class="card" id="e[01]">', f.read())
+    of = [set(re.findall("As run by ([a-z-]+)[.]</figcaption>", part)) for part in parts]
+    check_equal(of, [set(), {"live"}, {"sim"}])
+    with open(page("sample") + ".html", encoding="utf-8") as f:
+        check("As run by" not in f.read(), "there is only one mode")
+
+
 def test_results_of_strangers(case):
     """A result that was read back may say anything in its words."""
     with open(page("sample") + ".json", encoding="utf-8") as f:
@@ -281,6 +315,8 @@ def test_light_dark_wide_narrow(case, browser):
             check(ratio >= 4.5, scheme, f"contrast {ratio:.2f} at {where}")
             width = browser.evaluate("document.documentElement.scrollWidth")
             check(width <= size[0], size, f"is {width} wide")
+            cut = browser.evaluate(CUT_OFF)
+            check(not cut, size, "can be read only by scrolling:", cut)
             grounds.add(browser.evaluate("getComputedStyle(document.body).backgroundColor"))
     check_equal(len(grounds), 2, "backgrounds of light and dark")
 

@@ -519,7 +519,10 @@ static void put_curves(struct lab_chart *c, const struct figure *f, FILE *out)
 static void put_figure(struct lab_chart *c, const struct figure *f, const struct arrangement *a,
                        const char *caption, FILE *out)
 {
-    fprintf(out, "<figure><h3>%s</h3><figcaption>%s</figcaption>\n", f->title, caption);
+    fprintf(out, "<figure><h3>%s</h3><figcaption>%s", f->title, caption);
+    if (c->r->mode_count > 1)
+        fprintf(out, "%sAs run by %s.", caption[0] != '\0' ? " " : "", c->r->modes[c->mode].name);
+    fputs("</figcaption>\n", out);
     put_maps(c, f, a, out);
     put_curves(c, f, out);
     fputs("</figure>\n", out);

@@ -168,11 +168,12 @@ static void put_table(const struct lab_result *r, const struct lab_result_experi
     bool is_folded = t.row_count > ROWS_OPEN;
     if (is_folded)
         fprintf(out, "<details><summary>The table: %u rows</summary>\n", t.row_count);
+    /* Not a caption, which would be as wide as the table and be cut off with it. */
     fputs(
-        "<div class=\"scroll\"><table><caption>Copies a message; +- is half of the 95 % confidence "
-        "interval (Student's t), of rare events [ ] is the interval (gamma, Fay and Feuer 1997; "
-        "shares of messages: Clopper and Pearson 1934); in ( ) is the deviation from the "
-        "theory.</caption>\n",
+        "<p class=\"dim\">Copies a message; +- is half of the 95 % confidence interval (Student's "
+        "t), of rare events [ ] is the interval (gamma, Fay and Feuer 1997; shares of messages: "
+        "Clopper and Pearson 1934); in ( ) is the deviation from the theory.</p>\n"
+        "<div class=\"scroll\"><table>\n",
         out);
     put_table_head(&t, out);
     fputs("<tbody>\n", out);
@@ -286,15 +287,39 @@ static void put_ladders(const struct lab_result *r, const struct lab_result_expe
 
 /* --- the page --------------------------------------------------------------------------------- */
 
-/* The first mode that has run it; the pictures are of that one. */
+static bool has_run(const struct lab_result_experiment *e, uint32_t mode)
+{
+    for (uint32_t i = 0; i < e->point_count; i++)
+        for (uint32_t k = 0; k < e->points[i].run_count; k++)
+            if (e->points[i].runs[k].mode == mode)
+                return true;
+    return false;
+}
+
+/* Whether points differ by it, and @mode is one to which it makes a difference. */
+static bool is_about_time_scale(const struct lab_result_experiment *e, uint32_t mode)
+{
+    bool is_axis = false, is_real = false;
+    for (uint32_t a = 0; a < e->axis_count; a++)
+        is_axis |= strcmp(e->axes[a].name, "time_scale") == 0;
+    for (uint32_t i = 0; i < e->point_count; i++)
+        is_real |= e->points[i].precision_ns[mode] > 0;
+    return is_axis && is_real;
+}
+
+/* The pictures are of the first mode that has run it; of several time scales, of the first one that
+ * has any. */
 static int mode_of(const struct lab_result *r, const struct lab_result_experiment *e)
 {
-    for (uint32_t m = 0; m < r->mode_count; m++)
-        for (uint32_t i = 0; i < e->point_count; i++)
-            for (uint32_t k = 0; k < e->points[i].run_count; k++)
-                if (e->points[i].runs[k].mode == m)
-                    return (int)m;
-    return -1;
+    int mode = -1;
+    for (uint32_t m = 0; m < r->mode_count; m++) {
+        if (!has_run(e, m))
+            continue;
+        if (is_about_time_scale(e, m))
+            return (int)m;
+        mode = mode < 0 ? (int)m : mode;
+    }
+    return mode;
 }
 
 static void put_pictures(const struct lab_result *r, const struct lab_result_experiment *e,
