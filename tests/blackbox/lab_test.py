@@ -93,6 +93,16 @@ experiment "delays" {
   client { limit = [59s, 100s, 200s]; timer = [reset, total, line]; tries = 4; retry = 30min }
   faults { one_way = [0s, 100ms, 3s] }
 }
+experiment "far" {
+  recipients = 3
+  server {
+    dialect = [smtp, lmtp, prdr, deferrals, inline-dsn, xprdr1, exdata, wrapped-a, wrapped-b, adat]
+    vanished = [run, stop]
+    before = 41s; per_recipient = 13s
+  }
+  client { limit = [330s, 500s, 8000s, never]; timer = [reset, total]; tries = 3; retry = 10min }
+  faults { one_way = [61s, 100s, 160s, 1h] }
+}
 experiment "cuts" {
   recipients = [2, 7]
   server {

@@ -2,8 +2,10 @@
 /*
  * sim_client.c - owns the client end: feeds the machine, sends what it has to say, and gives up.
  *
- * Until the end of the content the machine's own timeouts hold; from there on the limit C, by the
- * kind of timer that the point asks for. A reply that is due exactly at the limit is read.
+ * From the end of the content on the limit C holds, by the kind of timer that the point asks for. A
+ * reply that is due exactly at the limit is read. Before, however far the server is, nobody gives
+ * up (what a command may take is not the question); the machine's own timeouts hold for the content
+ * and behind the last reply.
  *
  * A client that credits early takes an individual reply for the last word although a final one
  * rules; every other one takes what the machine says.
@@ -36,8 +38,11 @@ static clock_ns limit_of(const struct sim_conn *c)
     const struct sim_client_end *e = &c->client;
     if (!e->is_open)
         return CLOCK_NEVER;
-    if (!e->is_dot_sent || e->is_done)
+    bool is_sending = !e->is_dot_sent && client_phase(&e->machine) == CLIENT_PHASE_CONTENT;
+    if (e->is_done || is_sending)
         return client_deadline(&e->machine);
+    if (!e->is_dot_sent)
+        return CLOCK_NEVER;
     if (e->config->limit_ns == CLOCK_NEVER)
         return CLOCK_NEVER;
     return limit_since(c) + e->config->limit_ns;
@@ -302,6 +307,8 @@ void sim_client_begin(struct sim *sim, struct sim_conn *c)
                                  .start_at = sim->now,
                                  .limit_at = CLOCK_NEVER,
                                  .is_open = true};
+    /* A connection that ends before the message has begun says nothing about anybody. */
+    memset(c->results, 0, c->rcpt_count * sizeof(*c->results));
     sim_ladder_note(sim, c, LADDER_CLIENT, 0, "connects, for %u recipient%s", c->rcpt_count,
                     c->rcpt_count == 1 ? "" : "s");
     client_init(&e->machine, config, sim->now);

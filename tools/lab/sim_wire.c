@@ -35,10 +35,12 @@ clock_ns sim_wire_taken_at(const struct sim *sim, const struct sim_conn *c, enum
     return busy_until > sim->now + ahead_ns ? busy_until - ahead_ns : sim->now;
 }
 
+/* What is sent later does not arrive earlier. */
 static struct sim_segment *append(struct sim *sim, struct sim_conn *c, enum sim_way way,
                                   enum sim_mark mark, clock_ns at)
 {
     struct sim_pipe *p = &c->pipes[way];
+    at = p->tail != NULL ? u64_max(at, p->tail->at) : at;
     struct sim_segment *s = pool_take(&sim->segments);
     if (s == NULL) {
         sim_fail(sim, -ENOMEM);
