@@ -67,6 +67,16 @@ experiment "real" {
   faults { cut = hazard; hazard = 0.01/s; one_way = 10s }
 }
 """.replace("SCALE", f"{10 * harness.SLOW}ms")
+# Breaks come before the server looks (50 s) or while its reply is on its way (to 150 s), and often
+# one of each: then the only copy is the second try's.
+SPOOL = """
+experiment "spool" {
+  recipients = 2; messages = 60; time_scale = SCALE; modes = [sim, live]
+  server { program = posternd; dialect = smtp; vanished = stop; before = 50s }
+  client { limit = never; tries = 2; retry = 10s }
+  faults { cut = hazard; hazard = 0.01/s; one_way = 100s }
+}
+""".replace("SCALE", SCALE)
 NOT = """
 experiment "not" {
   modes = live
@@ -193,6 +203,16 @@ def test_cuts_behind_replies(case):
             check_equal(live["copies_first_try"], sim["copies_first_try"], r.text)
     copies = {int(row["copies_first_try"]) for row in r.live}
     check(r.late_s >= 15 or copies == {12, 4}, copies)
+
+
+def test_copies_of_a_spool_are_of_their_tries(case):
+    r = Result(case, SPOOL)
+    (sim, live), = r.pairs()
+    # Pairs that are there after all tries, and by the simulation not by the first one.
+    later = int(sim["gave_up"]) - int(sim["copies_first_try"])
+    check(later > 10, later)
+    if r.late_s < 5:
+        check(abs(int(live["copies_first_try"]) - int(sim["copies_first_try"])) <= 6, r.text)
 
 
 def test_real_client(case):

@@ -44,6 +44,8 @@ static int add_rcpts(struct input *in, const struct store_message *m, struct arr
         a->rcpt_idx = i;
         a->address = m->envelope.rcpts[i].address;
         int result = ledger_add_arrival(in->ledger, a, true);
+        if (result == 0 && in->on_copy != NULL)
+            result = in->on_copy(in->arg, a);
         if (result < 0)
             return result;
     }

@@ -17,6 +17,10 @@ struct input {
     FILE *err;
     const char *rcpt_field; /* the header field that names the recipients; NULL: guess */
     uint64_t damaged;
+    /* Hears of each copy in a spool, with the time of its MAIL; not 0: the reading ends. May be
+     * NULL. */
+    int (*on_copy)(void *arg, const struct arrival *a);
+    void *arg;
 };
 
 /* input_damaged() - count and name it; @line 0: not a matter of lines. */

@@ -26,6 +26,7 @@
 struct pair {
     bool is_committed_first, is_credited_first; /* by the first try */
     uint32_t copies, accepted;                  /* of all tries */
+    wall_us stored_at;                          /* in a spool: when the first of them was begun */
 };
 
 struct
@@ -454,10 +455,12 @@ static void tell_faults(const struct join *j)
 }
 
 /* Where nobody knows when copies came, one that no reply stands for is the first try's. */
-static bool costs_first_try(const struct join *j, const struct pair *p)
+static bool costs_first_try(const struct join *j, const struct message *m, const struct pair *p)
 {
     if (p->is_credited_first)
         return false;
+    if (j->files->is_spool)
+        return p->copies > 0 && p->stored_at <= m->first_end_at;
     return j->files->is_arrival_timed ? p->is_committed_first : p->copies > p->accepted;
 }
 
@@ -466,7 +469,7 @@ static void count_message(struct join *j, uint32_t idx)
     const struct message *m = &j->messages[idx];
     uint64_t copies = 0;
     for (uint32_t r = 0; r < j->rcpt_count; r++)
-        copies += costs_first_try(j, pair_of(j, idx, r));
+        copies += costs_first_try(j, m, pair_of(j, idx, r));
     j->m->copies_first_try += copies;
     j->m->copies_first_try_sq += copies * copies;
     if (m->end_at == 0)
@@ -568,40 +571,35 @@ static int take_report(struct join *j, const char *path, FILE *err)
 
 /* --- the ledger ------------------------------------------------------------------------------- */
 
-/* The copies in a spool, which is not read twice: from the ledger, and into the file. */
-static int take_spool(struct join *j, const struct ledger *l)
+/* A copy in a spool, which is not read twice: into its pair, and into the file. */
+static int on_copy(void *arg, const struct arrival *a)
 {
-    struct ledger_item item;
-    uint32_t idx = 0;
+    struct join *j = arg;
     uint8_t memory[ARRIVAL_LINE_BYTES_MAX];
-    FILE *out = j->job->arrivals;
     struct buf line = buf_over(memory, sizeof(memory));
-    arrivals_put_head(&line);
-    if (out != NULL && fwrite(line.ptr, 1, line.len, out) != line.len)
-        return -EIO;
-    while (ledger_next(l, &idx, &item)) {
-        uint32_t message = message_of(j, item.id), rcpt = rcpt_of(j, item.address);
-        if (message == UINT32_MAX || rcpt == UINT32_MAX)
-            continue;
-        pair_of(j, message, rcpt)->copies = item.copies;
-        const struct arrival a = {.has_id = true,
-                                  .id = item.id,
-                                  .rcpt_idx = rcpt,
-                                  .address = item.address,
-                                  .via = SLICE_LIT("spool")};
-        for (uint32_t i = 0; i < item.copies && out != NULL; i++) {
-            line = buf_over(memory, sizeof(memory));
-            arrivals_put(&line, &a);
-            if (fwrite(line.ptr, 1, line.len, out) != line.len)
-                return -EIO;
-        }
-    }
-    return 0;
+    uint32_t rcpt = a->has_id ? rcpt_of(j, a->address) : UINT32_MAX;
+    uint32_t message = rcpt != UINT32_MAX ? message_of(j, a->id) : UINT32_MAX;
+    if (message == UINT32_MAX)
+        return 0;
+    struct pair *pair = pair_of(j, message, rcpt);
+    if (pair->copies == 0 || a->at < pair->stored_at)
+        pair->stored_at = a->at;
+    pair->copies++;
+    arrivals_put(&line, a);
+    bool is_told =
+        j->job->arrivals == NULL || fwrite(line.ptr, 1, line.len, j->job->arrivals) == line.len;
+    return is_told ? 0 : -EIO;
 }
 
 static int add_spool(struct input *in, const char *path)
 {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* the reader has memory of its own */
+    const struct join *j = in->arg;
+    uint8_t memory[ARRIVAL_LINE_BYTES_MAX];
+    struct buf head = buf_over(memory, sizeof(memory));
+    arrivals_put_head(&head);
+    if (j->job->arrivals != NULL && fwrite(head.ptr, 1, head.len, j->job->arrivals) != head.len)
+        return -EIO;
     pthread_mutex_lock(&lock);
     int result = arrivals_read_spool(in, path);
     pthread_mutex_unlock(&lock);
@@ -610,7 +608,7 @@ static int add_spool(struct input *in, const char *path)
 
 static int take_ledger(struct join *j, FILE *err)
 {
-    struct input in = {.err = err};
+    struct input in = {.err = err, .on_copy = on_copy, .arg = j};
     int result = ledger_new(LEDGER_COPY_RCPT, &in.ledger);
     for (uint32_t i = 0; i < j->files->source_count && result == 0; i++)
         result = attempts_read(&in, j->files->sources[i].attempts);
@@ -622,8 +620,6 @@ static int take_ledger(struct join *j, FILE *err)
         result = -EBADMSG;
     if (result == 0)
         account_join(in.ledger, j->m);
-    if (result == 0 && j->files->is_spool)
-        result = take_spool(j, in.ledger);
     ledger_free(in.ledger);
     return result;
 }
