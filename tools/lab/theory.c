@@ -683,6 +683,8 @@ static const char *none(const struct lab_point *p)
         return "a try may come when what was committed is forgotten (DUP-22)";
     if (s->progress_ns > 0)
         return "signs of life are sent";
+    if (p->model_ns_max != CLOCK_NEVER)
+        return "the run may end in the midst of a try";
     return NULL;
 }
 
@@ -747,8 +749,6 @@ void lab_theory(const struct lab_point *p, struct lab_theory *ret_theory)
     }
     if (p->server.suppresses_copies && p->client.tries_max > 1)
         suppressed(ret_theory);
-    if (p->model_ns_max != CLOCK_NEVER)
-        ret_theory->has_total = false; /* the run may end before the last try */
 }
 
 double lab_theory_bound(double sd, uint64_t messages)

@@ -260,6 +260,11 @@ static void test_none(void **state)
     p.server.before.kind = DIST_EXP;
     lab_theory(&p, &t);
     assert_non_null(t.why_none);
+    /* What is under way when the run ends has failed. */
+    p = classic(LAB_SMTP, LAB_STREAM, LAB_TIMER_REPLY);
+    p.model_ns_max = 500 * NS_PER_S;
+    lab_theory(&p, &t);
+    assert_non_null(t.why_none);
 }
 
 /* A budget below the limit: nothing is kept that is answered too late, so nothing is copied. */
