@@ -93,7 +93,7 @@ static const struct cli_row rows[] = {
     {"ladder", "SEQ", NULL, "tell what happened to this message (from 0), first seed", set_ladder,
      0},
     {"bin", "DIR", NULL,
-     "where postern-load and postern-sink are, for live runs\n"
+     "where the programs of live runs are\n"
      "(default: where postern-lab is)",
      CLI_TEXT(struct call, bin_dir)},
     {"ledger", "DIR", NULL, "attempts and arrivals of each run, for postern-lab ledger",

@@ -13,8 +13,9 @@ bool live_fault_needs_wire(const struct lab_point *p)
     if (f->one_way_ns > 0 || lab_faults_have(f, LAB_CUT_HAZARD) ||
         lab_faults_have(f, LAB_CUT_BLACK_HOLE) || lab_faults_have(f, LAB_CUT_SLOW))
         return true;
-    /* postern-load leaves in each try, or in none. postern-sink does not count replies to DRCP, and
-     * drops who is to read none when the first one is due. */
+    /* postern-load leaves in each try, or in none. postern-sink drops who is to read no more
+     * replies when the next one is due: in ADAT, where that takes a command, and at the dot this is
+     * late. */
     bool is_for_sink = f->cut_replies > 0 && p->server.dialect != LAB_ADAT;
     return lab_faults_have(f, LAB_CUT_AFTER_REPLIES) &&
            (has_script ? !is_for_sink : f->is_first_try_only);

@@ -30,8 +30,9 @@ const struct lab_mode lab_modes[] = {
      .can_run = live_can_run,
      .run = live_run,
      .precision = live_precision,
-     .note = "postern-load against the server that server.program names over a unix socket, in "
-             "real time. A reply that is due nearer to a limit than the precision may be found on "
+     .note = "postern-load against the server that server.program names over a unix socket (TCP "
+             "where vanished = write), in real time. A reply that is due nearer to a limit than "
+             "the precision may be found on "
              "either side of it."},
     {.name = "real-client",
      .doc = "Postfix, Exim or OpenSMTPD (client.like) as client of postern-sink, in scaled time",
