@@ -23,8 +23,8 @@
 #define GAP 5.0
 #define PADDING 8.0
 #define LINE 19.0        /* of labels of columns */
-#define LABEL_LETTERS 22 /* longer ones are cut, and shown when pointed at */
-#define UPRIGHT_LETTERS 14
+#define LABEL_LETTERS 36 /* longer ones are cut, and shown when pointed at */
+#define UPRIGHT_LETTERS 36
 
 /* --- values ----------------------------------------------------------------------------------- */
 

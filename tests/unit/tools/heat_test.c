@@ -178,6 +178,31 @@ static void labels_are_written_once(void **state)
     free(svg);
 }
 
+/* As long as all kinds of cut with + between: they begin alike. */
+static void long_labels_are_told_apart(void **state)
+{
+    (void)state;
+    static const char *const words[] = {"hazard+after-replies", "hazard+after-replies+black-hole"};
+    static const struct heat_cell cells[4] = {{.value = 1}, {.value = 2}, {.value = 1}};
+    struct heat_scale scale;
+    heat_scale_fit(&scale, 1, 2, true);
+    struct heat h = {
+        .id = "test",
+        .title = "cuts",
+        .description = "",
+        .x = {.count = 2, .level_count = 1, .names = {"cut"}, .labels = words},
+        .y = {.count = 2, .level_count = 1, .names = {"cut"}, .labels = words},
+        .cells = cells,
+        .scale = &scale,
+    };
+    char *svg = draw(&h);
+    assert_int_equal(count_of(svg, ">hazard+after-replies<"), 2);
+    assert_int_equal(count_of(svg, ">hazard+after-replies+black-hole<"), 2);
+    assert_int_equal(count_of(svg, "&#8230;"), 0);
+    check_cells(svg, 2, 2);
+    free(svg);
+}
+
 static void any_size_fits(void **state)
 {
     (void)state;
@@ -241,7 +266,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_are_short),        cmocka_unit_test(steps_hold_their_values),
         cmocka_unit_test(labels_are_written_once), cmocka_unit_test(any_size_fits),
-        cmocka_unit_test(legends_tell_the_steps),
+        cmocka_unit_test(legends_tell_the_steps),  cmocka_unit_test(long_labels_are_told_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
