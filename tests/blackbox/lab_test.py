@@ -3,10 +3,8 @@
 ledger from the same seed, results read back and joined, and what is refused."""
 
 import contextlib
-import csv
 import filecmp
 import glob
-import io
 import json
 import os
 import re
@@ -16,8 +14,8 @@ import subprocess
 import tempfile
 
 import harness
-import peers
 from harness import check, check_equal
+from labtool import lab, table, write
 
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../bench/lab")
 
@@ -222,31 +220,6 @@ experiment "late" {
   client { limit = 315s; timer = total; tries = 2; retry = 100s }
 }
 """
-# Whole seconds, as Postfix knows them: C is 4 s, and all replies are there after 7.2 s.
-REAL_CLIENT = """
-experiment "real-client" {
-  recipients = 10; time_scale = SCALE
-  server { dialect = [smtp, lmtp]; before = 60s; per_recipient = 30s }
-  client { like = postfix; limit = 200s; tries = 2; retry = 500s }
-}
-experiment "real-not" {
-  time_scale = SCALE
-  server { dialect = smtp; before = 60s; vanished = [run, stop] }
-  client "wrong" { like = postfix; limit = 211s }
-  client "none" { limit = 200s }
-}
-""".replace("SCALE", f"{20 * harness.SLOW}ms")
-REAL_SERVER = """
-experiment "real-server" {
-  recipients = 3; messages = 3
-  server { program = dovecot; dialect = lmtp; vanished = run }
-  client { tries = 2; retry = 100s }
-  faults { cut = [none, after-replies]; cut_replies = 1 }
-}
-experiment "real-not" {
-  server { program = [dovecot, postern-sink]; dialect = lmtp; before = [0s, 10s] }
-}
-"""
 LIVE_COPIES = {
     ("smtp", "reset"): LIVELOCK + 10, ("smtp", "total"): LIVELOCK + 10,
     ("lmtp", "reset"): 0, ("lmtp", "total"): 2,
@@ -254,23 +227,8 @@ LIVE_COPIES = {
 }
 
 
-def lab(*arguments, status=0, **named):
-    return harness.run([harness.own_program("POSTERN_LAB"), *arguments], status=status, **named)
-
-
 def shipped(name):
     return os.path.join(FOLDER, name + ".conf")
-
-
-def table(*arguments, **named):
-    return list(csv.DictReader(io.StringIO(lab("run", *arguments, "--csv", "-", **named))))
-
-
-def write(case, name, text):
-    path = os.path.join(case.dir, name)
-    with open(path, "w", encoding="utf-8") as f:
-        f.write(text)
-    return path
 
 
 def check_cell(row, wanted):
@@ -693,43 +651,6 @@ def test_live_posternd(case):
         row = found[vanished]
         check_equal(int(row["copies_first_try"]), 3 * copies, row)
         check_equal((row["refused"], row["lost"]), ("6", "0"), row)
-
-
-def needs_peer(name):
-    if not peers.is_there(name) or os.geteuid() != 0:
-        raise harness.Skip(f"{name} is not there, or this is not root")
-
-
-def test_real_client(case):
-    needs_peer("postfix")
-    path = write(case, "real.conf", REAL_CLIENT)
-    rows = {r["server.dialect"]: r
-            for r in table(path, "--mode", "real-client", "--only", "real-client")}
-    for dialect, copies in (("smtp", 10), ("lmtp", 0)):
-        row = rows[dialect]
-        check_equal(int(row["copies_first_try"]), copies, row)
-        check_equal(int(row["copies_excess"]), copies, row)
-        check_equal(int(row["livelocks"]), copies > 0, row)
-        check_equal(int(row["tries"]), 2 if copies > 0 else 1, row)
-    text = lab("run", path, "--mode", "real-client", "--only", "real-not")
-    check("2 of 4 points: client.like is not postfix" in text, text)
-    check("1 of 4 points: the limit is not a whole number of real seconds" in text, text)
-    check("1 of 4 points: postfix sends QUIT behind the content" in text, text)
-
-
-def test_real_server(case):
-    needs_peer("dovecot")
-    path = write(case, "real.conf", REAL_SERVER)
-    rows = table(path, "--mode", "real-server", "--only", "real-server")
-    found = {r["faults.cut"]: r for r in rows}
-    check_equal([r["lost"] for r in rows], ["0", "0"], rows)
-    check_equal(found["none"]["copies_excess"], "0", rows)
-    # Who leaves behind one of three replies, and again behind one of two, leaves two copies too
-    # many of a message, where the server has not seen him go.
-    check(0 < int(found["after-replies"]["copies_excess"]) <= 6, rows)
-    text = lab("run", path, "--mode", "real-server", "--only", "real-not")
-    check("1 of 4 points: how long dovecot works cannot be set" in text, text)
-    check("2 of 4 points: server.program is none of exim, dovecot, cyrus" in text, text)
 
 
 def test_live_leaves_nothing_behind(case):

@@ -2,18 +2,15 @@
 """The wire between the programs of a live run: cuts at random times, delays, slow links and black
 holes do there what they do in the simulation, try by try, and what cannot be is not run."""
 
-import csv
 import glob
-import io
-import json
 import os
 import re
 import signal
 import subprocess
 
 import harness
-import peers
 from harness import check, check_equal
+from labtool import Result, lab
 
 SCALE = f"{5 * harness.SLOW}ms"
 HAZARD = """
@@ -58,15 +55,6 @@ experiment "replies" {
   faults { cut = after-replies; cut_replies = [0, 4]; first_try_only = yes; one_way = [0s, 3s] }
 }
 """.replace("SCALE", SCALE)
-# Whole seconds, as Postfix knows them, and resets, as TCP does.
-REAL_CLIENT = """
-experiment "real" {
-  recipients = 5; messages = 12; time_scale = SCALE; modes = [sim, real-client]
-  server { dialect = lmtp; vanished = run; before = 60s; per_recipient = 10s }
-  client { like = postfix; limit = 300s; tries = 2; retry = 500s }
-  faults { cut = hazard; hazard = 0.01/s; one_way = 10s }
-}
-""".replace("SCALE", f"{10 * harness.SLOW}ms")
 # Breaks come before the server looks (50 s) or while its reply is on its way (to 150 s), and often
 # one of each: then the only copy is the second try's.
 SPOOL = """
@@ -85,56 +73,6 @@ experiment "not" {
   faults { cut = black-hole; one_way = [0s, 1s] }
 }
 """
-
-
-def lab(*arguments, status=0):
-    return harness.run([harness.own_program("POSTERN_LAB"), "run", *arguments], status=status)
-
-
-class Result:
-    """Both modes of one experiment: rows of the CSV, and how late the programs were, in seconds of
-    the model. That nothing contradicts the theory is what the exit status says."""
-
-    def __init__(self, case, text, *arguments):
-        self.folder = os.path.join(case.dir, "ledgers")
-        path, result, table = (os.path.join(case.dir, n) for n in ("e.conf", "r.json", "r.csv"))
-        with open(path, "w", encoding="utf-8") as f:
-            f.write(text)
-        self.text = lab(path, "--jobs", "8", "--json", result, "--csv", table, "--text", "-",
-                        "--ledger", self.folder, *arguments)
-        with open(result, encoding="utf-8") as f:
-            self.late_s = json.load(f)["modes"][1]["precision_ns"] / 1e9
-        with open(table, encoding="utf-8") as f:
-            rows = list(csv.DictReader(f))
-        self.sim = [r for r in rows if r["mode"] == "sim"]
-        self.live = [r for r in rows if r["mode"] != "sim"]
-        check_equal(len(self.sim), len(self.live), self.text)
-
-    def pairs(self):
-        """(simulated, live) of each point."""
-        by_point = {r["point"]: r for r in self.sim}
-        return [(by_point[r["point"]], r) for r in self.live]
-
-    def first_tries(self, row):
-        """What read_of_first_tries() finds of this run."""
-        stem = f"{row['experiment']}-{int(row['point']):05}-{row['mode']}-{row['seed']}"
-        return read_of_first_tries(f"{self.folder}/{stem}.attempts")
-
-
-def read_of_first_tries(path):
-    """{sequence number: (recipients whose reply was read, how the others ended)} of first tries;
-    how: (cause, k, n)."""
-    found = {}
-    with open(path, encoding="utf-8") as f:
-        lines = [line for line in f if not line.startswith("#postern")]
-    for row in csv.DictReader(io.StringIO("".join(lines).lstrip("#")), delimiter="\t"):
-        if int(row["attempt"]) == 0:
-            count, ends = found.setdefault(int(row["seq"]), (0, set()))
-            is_read = row["fate"] == "accepted"
-            if not is_read:
-                ends.add((row["cause"], row["k"], row["n"]))
-            found[int(row["seq"])] = (count + is_read, ends)
-    return found
 
 
 def test_hazard_breaks_the_same_tries_as_in_the_simulation(case):
@@ -215,29 +153,13 @@ def test_copies_of_a_spool_are_of_their_tries(case):
         check(abs(int(live["copies_first_try"]) - int(sim["copies_first_try"])) <= 6, r.text)
 
 
-def test_real_client(case):
-    """Whatever the client is: the try is the same, and so is what it could read."""
-    if not peers.is_there("postfix") or os.geteuid() != 0:
-        raise harness.Skip("Postfix is not there, or this is not root")
-    r = Result(case, REAL_CLIENT)
-    (sim, live), = r.pairs()
-    by_sim, by_live = r.first_tries(sim), r.first_tries(live)
-    check_equal(sorted(by_sim), sorted(by_live))
-    check(3 < len([seq for seq, (count, _) in by_sim.items() if count < 5]) < 12, by_sim)
-    for seq, (count, _) in by_sim.items():
-        other, ends = by_live[seq]
-        check(abs(other - count) <= 1 + r.late_s / 10, seq, by_sim, by_live)
-        check_equal(ends, {("lost", str(other), "5")} if other < 5 else set(), seq)
-    check_equal(live["lost"], "0")
-
-
 def test_what_cannot_be_is_told(case):
     path = os.path.join(case.dir, "not.conf")
     with open(path, "w", encoding="utf-8") as f:
         f.write(NOT)
-    text = lab(path, "--where", "client.limit=never")
+    text = lab("run", path, "--where", "client.limit=never")
     check("4 of 4 points: a client without a limit never leaves a black hole" in text, text)
-    text = lab(path, "--where", "message_size=1mb", "--where", "client.limit=10s", "--where",
+    text = lab("run", path, "--where", "message_size=1mb", "--where", "client.limit=10s", "--where",
                "faults.one_way=1s")
     check(re.search(r"1 of 1 points: how much of more than 48 KB a system takes", text), text)
 
